@@ -1,0 +1,1 @@
+//! PostgreSQL types to Avro schemas, and rows to Avro bytes by plans compiled once.

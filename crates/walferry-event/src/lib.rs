@@ -1,0 +1,18 @@
+//! The words of Walferry, shared by every stage of the ring.
+//!
+//! Owns: [`Lsn`] and [`Position`] (where we are), [`Table`] (what a relation looked like at one version), [`Datum`]
+//! (one value as PostgreSQL wrote it) and [`Origin`] (where a change came from).
+//! Never: I/O, clocks, Avro, Kafka.
+//! Invariant: `confirmed <= checkpointed <= published <= received`, each a [`Position`].
+//!
+//! Start reading at [`position`], then [`table`].
+
+mod datum;
+mod origin;
+mod position;
+mod table;
+
+pub use datum::Datum;
+pub use origin::{Operation, Origin, SnapshotMark};
+pub use position::{Lsn, ParseLsnError, Position};
+pub use table::{Column, ColumnType, Relation, RelationColumn, ReplicaIdentity, Table, TypeKind};

@@ -1,0 +1,130 @@
+//! What a table looked like at one version of its relation.
+//!
+//! [`Relation`] is what the stream says (pgoutput's RELATION message); [`Table`] adds what only the catalog knows:
+//! nullability, defaults, type names, the message key.
+//! Invariant: `table.columns` and the values of a row have the same length and order.
+
+use std::fmt;
+
+/// `pg_class.relreplident`: what an update or delete says of the old row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ReplicaIdentity {
+    /// `d`: the primary key's columns, if there is one.
+    #[default]
+    Default,
+    /// `n`: nothing.
+    Nothing,
+    /// `f`: the whole old row.
+    Full,
+    /// `i`: the columns of a chosen unique index.
+    Index,
+}
+
+impl ReplicaIdentity {
+    /// From the catalog's letter.
+    pub fn from_code(code: u8) -> Option<ReplicaIdentity> {
+        Some(match code {
+            b'd' => ReplicaIdentity::Default,
+            b'n' => ReplicaIdentity::Nothing,
+            b'f' => ReplicaIdentity::Full,
+            b'i' => ReplicaIdentity::Index,
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for ReplicaIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ReplicaIdentity::Default => "default",
+            ReplicaIdentity::Nothing => "nothing",
+            ReplicaIdentity::Full => "full",
+            ReplicaIdentity::Index => "index",
+        })
+    }
+}
+
+/// A relation as the stream describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relation {
+    /// `pg_class.oid`.
+    pub oid: u32,
+    /// Schema name (pgoutput sends an empty one for `pg_catalog`; it is filled in here).
+    pub schema: String,
+    /// Table name.
+    pub name: String,
+    /// What old rows carry.
+    pub replica_identity: ReplicaIdentity,
+    /// The published columns in order.
+    pub columns: Vec<RelationColumn>,
+}
+
+impl Relation {
+    /// `schema.table`, unquoted, as configuration, logs and metrics name it.
+    pub fn qualified_name(&self) -> String {
+        format!("{}.{}", self.schema, self.name)
+    }
+}
+
+/// A column as the stream describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RelationColumn {
+    /// Column name.
+    pub name: String,
+    /// `pg_attribute.atttypid`.
+    pub type_oid: u32,
+    /// `pg_attribute.atttypmod`; -1 when the type has none.
+    pub type_modifier: i32,
+    /// Whether the column is part of the replica identity (with identity full, all are).
+    pub in_identity: bool,
+}
+
+/// One version of a table: all that its schema is derived from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// What the stream said.
+    pub relation: Relation,
+    /// One entry for each of the relation's columns, in the same order.
+    pub columns: Vec<Column>,
+    /// The message key: indexes into `columns` in the order of the key; empty when the table has no key.
+    pub key: Vec<usize>,
+}
+
+/// A column with what the catalog adds. A column that the catalog no longer has is nullable and has no default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Column name.
+    pub name: String,
+    /// Its type.
+    pub data_type: ColumnType,
+    /// Whether NULL is possible. Unknown counts as yes.
+    pub nullable: bool,
+    /// `pg_get_expr(adbin)`: the default expression as SQL text, or `None`.
+    pub default: Option<String>,
+}
+
+/// A type, with domains followed to their base.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnType {
+    /// OID of the type after domains are followed; of the column's own type when the catalog no longer has it.
+    pub oid: u32,
+    /// `pg_type.typname` after domains are followed.
+    pub name: String,
+    /// The type modifier in force (a domain's own, when it has one); -1 when none.
+    pub modifier: i32,
+    /// What sort of type it is.
+    pub kind: TypeKind,
+}
+
+/// `pg_type.typtype` and what it needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TypeKind {
+    /// A scalar of PostgreSQL's own or of an extension.
+    Scalar,
+    /// An enum with its labels in `enumsortorder`.
+    Enum(Vec<String>),
+    /// An array of the element type.
+    Array(Box<ColumnType>),
+    /// Composite, range, multirange or pseudo type: goes out as its text.
+    Other,
+}

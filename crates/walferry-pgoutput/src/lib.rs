@@ -1,0 +1,1 @@
+//! pgoutput, the format of PostgreSQL's logical replication stream, without copies.

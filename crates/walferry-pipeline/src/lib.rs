@@ -1,0 +1,1 @@
+//! Wires the ring: PostgreSQL to Avro to Kafka, with the ledger of positions and recovery.

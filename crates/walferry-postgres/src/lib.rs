@@ -1,0 +1,1 @@
+//! The walsender session, the catalog, slots, publications and snapshot readers.

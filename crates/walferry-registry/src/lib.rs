@@ -1,0 +1,1 @@
+//! Schema to id in a Confluent-compatible schema registry.

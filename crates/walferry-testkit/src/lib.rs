@@ -1,0 +1,1 @@
+//! Harness for tests: real servers, a fault proxy and the checker.
