@@ -8,11 +8,15 @@
 //! Start reading at [`position`], then [`table`].
 
 mod datum;
+mod disposition;
 mod origin;
 mod position;
+mod secret;
 mod table;
 
 pub use datum::Datum;
+pub use disposition::Disposition;
 pub use origin::{Operation, Origin, SnapshotMark};
 pub use position::{Lsn, ParseLsnError, Position};
+pub use secret::Secret;
 pub use table::{Column, ColumnType, Relation, RelationColumn, ReplicaIdentity, Table, TypeKind};
