@@ -1,1 +1,7 @@
 //! Harness for tests: real servers, a fault proxy and the checker.
+//!
+//! Owns: [`stack`] (PostgreSQL, Kafka and a schema registry as native processes).
+//! Never: shipped; named by a crate that ships.
+//! Start reading at [`stack`].
+
+pub mod stack;

@@ -1,0 +1,65 @@
+//! The Java that runs Kafka and the registry.
+//!
+//! Owns: finding one that is new enough. Never: installs it (see `tools`).
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+/// The oldest major version that both servers run on.
+pub(crate) const MAJOR_MIN: u32 = 17;
+
+/// The program `java`: of `JAVA_HOME`, else of the search path, else any that Debian has installed.
+pub(crate) fn find() -> Result<PathBuf> {
+    let mut candidates = Vec::new();
+    if let Some(home) = std::env::var_os("JAVA_HOME") {
+        candidates.push(Path::new(&home).join("bin/java"));
+    }
+    candidates.push(PathBuf::from("java"));
+    if let Ok(installed) = std::fs::read_dir("/usr/lib/jvm") {
+        candidates.extend(
+            installed
+                .flatten()
+                .map(|entry| entry.path().join("bin/java")),
+        );
+    }
+    match candidates
+        .into_iter()
+        .find(|java| major(java).is_some_and(|found| found >= MAJOR_MIN))
+    {
+        Some(java) => Ok(java),
+        None => bail!("no Java {MAJOR_MIN} or later found"),
+    }
+}
+
+fn major(java: &Path) -> Option<u32> {
+    let output = Command::new(java).arg("-version").output().ok()?;
+    parse_major(&String::from_utf8_lossy(&output.stderr))
+}
+
+/// From `openjdk version "17.0.15" 2025-04-15`; releases before 9 say `"1.8.0"`.
+fn parse_major(text: &str) -> Option<u32> {
+    let version = text.split('"').nth(1)?;
+    let mut numbers = version.split(|c: char| !c.is_ascii_digit());
+    match numbers.next()?.parse().ok()? {
+        1 => numbers.next()?.parse().ok(),
+        major => Some(major),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_as_java_writes_them() {
+        assert_eq!(
+            parse_major("openjdk version \"17.0.15\" 2025-04-15\n"),
+            Some(17)
+        );
+        assert_eq!(parse_major("openjdk version \"25\" 2025-09-16\n"), Some(25));
+        assert_eq!(parse_major("java version \"1.8.0_292\"\n"), Some(8));
+        assert_eq!(parse_major("command not found"), None);
+    }
+}
