@@ -2,19 +2,24 @@
 //!
 //! Owns: [`PostgresServer`], [`KafkaServer`], [`RegistryServer`] (native processes on ports of their own), and
 //! [`Stack`], one of each. Never: touches a server, port or folder that it did not make.
-//! Invariants: a server dies with the process that started it, also when that is killed, unless it was started
-//! detached; a download that was interrupted leaves nothing that a later run would take for complete.
+//! Invariants: a server dies with the process that started it, also when that is killed, unless it was told
+//! to go on ([`DevelopmentStack`]); a download that was interrupted leaves nothing that a later run would take for complete.
 //! Start reading at [`Stack::shared`], then [`PostgresServer::start`].
 
 mod artifacts;
 mod cache;
+mod containers;
 mod java;
 mod kafka;
 mod port;
 mod postgres;
 mod process;
 mod registry;
+mod state;
 mod tools;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::OnceLock;
 
@@ -26,6 +31,7 @@ pub use kafka::{Door, KafkaOptions, KafkaServer};
 pub use port::Port;
 pub use postgres::{PostgresOptions, PostgresServer};
 pub use registry::{RegistryOptions, RegistryServer};
+pub use state::{DevelopmentStack, Engine};
 pub use tools::{BUILD_TOOLS, SERVER_TOOLS, Tool, ensure};
 
 /// Where a stack's servers answer.

@@ -5,22 +5,24 @@
 //! front of it sees all that they send.
 //! Start reading at [`KafkaServer::start`].
 
+mod program;
+
 use std::ffi::OsString;
 use std::fmt::Write;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use rustix::process::Signal;
 
 use super::artifacts;
 use super::cache::RunFolder;
-use super::java;
 use super::port::Port;
 use super::process::{Launch, ServerProcess};
+pub(super) use program::format_template;
+use program::{ACL_TOOL, KafkaProgram};
 
 /// How a [`KafkaServer`] shall be.
 #[derive(Debug, Clone)]
@@ -29,7 +31,6 @@ pub struct KafkaOptions {
     doors: usize,
     users: Vec<(String, String)>,
     heap_mib: u32,
-    detached: bool,
 }
 
 impl Default for KafkaOptions {
@@ -47,7 +48,6 @@ impl KafkaOptions {
             doors: 0,
             users: Vec::new(),
             heap_mib: 1024,
-            detached: false,
         }
     }
 
@@ -70,13 +70,6 @@ impl KafkaOptions {
     #[must_use]
     pub fn user(mut self, name: &str, password: &str) -> Self {
         self.users.push((name.into(), password.into()));
-        self
-    }
-
-    /// Keeps the broker running when this process ends.
-    #[must_use]
-    pub fn detached(mut self) -> Self {
-        self.detached = true;
         self
     }
 }
@@ -128,7 +121,7 @@ impl KafkaServer {
     /// Kafka is not to be had, or the broker does not start; the message holds the end of its log.
     pub fn start(options: KafkaOptions) -> Result<Self> {
         let program = KafkaProgram::find(&artifacts::kafka()?)?;
-        let mut folder = RunFolder::create("kafka")?;
+        let folder = RunFolder::create("kafka")?;
         let ports = Ports {
             client: Port::reserve()?,
             controller: Port::reserve()?,
@@ -146,9 +139,6 @@ impl KafkaServer {
         let data = folder.path().join("data");
         fs::write(&properties, server_properties(&data, &ports, &options))?;
         program.lay_out(&data)?;
-        if options.detached {
-            folder.detach()?;
-        }
         let mut arguments: Vec<OsString> = vec![
             format!("-Xmx{}m", options.heap_mib).into(),
             "-Xms256m".into(),
@@ -170,7 +160,6 @@ impl KafkaServer {
             account: None,
             folder: folder.path().to_owned(),
             terminate_by: Signal::TERM,
-            detached: options.detached,
             start_limit: START_LIMIT,
         };
         let process = ServerProcess::spawn(launch, ready_on(ports.client.number()))?;
@@ -197,7 +186,7 @@ impl KafkaServer {
             &principal,
         ];
         arguments.extend(what);
-        self.program.run(ACL_TOOL, &arguments).map(|_| ())
+        self.program.run(ACL_TOOL, &arguments)
     }
 
     /// Ends the broker as a crash would.
@@ -270,8 +259,11 @@ impl KafkaServer {
         self.process.log()
     }
 
-    pub(super) fn folder(&self) -> &Path {
-        self.folder.path()
+    /// Lets the server outlive this process; its id and folder are what ends it later.
+    pub(super) fn leave_running(mut self) -> Result<(u32, PathBuf)> {
+        self.folder.detach()?;
+        let pid = self.process.leave_running()?;
+        Ok((pid, self.folder.path().to_owned()))
     }
 }
 
@@ -283,56 +275,73 @@ impl Drop for KafkaServer {
     }
 }
 
-fn server_properties(data: &Path, ports: &Ports, options: &KafkaOptions) -> String {
-    let mut names = vec![
-        (
-            "PLAIN".to_owned(),
-            ports.client.number(),
-            ports.client.number(),
-            "PLAINTEXT",
-        ),
-        (
-            "CONTROLLER".to_owned(),
-            ports.controller.number(),
-            0,
-            "PLAINTEXT",
-        ),
+/// A line of the broker's three lists of listeners.
+struct Listener {
+    name: String,
+    port: u16,
+    /// What clients are told; the controller's is not for clients.
+    advertised: Option<u16>,
+    protocol: &'static str,
+}
+
+fn listeners(ports: &Ports, with_users: bool) -> Vec<Listener> {
+    let plain = |name: String, port: u16, advertised: Option<u16>| Listener {
+        name,
+        port,
+        advertised,
+        protocol: "PLAINTEXT",
+    };
+    let client = ports.client.number();
+    let mut all = vec![
+        plain("PLAIN".to_owned(), client, Some(client)),
+        plain("CONTROLLER".to_owned(), ports.controller.number(), None),
     ];
     for (index, door) in ports.doors.iter().enumerate() {
-        names.push((
-            format!("DOOR{index}"),
-            door.upstream(),
-            door.advertised(),
-            "PLAINTEXT",
-        ));
+        let name = format!("DOOR{index}");
+        all.push(plain(name, door.upstream(), Some(door.advertised())));
     }
+    if with_users {
+        let port = ports.sasl.number();
+        all.push(Listener {
+            name: "SASL".to_owned(),
+            port,
+            advertised: Some(port),
+            protocol: "SASL_PLAINTEXT",
+        });
+    }
+    all
+}
+
+fn server_properties(data: &Path, ports: &Ports, options: &KafkaOptions) -> String {
     let mut text = String::from(BASE_SETTINGS);
     if !options.users.is_empty() {
-        let port = ports.sasl.number();
-        names.push(("SASL".to_owned(), port, port, "SASL_PLAINTEXT"));
         text.push_str(SASL_SETTINGS);
-        text.push_str("listener.name.sasl.plain.sasl.jaas.config=");
-        text.push_str("org.apache.kafka.common.security.plain.PlainLoginModule required");
         for (name, password) in &options.users {
             push(&mut text, format_args!(" user_{name}=\"{password}\""));
         }
         text.push_str(";\n");
     }
-    let join = |each: &dyn Fn(&(String, u16, u16, &str)) -> Option<String>| {
-        names.iter().filter_map(each).collect::<Vec<_>>().join(",")
-    };
-    let address = |name: &str, port: u16| Some(format!("{name}://127.0.0.1:{port}"));
-    let listeners = join(&|(name, port, _, _)| address(name, *port));
-    let advertised = join(&|(name, _, told, _)| (*told != 0).then(|| address(name, *told))?);
-    let protocols = join(&|(name, _, _, protocol)| Some(format!("{name}:{protocol}")));
-    push(&mut text, format_args!("listeners={listeners}\n"));
+    let all = listeners(ports, !options.users.is_empty());
+    let (mut listen, mut advertise, mut protocols) = (Vec::new(), Vec::new(), Vec::new());
+    for Listener {
+        name,
+        port,
+        advertised,
+        protocol,
+    } in &all
+    {
+        listen.push(format!("{name}://127.0.0.1:{port}"));
+        advertise.extend(advertised.map(|port| format!("{name}://127.0.0.1:{port}")));
+        protocols.push(format!("{name}:{protocol}"));
+    }
+    push(&mut text, format_args!("listeners={}\n", listen.join(",")));
     push(
         &mut text,
-        format_args!("advertised.listeners={advertised}\n"),
+        format_args!("advertised.listeners={}\n", advertise.join(",")),
     );
     push(
         &mut text,
-        format_args!("listener.security.protocol.map={protocols}\n"),
+        format_args!("listener.security.protocol.map={}\n", protocols.join(",")),
     );
     let controller = ports.controller.number();
     push(
@@ -359,110 +368,6 @@ fn ready_on(port: u16) -> impl Fn(&str) -> bool {
     }
 }
 
-/// Kafka's classes and the Java that runs them.
-#[derive(Debug)]
-struct KafkaProgram {
-    java: PathBuf,
-    home: PathBuf,
-}
-
-impl KafkaProgram {
-    fn find(home: &Path) -> Result<Self> {
-        Ok(Self {
-            java: java::find()?,
-            home: home.to_owned(),
-        })
-    }
-
-    fn class_path(&self) -> OsString {
-        self.home.join("libs").join("*").into_os_string()
-    }
-
-    /// Classes parsed ahead of time, where an archive was made; a JVM that does not like it goes on without.
-    fn archive_argument(&self) -> Option<OsString> {
-        let archive = self.home.join("classes.jsa");
-        archive
-            .is_file()
-            .then(|| format!("-XX:SharedArchiveFile={}", archive.display()).into())
-    }
-
-    /// A formatted storage folder with ids of its own.
-    fn lay_out(&self, data: &Path) -> Result<()> {
-        fs::create_dir(data)?;
-        for entry in fs::read_dir(self.home.join("template"))? {
-            let entry = entry?;
-            fs::copy(entry.path(), data.join(entry.file_name()))?;
-        }
-        let path = data.join("meta.properties");
-        let template = fs::read_to_string(&path)?;
-        let fresh: String = template.lines().map(with_fresh_id).collect();
-        fs::write(&path, fresh)?;
-        Ok(())
-    }
-
-    /// Runs one of Kafka's command line tools to its end.
-    fn run(&self, class: &str, arguments: &[&str]) -> Result<String> {
-        let output = Command::new(&self.java)
-            .args(["-XX:TieredStopAtLevel=1", "-Xmx256m", "-cp"])
-            .arg(self.class_path())
-            .arg(class)
-            .args(arguments)
-            .output()
-            .context("java did not start")?;
-        if !output.status.success() {
-            let words = String::from_utf8_lossy(&output.stderr);
-            bail!("{class} {} failed: {}", arguments.join(" "), words.trim());
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    }
-}
-
-/// A line of meta.properties, with new letters for the ids of cluster and folder.
-fn with_fresh_id(line: &str) -> String {
-    match line.split_once('=') {
-        Some((name @ ("cluster.id" | "directory.id"), _)) => format!("{name}={}\n", fresh_id()),
-        _ => format!("{line}\n"),
-    }
-}
-
-/// 128 random bits as 22 letters of URL-safe base64, the last of which carries only two of them.
-fn fresh_id() -> String {
-    use std::hash::{BuildHasher, RandomState};
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut bits = (u128::from(RandomState::new().hash_one(std::process::id())) << 64)
-        | u128::from(RandomState::new().hash_one(0));
-    let mut id = String::new();
-    for _ in 0..21 {
-        id.push(char::from(LETTERS[(bits & 63) as usize]));
-        bits >>= 6;
-    }
-    id.push(char::from(LETTERS[((bits & 3) << 4) as usize]));
-    id
-}
-
-/// Formats `template/` below `home`, once, when Kafka is installed: copying it saves each start a JVM.
-pub(super) fn format_template(home: &Path) -> Result<()> {
-    let program = KafkaProgram::find(home)?;
-    let template = home.join("template");
-    let properties = home.join("template.properties");
-    let text = format!(
-        "process.roles=broker,controller\nnode.id=1\ncontroller.listener.names=CONTROLLER\n\
-         listeners=PLAIN://127.0.0.1:1,CONTROLLER://127.0.0.1:2\n\
-         inter.broker.listener.name=PLAIN\n\
-         listener.security.protocol.map=PLAIN:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
-         controller.quorum.voters=1@127.0.0.1:2\nlog.dirs={}\n",
-        template.display()
-    );
-    fs::write(&properties, text)?;
-    let path = properties.to_string_lossy();
-    program.run(
-        "kafka.tools.StorageTool",
-        &["format", "-t", &fresh_id(), "-c", &path],
-    )?;
-    Ok(())
-}
-
-const ACL_TOOL: &str = "org.apache.kafka.tools.AclCommand";
 const BASE_SETTINGS: &str = "process.roles=broker,controller
 node.id=1
 controller.listener.names=CONTROLLER
@@ -480,20 +385,13 @@ group.initial.rebalance.delay.ms=0
 const SASL_SETTINGS: &str = "sasl.enabled.mechanisms=PLAIN
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 super.users=User:ANONYMOUS
-";
+listener.name.sasl.plain.sasl.jaas.config=\
+org.apache.kafka.common.security.plain.PlainLoginModule required";
 const START_LIMIT: Duration = Duration::from_secs(90);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ids_are_fresh_and_the_rest_of_the_file_stays() {
-        let line = with_fresh_id("cluster.id=abc");
-        assert_eq!(line.len(), "cluster.id=".len() + 22 + 1);
-        assert_ne!(line, with_fresh_id("cluster.id=abc"));
-        assert_eq!(with_fresh_id("node.id=1"), "node.id=1\n");
-    }
 
     #[test]
     fn a_door_listens_on_one_port_and_names_another() {

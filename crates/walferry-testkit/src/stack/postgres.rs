@@ -28,7 +28,6 @@ pub struct PostgresOptions {
     settings: Vec<(String, String)>,
     password: Option<String>,
     hba: Vec<String>,
-    detached: bool,
 }
 
 impl Default for PostgresOptions {
@@ -49,7 +48,6 @@ impl PostgresOptions {
                 .collect(),
             password: None,
             hba: Vec::new(),
-            detached: false,
         }
     }
 
@@ -86,13 +84,6 @@ impl PostgresOptions {
         self.hba.push(line.into());
         self
     }
-
-    /// Keeps the server running when this process ends.
-    #[must_use]
-    pub fn detached(mut self) -> Self {
-        self.detached = true;
-        self
-    }
 }
 
 /// A running (or, between a kill and a restart, stopped) PostgreSQL server. It ends on drop.
@@ -112,7 +103,7 @@ impl PostgresServer {
     /// The version is not to be had, or the server does not start; the message holds the end of its log.
     pub fn start(options: PostgresOptions) -> Result<Self> {
         let home = artifacts::postgres(options.major)?;
-        let mut folder = RunFolder::create("postgres")?;
+        let folder = RunFolder::create("postgres")?;
         let port = Port::reserve()?;
         let account = server_account()?;
         let data = folder.path().join("data");
@@ -121,9 +112,6 @@ impl PostgresServer {
         }
         initdb(&home, folder.path(), &data, account, &options)?;
         configure(&data, &port, &options)?;
-        if options.detached {
-            folder.detach()?;
-        }
         let launch = Launch {
             name: format!("PostgreSQL {}", options.major),
             program: home.join("bin/postgres"),
@@ -133,7 +121,6 @@ impl PostgresServer {
             folder: folder.path().to_owned(),
             // Fast shutdown: ends sessions instead of waiting for them.
             terminate_by: Signal::INT,
-            detached: options.detached,
             start_limit: START_LIMIT,
         };
         let number = port.number();
@@ -236,8 +223,11 @@ impl PostgresServer {
         self.process.log()
     }
 
-    pub(super) fn folder(&self) -> &Path {
-        self.folder.path()
+    /// Lets the server outlive this process; its id and folder are what ends it later.
+    pub(super) fn leave_running(mut self) -> Result<(u32, PathBuf)> {
+        self.folder.detach()?;
+        let pid = self.process.leave_running()?;
+        Ok((pid, self.folder.path().to_owned()))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Owns: the child, its log file, and a watchdog that kills it when this process ends in any way,
 //! `kill -9` included. Never: knows which server it is.
-//! Invariant: a process that is not detached never outlives the value that owns it.
+//! Invariant: a process never outlives the value that owns it, unless it was told to go on.
 //! Start reading at [`ServerProcess::spawn`].
 //!
 //! The watchdog is a shell that reads from a pipe of ours: the pipe ends when we do. The kernel's
@@ -32,8 +32,6 @@ pub(crate) struct Launch {
     pub(crate) folder: PathBuf,
     /// The signal that asks for an orderly end.
     pub(crate) terminate_by: Signal,
-    /// Left running when this process ends.
-    pub(crate) detached: bool,
     pub(crate) start_limit: Duration,
 }
 
@@ -51,6 +49,8 @@ pub(crate) struct ServerProcess {
     watchdog: Option<Child>,
     /// Where the log of the current life begins.
     log_start: u64,
+    /// Shall go on without us.
+    left: bool,
 }
 
 impl ServerProcess {
@@ -61,6 +61,7 @@ impl ServerProcess {
             child: None,
             watchdog: None,
             log_start: 0,
+            left: false,
         };
         process.start(ready)?;
         Ok(process)
@@ -98,9 +99,7 @@ impl ServerProcess {
                 self.launch.program.display()
             )
         })?;
-        if !self.launch.detached {
-            self.watchdog = Some(watch(child.id())?);
-        }
+        self.watchdog = Some(watch(child.id())?);
         self.child = Some(child);
         self.await_ready(ready)
     }
@@ -204,6 +203,16 @@ impl ServerProcess {
         }
     }
 
+    /// Lets the server go on without this process; returns its id.
+    pub(crate) fn leave_running(&mut self) -> Result<u32> {
+        let pid = self
+            .pid()
+            .with_context(|| format!("{} does not run", self.launch.name))?;
+        self.dismiss_watchdog();
+        self.left = true;
+        Ok(pid)
+    }
+
     pub(crate) fn log_path(&self) -> PathBuf {
         self.launch.folder.join("server.log")
     }
@@ -244,7 +253,7 @@ impl ServerProcess {
 
 impl Drop for ServerProcess {
     fn drop(&mut self) {
-        if self.launch.detached {
+        if self.left {
             return;
         }
         if std::thread::panicking() {
@@ -325,7 +334,7 @@ fn stat(path: &Path) -> Option<(char, u32)> {
 const POLL: Duration = Duration::from_millis(20);
 const END_LIMIT: Duration = Duration::from_secs(30);
 
-/// Ends a detached server by its id and waits until it is gone.
+/// Ends a server that was left running, by its id and waits until it is gone.
 pub(crate) fn end_detached(pid: u32) {
     let family = descendants(pid);
     signal(pid_of(pid), Signal::INT); // PostgreSQL: fast shutdown; Java: an orderly end.
@@ -340,5 +349,61 @@ pub(crate) fn end_detached(pid: u32) {
             return;
         }
         std::thread::sleep(POLL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sleeper() -> Child {
+        Command::new("sleep").arg("600").spawn().unwrap()
+    }
+
+    #[test]
+    fn the_end_of_our_pipe_is_the_end_of_the_server() {
+        let mut server = sleeper();
+        let mut watchdog = watch(server.id()).unwrap();
+        // What the kernel does to our end of the pipe when we are killed.
+        drop(watchdog.stdin.take());
+        assert!(!server.wait().unwrap().success());
+        watchdog.wait().unwrap();
+    }
+
+    #[test]
+    fn a_dismissed_watchdog_kills_nothing() {
+        let mut server = sleeper();
+        let mut watchdog = watch(server.id()).unwrap();
+        watchdog.stdin.take().unwrap().write_all(b"done\n").unwrap();
+        watchdog.wait().unwrap();
+        assert!(server.try_wait().unwrap().is_none());
+        server.kill().unwrap();
+        server.wait().unwrap();
+        assert!(!runs(server.id()));
+    }
+
+    #[test]
+    fn children_of_children_are_found() {
+        let mut shell = Command::new("sh")
+            .args(["-c", "(sleep 600; true) & echo ready; wait"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        shell
+            .stdout
+            .take()
+            .unwrap()
+            .read_exact(&mut [0; 6])
+            .unwrap();
+        let began = Instant::now();
+        while descendants(shell.id()).len() < 2 {
+            assert!(began.elapsed() < END_LIMIT, "{:?}", descendants(shell.id()));
+            std::thread::yield_now();
+        }
+        let family = descendants(shell.id());
+        for member in family.iter().chain([&shell.id()]) {
+            signal(pid_of(*member), Signal::KILL);
+        }
+        shell.wait().unwrap();
     }
 }

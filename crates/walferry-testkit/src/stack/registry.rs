@@ -6,7 +6,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -22,7 +22,6 @@ use super::process::{Launch, ServerProcess};
 #[derive(Debug, Clone, Default)]
 pub struct RegistryOptions {
     environment: Vec<(String, String)>,
-    detached: bool,
 }
 
 impl RegistryOptions {
@@ -36,13 +35,6 @@ impl RegistryOptions {
     #[must_use]
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.into(), value.into()));
-        self
-    }
-
-    /// Keeps the registry running when this process ends.
-    #[must_use]
-    pub fn detached(mut self) -> Self {
-        self.detached = true;
         self
     }
 }
@@ -63,7 +55,7 @@ impl RegistryServer {
     /// Apicurio is not to be had, or does not start; the message holds the end of its log.
     pub fn start(options: RegistryOptions) -> Result<Self> {
         let home = artifacts::registry()?;
-        let mut folder = RunFolder::create("registry")?;
+        let folder = RunFolder::create("registry")?;
         let port = Port::reserve()?;
         let jar = runner_jar(&home)?;
         let database = folder.path().join("schemas");
@@ -78,9 +70,6 @@ impl RegistryServer {
             ),
         ];
         environment.extend(options.environment);
-        if options.detached {
-            folder.detach()?;
-        }
         let launch = Launch {
             name: format!("Apicurio Registry {}", artifacts::REGISTRY_VERSION),
             program: java::find()?,
@@ -99,7 +88,6 @@ impl RegistryServer {
             account: None,
             folder: folder.path().to_owned(),
             terminate_by: Signal::TERM,
-            detached: options.detached,
             start_limit: START_LIMIT,
         };
         let process = ServerProcess::spawn(launch, ready_on(port.number()))?;
@@ -168,8 +156,11 @@ impl RegistryServer {
         self.process.log()
     }
 
-    pub(super) fn folder(&self) -> &Path {
-        self.folder.path()
+    /// Lets the server outlive this process; its id and folder are what ends it later.
+    pub(super) fn leave_running(mut self) -> Result<(u32, PathBuf)> {
+        self.folder.detach()?;
+        let pid = self.process.leave_running()?;
+        Ok((pid, self.folder.path().to_owned()))
     }
 }
 
@@ -181,7 +172,7 @@ impl Drop for RegistryServer {
     }
 }
 
-fn runner_jar(home: &Path) -> Result<std::path::PathBuf> {
+fn runner_jar(home: &Path) -> Result<PathBuf> {
     std::fs::read_dir(home)?
         .flatten()
         .map(|entry| entry.path())
