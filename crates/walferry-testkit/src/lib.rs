@@ -5,3 +5,12 @@
 //! Start reading at [`stack`].
 
 pub mod stack;
+
+#[cfg(feature = "full")]
+pub mod checker;
+#[cfg(feature = "full")]
+pub mod process;
+#[cfg(feature = "full")]
+pub mod proxy;
+#[cfg(feature = "full")]
+pub mod topics;

@@ -1,0 +1,46 @@
+//! What a check compares: the tables with their keys, where the connector began, what it leaves out.
+//!
+//! Owns: [`Rules`] and [`Start`]. Never: judgement.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Where the connector began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// Every change that the witness tells is an event; a snapshot row is unexpected.
+    #[default]
+    Everything,
+    /// What was committed up to this LSN is in the topics as rows of a snapshot, what came later as events. The
+    /// witness must have seen the tables from their first row on.
+    Snapshot(u64),
+    /// Snapshot rows are counted and not compared.
+    SnapshotUnchecked,
+}
+
+/// What to compare and how.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Key columns by `schema.table`; other tables are no part of the comparison.
+    pub keys: BTreeMap<String, Vec<String>>,
+    /// Where the connector began.
+    pub start: Start,
+    /// Whether a delete is followed by a tombstone.
+    pub tombstones: bool,
+    /// Whether truncates are events.
+    pub truncates: bool,
+    /// `schema.table.column` that the topics do not have.
+    pub ignored_columns: BTreeSet<String>,
+}
+
+impl Rules {
+    /// The rules of a connector with default settings over these tables.
+    pub fn new(keys: BTreeMap<String, Vec<String>>) -> Rules {
+        Rules {
+            keys,
+            start: Start::Everything,
+            tombstones: true,
+            truncates: true,
+            ignored_columns: BTreeSet::new(),
+        }
+    }
+}

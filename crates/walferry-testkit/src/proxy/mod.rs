@@ -1,0 +1,272 @@
+//! A TCP proxy that breaks what it carries, when a test says so.
+//!
+//! Owns: a listening port, and for each connection two threads that carry bytes. Faults: cut, black hole (no byte and
+//! no FIN gets through, the sockets stay open), delay, refusal of new connections, and for Kafka an EndTxn request
+//! held back (see `kafka`). Never: a look into bytes, but for Kafka's frames in [`Proxy::kafka`].
+//! Invariant: a byte that was read is either written on or lost with its whole connection.
+
+mod kafka;
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use kafka::Holdback;
+
+/// How often a waiting thread looks whether the proxy is gone.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// What happens to bytes and to new connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// All is carried.
+    Pass,
+    /// Nothing is carried in either direction and no end is told; new connections are taken and hang.
+    BlackHole,
+    /// New connections are refused by the kernel; those that exist are carried.
+    Refuse,
+}
+
+struct Shared {
+    upstream: SocketAddr,
+    port: u16,
+    kafka: bool,
+    mode: Mutex<Mode>,
+    changed: Condvar,
+    delay_us: AtomicU64,
+    closed: AtomicBool,
+    connections: Mutex<Vec<(TcpStream, TcpStream)>>,
+    accepted: AtomicU64,
+    holdback: Holdback,
+}
+
+/// The proxy. Dropping it cuts all.
+pub struct Proxy {
+    shared: Arc<Shared>,
+}
+
+impl Proxy {
+    /// Listens on a free port of 127.0.0.1 and carries to `upstream` (`host:port`).
+    pub fn start(upstream: &str) -> Result<Proxy> {
+        Proxy::open(upstream, false)
+    }
+
+    /// As [`Proxy::start`], for a Kafka broker: the broker's own address in its answers becomes the proxy's, so that
+    /// clients stay on it; and an EndTxn can be held back.
+    pub fn kafka(upstream: &str) -> Result<Proxy> {
+        Proxy::open(upstream, true)
+    }
+
+    fn open(upstream: &str, kafka: bool) -> Result<Proxy> {
+        let upstream = upstream
+            .to_socket_addrs()
+            .with_context(|| format!("cannot resolve {upstream}"))?
+            .find(SocketAddr::is_ipv4)
+            .with_context(|| format!("{upstream} has no IPv4 address"))?;
+        let listener = TcpListener::bind("127.0.0.1:0").context("no free port for the proxy")?;
+        let shared = Arc::new(Shared {
+            upstream,
+            port: listener.local_addr()?.port(),
+            kafka,
+            mode: Mutex::new(Mode::Pass),
+            changed: Condvar::new(),
+            delay_us: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+            connections: Mutex::new(Vec::new()),
+            accepted: AtomicU64::new(0),
+            holdback: Holdback::default(),
+        });
+        let accepting = shared.clone();
+        thread::Builder::new()
+            .name("proxy-accept".into())
+            .spawn(move || accept(&accepting, listener))?;
+        Ok(Proxy { shared })
+    }
+
+    /// The port that clients connect to.
+    pub fn port(&self) -> u16 {
+        self.shared.port
+    }
+
+    /// `127.0.0.1:port`.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.shared.port)
+    }
+
+    /// Changes what happens from now on.
+    pub fn set(&self, mode: Mode) {
+        *lock(&self.shared.mode) = mode;
+        self.shared.changed.notify_all();
+    }
+
+    /// Holds each piece of data back for so long before it is written on.
+    pub fn delay(&self, delay: Duration) {
+        self.shared
+            .delay_us
+            .store(delay.as_micros() as u64, Ordering::Relaxed);
+    }
+
+    /// Closes all connections towards both ends. Returns how many there were.
+    pub fn cut(&self) -> usize {
+        let connections = std::mem::take(&mut *lock(&self.shared.connections));
+        connections.iter().for_each(close);
+        self.shared.changed.notify_all();
+        connections.len()
+    }
+
+    /// How many connections were taken so far.
+    pub fn accepted(&self) -> u64 {
+        self.shared.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Arms the trap: the next EndTxn request of Kafka's protocol, after `skipped` others, is swallowed and the
+    /// connection that sent it is cut.
+    pub fn hold_end_txn(&self, skipped: u32) {
+        self.shared.holdback.arm(skipped);
+    }
+
+    /// Waits until the trap has caught a request; tells whether it has within `deadline`.
+    pub fn wait_held(&self, deadline: Duration) -> bool {
+        self.shared.holdback.wait(deadline)
+    }
+
+    /// Delivers the request that was held back, on a new connection, and returns the broker's error code.
+    pub fn deliver_held(&self) -> Result<i16> {
+        self.shared.holdback.deliver(self.shared.upstream)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.shared.closed.store(true, Ordering::Relaxed);
+        self.cut();
+    }
+}
+
+impl Shared {
+    /// Waits out a black hole. False when the proxy is gone.
+    fn wait_open(&self) -> bool {
+        let mut mode = lock(&self.mode);
+        while *mode == Mode::BlackHole && !self.closed.load(Ordering::Relaxed) {
+            mode = self
+                .changed
+                .wait_timeout(mode, LOOK_AGAIN)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        !self.closed.load(Ordering::Relaxed)
+    }
+
+    fn forward(&self, to: &mut TcpStream, bytes: &[u8]) -> bool {
+        if !self.wait_open() {
+            return false;
+        }
+        let delay_us = self.delay_us.load(Ordering::Relaxed);
+        if delay_us > 0 {
+            thread::sleep(Duration::from_micros(delay_us));
+        }
+        to.write_all(bytes).is_ok()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn close(pair: &(TcpStream, TcpStream)) {
+    // Either may be closed already; then there is nothing left to do.
+    let _ = pair.0.shutdown(Shutdown::Both);
+    let _ = pair.1.shutdown(Shutdown::Both);
+}
+
+/// Takes connections. While they are to be refused there is no listener, so that the kernel refuses.
+fn accept(shared: &Arc<Shared>, listener: TcpListener) {
+    let mut listener = Some(listener);
+    while !shared.closed.load(Ordering::Relaxed) {
+        if *lock(&shared.mode) == Mode::Refuse {
+            listener = None;
+            thread::sleep(LOOK_AGAIN);
+            continue;
+        }
+        let Some(open) = &listener else {
+            listener = TcpListener::bind(("127.0.0.1", shared.port)).ok();
+            thread::sleep(Duration::from_millis(1));
+            continue;
+        };
+        if open.set_nonblocking(true).is_err() {
+            return;
+        }
+        match open.accept() {
+            Ok((client, _)) => {
+                let carrying = shared.clone();
+                // Without a thread the connection is dropped, which its client sees.
+                let _ = thread::Builder::new()
+                    .name("proxy".into())
+                    .spawn(move || carry(&carrying, client));
+            }
+            Err(_) => thread::sleep(Duration::from_millis(2)),
+        }
+    }
+}
+
+fn carry(shared: &Arc<Shared>, client: TcpStream) {
+    shared.accepted.fetch_add(1, Ordering::Relaxed);
+    if client.set_nonblocking(false).is_err() || !shared.wait_open() {
+        return;
+    }
+    let Ok(upstream) = TcpStream::connect(shared.upstream) else {
+        return;
+    };
+    let _ = (client.set_nodelay(true), upstream.set_nodelay(true));
+    let pair = |left: &TcpStream, right: &TcpStream| {
+        Some((left.try_clone().ok()?, right.try_clone().ok()?))
+    };
+    let (Some(registered), Some(back)) = (pair(&client, &upstream), pair(&upstream, &client))
+    else {
+        return;
+    };
+    lock(&shared.connections).push(registered);
+    let returning = shared.clone();
+    let answers = thread::Builder::new().name("proxy".into()).spawn(move || {
+        let (from, to) = back;
+        if returning.kafka {
+            kafka::answers(&returning, from, to)
+        } else {
+            pump(&returning, from, to)
+        }
+    });
+    if shared.kafka {
+        kafka::requests(shared, client, upstream);
+    } else {
+        pump(shared, client, upstream);
+    }
+    if let Ok(answers) = answers {
+        let _ = answers.join();
+    }
+}
+
+/// Carries bytes one way until either side ends, and passes the end on.
+fn pump(shared: &Shared, mut from: TcpStream, mut to: TcpStream) {
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) | Err(_) => break,
+            Ok(count) => {
+                if !shared.forward(&mut to, &buffer[..count]) {
+                    break;
+                }
+            }
+        }
+    }
+    if shared.wait_open() {
+        let _ = to.shutdown(Shutdown::Write);
+    }
+}
+
+#[cfg(test)]
+mod tests;
