@@ -1,0 +1,127 @@
+//! The frames of streaming replication, laid end to end as they came off the socket.
+//!
+//! ```text
+//! CopyData   ┌───┬──────────┬─────────────────────┐
+//!            │'d'│ len: i32 │ payload: len-4 bytes│
+//!            └───┴──────────┴─────────────────────┘
+//! XLogData   ┌───┬────────────┬──────────┬───────────┬────────────────┐
+//!   payload  │'w'│ start: lsn │ end: lsn │ sent: time│ pgoutput: bytes│
+//!            └───┴────────────┴──────────┴───────────┴────────────────┘
+//! keepalive  ┌───┬──────────────┬────────────┬───────────────────┐
+//!   payload  │'k'│ wal end: lsn │ sent: time │ reply asked: u8   │
+//!            └───┴──────────────┴────────────┴───────────────────┘
+//! ```
+
+use walferry_event::Lsn;
+
+use crate::{Error, cursor::Cursor};
+
+/// One CopyData payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frame<'a> {
+    /// A message of the output plugin.
+    XLogData(XLogData<'a>),
+    /// The server shows that it is there.
+    Keepalive(Keepalive),
+}
+
+/// A message of the output plugin, and where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct XLogData<'a> {
+    /// Where the WAL data of the message begins; the LSN of the change.
+    pub start: Lsn,
+    /// End of WAL on the server, as far as it has decoded.
+    pub end: Lsn,
+    /// When it was sent, microseconds since 1970.
+    pub sent_us: i64,
+    /// The message, for [`crate::parse`].
+    pub body: &'a [u8],
+}
+
+/// The server shows that it is there, and how far it has decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// Everything that commits before this has been sent.
+    pub wal_end: Lsn,
+    /// When it was sent, microseconds since 1970.
+    pub sent_us: i64,
+    /// Whether the server ends the connection unless feedback comes soon.
+    pub reply_requested: bool,
+}
+
+/// Walks whole CopyData frames laid end to end. After an error it ends.
+pub fn frames(block: &[u8]) -> Frames<'_> {
+    Frames { rest: block }
+}
+
+/// Iterator over the frames of a block.
+#[derive(Clone, Debug)]
+pub struct Frames<'a> {
+    rest: &'a [u8],
+}
+
+/// Tag and length.
+const HEADER: usize = 5;
+
+impl<'a> Iterator for Frames<'a> {
+    type Item = Result<Frame<'a>, Error>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let frame = self.split().and_then(Frame::parse);
+        if frame.is_err() {
+            self.rest = &[];
+        }
+        Some(frame)
+    }
+}
+
+impl<'a> Frames<'a> {
+    /// Takes the payload of the first frame.
+    fn split(&mut self) -> Result<&'a [u8], Error> {
+        let mut cursor = Cursor::new(self.rest, "CopyData");
+        if cursor.u8("a tag")? != b'd' {
+            return Err(Error::new("CopyData", 0, "tag 'd'"));
+        }
+        let len = cursor.u32("a length")? as usize;
+        let payload = len
+            .checked_sub(HEADER - 1)
+            .ok_or_else(|| cursor.error("a length of at least 4"))?;
+        let payload = cursor.take(payload, "as many bytes as the length says")?;
+        self.rest = cursor.rest();
+        Ok(payload)
+    }
+}
+
+impl<'a> Frame<'a> {
+    /// Parses one CopyData payload.
+    #[inline]
+    pub fn parse(payload: &'a [u8]) -> Result<Frame<'a>, Error> {
+        let mut cursor = Cursor::new(payload, "replication");
+        match cursor.u8("'w' or 'k'")? {
+            b'w' => {
+                cursor.name("XLogData");
+                Ok(Frame::XLogData(XLogData {
+                    start: cursor.lsn("the start LSN")?,
+                    end: cursor.lsn("the end LSN")?,
+                    sent_us: cursor.time_us("the time sent")?,
+                    body: cursor.rest(),
+                }))
+            }
+            b'k' => {
+                cursor.name("keepalive");
+                let keepalive = Keepalive {
+                    wal_end: cursor.lsn("the end of WAL")?,
+                    sent_us: cursor.time_us("the time sent")?,
+                    reply_requested: cursor.u8("whether a reply is asked for")? != 0,
+                };
+                cursor.end()?;
+                Ok(Frame::Keepalive(keepalive))
+            }
+            _ => Err(Error::new("replication", 0, "'w' or 'k'")),
+        }
+    }
+}
