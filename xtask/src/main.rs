@@ -1,1 +1,109 @@
-fn main() {}
+//! `cargo xtask`: every development command, for people and CI alike.
+//!
+//! Owns: the command line. Never: does anything itself; see `xtask::commands`.
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use walferry_testkit::stack::{POSTGRES_MAJOR_DEFAULT, say};
+use xtask::commands::{self, Versions};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Every development command of Walferry")]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// PostgreSQL, Kafka and a schema registry for development
+    #[command(subcommand)]
+    Stack(StackCommand),
+    /// Run all tests against real servers; what CI runs
+    Test(TestArguments),
+    /// Formatting, clippy, dependencies, documentation and the house rules
+    Lint,
+    /// Write the generated documents (docs/CONFIG.md, docs/METRICS.md)
+    Docs,
+    /// A small shop with a steady load, end to end, with a checked verdict
+    Demo(Rest),
+    /// Speed: drain, latency or micro, side by side with the ceiling
+    Bench(Rest),
+    /// Kill everything at random moments and check that nothing is lost, doubled or reordered
+    Chaos(ChaosArguments),
+}
+
+#[derive(Subcommand)]
+enum StackCommand {
+    /// Start the servers and leave them running
+    Up {
+        /// PostgreSQL's major version
+        #[arg(long, default_value_t = POSTGRES_MAJOR_DEFAULT,
+              value_parser = clap::value_parser!(u32).range(14..=18))]
+        postgres: u32,
+    },
+    /// End the servers and remove their data
+    Down,
+    /// Say where the servers answer
+    Status,
+}
+
+#[derive(Args)]
+struct TestArguments {
+    /// PostgreSQL's major version, 14 to 18, or "all"
+    #[arg(long, default_value = "17")]
+    postgres: Versions,
+    /// For `cargo test`: a filter, or options after another `--`
+    #[arg(last = true)]
+    rest: Vec<String>,
+}
+
+#[derive(Args)]
+struct ChaosArguments {
+    /// Repeats the run that printed this seed
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How many times something is killed
+    #[arg(long)]
+    kills: Option<u32>,
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    rest: Vec<String>,
+}
+
+#[derive(Args)]
+struct Rest {
+    /// Handed on as they are
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let outcome = match CommandLine::parse().command {
+        Command::Stack(StackCommand::Up { postgres }) => commands::stack::up(postgres),
+        Command::Stack(StackCommand::Down) => commands::stack::down(),
+        Command::Stack(StackCommand::Status) => commands::stack::status(),
+        Command::Test(arguments) => commands::test::run(arguments.postgres, &arguments.rest),
+        Command::Lint => commands::lint::run(),
+        Command::Docs => commands::docs::write(),
+        Command::Demo(rest) => commands::program::run("walferry-demo", &rest.arguments),
+        Command::Bench(rest) => commands::program::run("walferry-bench", &rest.arguments),
+        Command::Chaos(chaos) => {
+            let mut arguments = Vec::new();
+            let seed = chaos.seed.map(|seed| ("--seed", seed.to_string()));
+            let kills = chaos.kills.map(|kills| ("--kills", kills.to_string()));
+            for (name, value) in [seed, kills].into_iter().flatten() {
+                arguments.extend([name.to_owned(), value]);
+            }
+            arguments.extend(chaos.rest);
+            commands::program::run("walferry-chaos", &arguments)
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

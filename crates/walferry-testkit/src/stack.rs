@@ -101,11 +101,8 @@ impl Stack {
         kafka: KafkaOptions,
         registry: RegistryOptions,
     ) -> Result<Self> {
-        // Provisioned one after another, so that progress lines and apt do not mingle.
         ensure(SERVER_TOOLS)?;
-        artifacts::postgres(postgres.major)?;
-        artifacts::kafka()?;
-        artifacts::registry()?;
+        fetch(&[postgres.major])?;
         std::thread::scope(|scope| {
             let kafka = scope.spawn(|| KafkaServer::start(kafka));
             let registry = scope.spawn(|| RegistryServer::start(registry));
@@ -151,6 +148,20 @@ impl Stack {
             Err(message) => Err(anyhow!("no stack for the tests: {message}")),
         }
     }
+}
+
+/// Fetches what the servers are made of, where the cache lacks it; nothing is started.
+///
+/// # Errors
+/// A download failed; the message is Maven's.
+pub fn fetch(postgres_majors: &[u32]) -> Result<()> {
+    // One after another, so that lines of progress do not mingle.
+    for major in postgres_majors {
+        artifacts::postgres(*major)?;
+    }
+    artifacts::kafka()?;
+    artifacts::registry()?;
+    Ok(())
 }
 
 /// The PostgreSQL major version that tests run on: `WALFERRY_TEST_POSTGRES_MAJOR`, else the default.
