@@ -1,0 +1,61 @@
+//! Loads: what writes into PostgreSQL while something is proved or measured.
+//!
+//! Owns: [`MixedLoad`] (every kind of change, seeded), [`bench`] (the table of the speed tests), [`BareReader`] (the
+//! ceiling of the speed tests), [`drain`] (waiting for the connector to have all). Never: a check of what arrives.
+
+mod bare_reader;
+pub mod bench;
+mod mixed;
+mod writer;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::checker::{Session, quote_literal};
+
+pub use bare_reader::{BareReader, BareRun};
+pub use mixed::{Counts, MixedLoad, MixedOptions};
+
+/// Creates an empty database beside the one of `admin_url` and returns its URL.
+pub fn create_database(admin_url: &str, name: &str) -> Result<String> {
+    Session::connect(admin_url)?.execute(&format!("create database {name}"))?;
+    let (server, _) = admin_url
+        .rsplit_once('/')
+        .context("the URL names no database")?;
+    Ok(format!("{server}/{name}"))
+}
+
+/// Runs `last_sql`, one small transaction on a followed table, and waits until the slot is confirmed up to it: then
+/// the connector has published all that was committed before. Server restarts on the way are waited out.
+pub fn drain(source_url: &str, slot: &str, last_sql: &str, deadline: Duration) -> Result<Duration> {
+    let begun = Instant::now();
+    let mut session = Session::connect(source_url)?;
+    let before = session
+        .value("select pg_current_wal_insert_lsn()")?
+        .context("no LSN")?;
+    session.execute(last_sql)?;
+    let question = format!(
+        "select confirmed_flush_lsn, confirmed_flush_lsn > {} from pg_replication_slots where slot_name = {}",
+        quote_literal(&before),
+        quote_literal(slot)
+    );
+    loop {
+        let answer = session.query(&question)?;
+        let row = answer
+            .into_iter()
+            .next()
+            .with_context(|| format!("there is no slot {slot}"))?;
+        if row.get(1).and_then(Option::as_deref) == Some("t") {
+            return Ok(begun.elapsed());
+        }
+        if begun.elapsed() > deadline {
+            bail!(
+                "slot {slot} is confirmed to {:?}, not beyond {before}, after {deadline:?}",
+                row[0]
+            );
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
