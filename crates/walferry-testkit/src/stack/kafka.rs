@@ -145,7 +145,6 @@ impl KafkaServer {
             "-Dorg.slf4j.simpleLogger.showDateTime=true".into(),
             "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS".into(),
         ];
-        arguments.extend(program.archive_argument());
         arguments.extend([
             "-cp".into(),
             program.class_path(),

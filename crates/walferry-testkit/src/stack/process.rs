@@ -266,12 +266,7 @@ impl Drop for ServerProcess {
 
 fn watch(pid: u32) -> Result<Child> {
     Command::new("sh")
-        .args([
-            "-c",
-            r#"read -r line || kill -9 "$1""#,
-            "walferry-watchdog",
-            &pid.to_string(),
-        ])
+        .args(["-c", WATCHDOG, "walferry-watchdog", &pid.to_string()])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -279,6 +274,17 @@ fn watch(pid: u32) -> Result<Child> {
         .spawn()
         .context("the watchdog shell did not start")
 }
+
+/// Waits for a line, or for the end of the pipe: then it kills the server's children, which might be stopped
+/// and would not notice the end of their parent, and the server. The fourth field of `/proc/PID/stat` is the
+/// parent; our servers' names hold no blanks.
+const WATCHDOG: &str = r#"read -r line && exit
+kill -STOP "$1"
+for stat in /proc/[0-9]*/stat; do
+    read -r pid name state parent rest < "$stat" && [ "$parent" = "$1" ] && kill -9 "$pid"
+done
+kill -9 "$1"
+"#;
 
 fn pid_of(pid: u32) -> Pid {
     i32::try_from(pid)
@@ -354,6 +360,8 @@ pub(crate) fn end_detached(pid: u32) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader};
+
     use super::*;
 
     fn sleeper() -> Child {
@@ -368,6 +376,32 @@ mod tests {
         drop(watchdog.stdin.take());
         assert!(!server.wait().unwrap().success());
         watchdog.wait().unwrap();
+    }
+
+    #[test]
+    fn the_watchdog_ends_children_that_are_stopped() {
+        let mut server = Command::new("sh")
+            .args(["-c", "sleep 600 & kill -STOP $!; echo $!; wait"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(server.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let child: u32 = line.trim().parse().unwrap();
+        let mut watchdog = watch(server.id()).unwrap();
+        drop(watchdog.stdin.take());
+        watchdog.wait().unwrap();
+        server.wait().unwrap();
+        let began = Instant::now();
+        while runs(child) {
+            assert!(
+                began.elapsed() < END_LIMIT,
+                "the stopped child outlived its parent"
+            );
+            std::thread::yield_now();
+        }
     }
 
     #[test]

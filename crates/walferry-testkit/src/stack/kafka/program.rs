@@ -31,14 +31,6 @@ impl KafkaProgram {
         self.home.join("libs").join("*").into_os_string()
     }
 
-    /// Classes parsed ahead of time, where an archive was made; a JVM that does not like it goes on without.
-    pub(super) fn archive_argument(&self) -> Option<OsString> {
-        let archive = self.home.join("classes.jsa");
-        archive
-            .is_file()
-            .then(|| format!("-XX:SharedArchiveFile={}", archive.display()).into())
-    }
-
     /// A formatted storage folder with ids of its own.
     pub(super) fn lay_out(&self, data: &Path) -> Result<()> {
         fs::create_dir(data)?;
