@@ -1,4 +1,7 @@
 //! Reads big-endian fields off a byte slice, and says where it ended too early.
+//!
+//! Owns: a place in the bytes of one message. Never: copies, or looks behind it.
+//! Invariant: the rest only shrinks, so `offset = len - rest.len()` needs no counter of its own.
 
 use walferry_event::Lsn;
 
@@ -7,16 +10,18 @@ use crate::{Error, unix_us};
 /// A place in the bytes of one message.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cursor<'a> {
-    all: &'a [u8],
     rest: &'a [u8],
+    /// How many bytes there were at the start.
+    len: usize,
+    /// What errors call the message.
     message: &'static str,
 }
 
 impl<'a> Cursor<'a> {
     pub(crate) fn new(bytes: &'a [u8], message: &'static str) -> Cursor<'a> {
         Cursor {
-            all: bytes,
             rest: bytes,
+            len: bytes.len(),
             message,
         }
     }
@@ -26,8 +31,10 @@ impl<'a> Cursor<'a> {
         self.message = message;
     }
 
+    /// What was expected is not here.
+    #[cold]
     pub(crate) fn error(&self, expected: &'static str) -> Error {
-        Error::new(self.message, self.all.len() - self.rest.len(), expected)
+        Error::new(self.message, self.len - self.rest.len(), expected)
     }
 
     pub(crate) fn rest(&self) -> &'a [u8] {
@@ -48,25 +55,41 @@ impl<'a> Cursor<'a> {
     }
 
     pub(crate) fn take(&mut self, len: usize, expected: &'static str) -> Result<&'a [u8], Error> {
-        let (taken, rest) = self
-            .rest
-            .split_at_checked(len)
-            .ok_or_else(|| self.error(expected))?;
+        let Some((taken, rest)) = self.rest.split_at_checked(len) else {
+            return Err(self.error(expected));
+        };
         self.rest = rest;
         Ok(taken)
     }
 
+    /// What lies between here and `later`, which has moved on from here.
+    pub(crate) fn until(&self, later: &Cursor<'a>) -> &'a [u8] {
+        // `later` is a copy of this cursor that has only shrunk, so its rest is a tail of ours.
+        let len = self.rest.len().saturating_sub(later.rest.len());
+        self.rest.get(..len).unwrap_or_default()
+    }
+
     fn array<const N: usize>(&mut self, expected: &'static str) -> Result<[u8; N], Error> {
-        let (taken, rest) = self
-            .rest
-            .split_first_chunk::<N>()
-            .ok_or_else(|| self.error(expected))?;
+        let Some((taken, rest)) = self.rest.split_first_chunk::<N>() else {
+            return Err(self.error(expected));
+        };
         self.rest = rest;
         Ok(*taken)
     }
 
     pub(crate) fn u8(&mut self, expected: &'static str) -> Result<u8, Error> {
         self.array::<1>(expected).map(|[byte]| byte)
+    }
+
+    /// A byte that `read` knows. When it does not, the error points at the byte, not behind it.
+    pub(crate) fn code<T>(
+        &mut self,
+        expected: &'static str,
+        read: impl FnOnce(u8) -> Option<T>,
+    ) -> Result<T, Error> {
+        let before = *self;
+        let byte = self.u8(expected)?;
+        read(byte).ok_or_else(|| before.error(expected))
     }
 
     pub(crate) fn u16(&mut self, expected: &'static str) -> Result<u16, Error> {
@@ -94,13 +117,11 @@ impl<'a> Cursor<'a> {
 
     /// A zero-terminated name, which has to be UTF-8.
     pub(crate) fn text(&mut self, expected: &'static str) -> Result<&'a str, Error> {
-        let len = self
-            .rest
-            .iter()
-            .position(|&byte| byte == 0)
-            .ok_or_else(|| self.error(expected))?;
-        let text = std::str::from_utf8(&self.rest[..len]).map_err(|_| self.error(expected))?;
-        self.rest = &self.rest[len + 1..];
-        Ok(text)
+        let before = *self;
+        let len = self.rest.iter().position(|&byte| byte == 0);
+        let len = len.ok_or_else(|| before.error(expected))?;
+        let bytes = self.take(len, expected)?;
+        self.u8(expected)?;
+        std::str::from_utf8(bytes).map_err(|_| before.error(expected))
     }
 }

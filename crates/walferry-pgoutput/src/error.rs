@@ -1,10 +1,20 @@
 //! Why bytes are not a message.
+//!
+//! Owns the one error of this crate. Never: carries bytes of the message, which may be a row's.
+//! Invariant: `offset <= len of the message`.
 
 use std::fmt;
 
 use walferry_event::Disposition;
 
-/// Bytes that are not what the protocol says. Names the message, the offset in it, and what was expected.
+/// Bytes that are not what the protocol says: names the message, the offset in it, and what was
+/// expected there.
+///
+/// | the operator sees | because | remedy |
+/// |---|---|---|
+/// | `expected a known message tag` | the plugin is not pgoutput, or is newer | check the slot |
+/// | `expected the end of the message` | a newer protocol appended a field | update Walferry |
+/// | any other | the bytes were damaged on the way | restart; report it if it stays |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     message: &'static str,

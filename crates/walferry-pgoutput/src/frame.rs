@@ -1,5 +1,9 @@
 //! The frames of streaming replication, laid end to end as they came off the socket.
 //!
+//! Owns [`frames`] and [`Frame`]. Never: waits for the rest of a frame; blocks are cut at frames.
+//! Invariant: after the first error the walk ends, because the place of the next frame is unknown.
+//! Source: PostgreSQL documentation, "Streaming Replication Protocol", START_REPLICATION.
+//!
 //! ```text
 //! CopyData   ┌───┬──────────┬─────────────────────┐
 //!            │'d'│ len: i32 │ payload: len-4 bytes│
@@ -60,9 +64,6 @@ pub struct Frames<'a> {
     rest: &'a [u8],
 }
 
-/// Tag and length.
-const HEADER: usize = 5;
-
 impl<'a> Iterator for Frames<'a> {
     type Item = Result<Frame<'a>, Error>;
 
@@ -83,14 +84,12 @@ impl<'a> Frames<'a> {
     /// Takes the payload of the first frame.
     fn split(&mut self) -> Result<&'a [u8], Error> {
         let mut cursor = Cursor::new(self.rest, "CopyData");
-        if cursor.u8("a tag")? != b'd' {
-            return Err(Error::new("CopyData", 0, "tag 'd'"));
-        }
-        let len = cursor.u32("a length")? as usize;
-        let payload = len
-            .checked_sub(HEADER - 1)
-            .ok_or_else(|| cursor.error("a length of at least 4"))?;
-        let payload = cursor.take(payload, "as many bytes as the length says")?;
+        cursor.code("tag 'd'", |tag| (tag == b'd').then_some(()))?;
+        let before_len = cursor;
+        // The length counts itself.
+        let len = (cursor.u32("a length")? as usize).checked_sub(size_of::<u32>());
+        let len = len.ok_or_else(|| before_len.error("a length of at least 4"))?;
+        let payload = cursor.take(len, "as many bytes as the length says")?;
         self.rest = cursor.rest();
         Ok(payload)
     }
@@ -98,6 +97,9 @@ impl<'a> Frames<'a> {
 
 impl<'a> Frame<'a> {
     /// Parses one CopyData payload.
+    ///
+    /// # Errors
+    /// The payload is neither XLogData nor a keepalive, or ends too early.
     #[inline]
     pub fn parse(payload: &'a [u8]) -> Result<Frame<'a>, Error> {
         let mut cursor = Cursor::new(payload, "replication");

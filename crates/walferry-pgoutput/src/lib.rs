@@ -1,10 +1,13 @@
-//! pgoutput, the format of PostgreSQL's logical replication stream: bytes to messages, without copies.
+//! pgoutput, the format of PostgreSQL's logical replication stream: bytes to messages, no copies.
 //!
-//! Owns the parsing of the CopyData payloads of streaming replication ([`frames`]) and of pgoutput's messages, protocol
-//! versions 1 to 4 ([`parse`]). Never: I/O, or state between messages; whether the stream is inside a streamed
-//! transaction is the caller's to know.
-//! Invariant: no bytes make it panic; what it returns borrows from what it was given.
-//! Source: PostgreSQL documentation, "Streaming Replication Protocol" and "Logical Replication Message Formats".
+//! Owns the parsing of the CopyData payloads of streaming replication ([`frames`]) and of
+//! pgoutput's messages, protocol versions 1 to 4 ([`parse`]).
+//! Never: I/O, or state between messages; whether the stream is inside a streamed transaction is
+//! the caller's to know.
+//! Invariants: no bytes make it panic; what it returns borrows from what it was given; what it has
+//! parsed once can be walked again without errors.
+//! Source: PostgreSQL documentation, "Streaming Replication Protocol" and "Logical Replication
+//! Message Formats".
 //!
 //! Start reading at [`Message`], then [`parse`].
 
@@ -23,8 +26,8 @@ pub use message::{
     Prepared, RolledBack, StreamAbort, StreamStart, Truncate, TypeMessage, Update,
 };
 pub use parser::parse;
-pub use relation::RelationMessage;
-pub use tuple::Tuple;
+pub use relation::{ColumnMessage, RelationMessage};
+pub use tuple::{Datums, Tuple};
 
 #[cfg(test)]
 mod tests;

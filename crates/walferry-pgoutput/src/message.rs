@@ -1,11 +1,15 @@
 //! pgoutput's messages, as values that borrow the received bytes. Their boxes are in `parser`.
+//!
+//! Owns the names of the fields. Never: parses, or copies.
+//! Invariant: times are in microseconds since 1970, whatever the wire says.
+//! Source: PostgreSQL documentation, "Logical Replication Message Formats".
 
 use walferry_event::Lsn;
 
 use crate::{RelationMessage, Tuple};
 
-/// One message of the output plugin. `xid` of a change is there only inside a streamed transaction.
-#[derive(Clone, Copy, Debug)]
+/// One message of the output plugin. A change has an `xid` only inside a streamed transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
     /// A transaction begins.
     Begin(Begin),

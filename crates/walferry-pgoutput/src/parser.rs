@@ -1,4 +1,11 @@
-//! The parser of each message, with its box above it. `xid?` is there only inside a streamed transaction.
+//! The parser of each message, with its box above it.
+//!
+//! Owns [`parse`]. Never: keeps state between messages.
+//! Invariant: a message is read to its last byte, or it is an error.
+//! Source: PostgreSQL documentation, "Logical Replication Message Formats".
+//!
+//! In the boxes `str` is text up to a zero byte, `lsn` a u64, `time` an i64 of microseconds since
+//! 2000; all numbers are big-endian. `xid?` is there only inside a streamed transaction.
 
 use crate::{
     Begin, BeginPrepare, Commit, Delete, Error, Insert, LogicalMessage, Message, Old, Origin,
@@ -6,7 +13,13 @@ use crate::{
     TypeMessage, Update, cursor::Cursor,
 };
 
-/// Parses one message. `in_stream`: between Stream Start and Stream Stop, where changes carry their transaction's id.
+/// Parses one message of the output plugin.
+///
+/// `in_stream`: the message stands between Stream Start and Stream Stop, where changes carry their
+/// transaction's id. The bytes do not show it, so the caller has to know.
+///
+/// # Errors
+/// The bytes are not exactly one message of protocol 1 to 4.
 #[inline]
 pub fn parse(body: &[u8], in_stream: bool) -> Result<Message<'_>, Error> {
     let mut cursor = Cursor::new(body, "pgoutput");
@@ -21,7 +34,7 @@ pub fn parse(body: &[u8], in_stream: bool) -> Result<Message<'_>, Error> {
         }
         tag => rare(tag, &mut cursor, in_stream)?,
     };
-    // Later versions of a message may append fields; but a change is parsed to its end, so more bytes are an error.
+    // A field that a later protocol appends may change what the message means, so it is an error.
     cursor.end()?;
     Ok(message)
 }
@@ -127,10 +140,10 @@ fn insert<'a>(cursor: &mut Cursor<'a>, in_stream: bool) -> Result<Insert<'a>, Er
 }
 
 fn new_tuple<'a>(cursor: &mut Cursor<'a>) -> Result<Tuple<'a>, Error> {
-    match cursor.u8("'N' before the new row")? {
-        b'N' => Tuple::parse(cursor),
-        _ => Err(cursor.error("'N' just before")),
-    }
+    cursor.code("'N' before the new row", |kind| {
+        (kind == b'N').then_some(())
+    })?;
+    Tuple::parse(cursor)
 }
 
 // Update ┌───┬───────────┬───────────────┬────────────────────┬───┬───────────┐
@@ -140,12 +153,12 @@ fn update<'a>(cursor: &mut Cursor<'a>, in_stream: bool) -> Result<Update<'a>, Er
     cursor.name("Update");
     let xid = xid(cursor, in_stream)?;
     let relation = cursor.u32("the relation's oid")?;
-    let before_new = *cursor;
+    let before_kind = *cursor;
     let (old, new) = match cursor.u8("'K', 'O' or 'N'")? {
+        b'N' => (None, Tuple::parse(cursor)?),
         b'K' => (Some(Old::Key(Tuple::parse(cursor)?)), new_tuple(cursor)?),
         b'O' => (Some(Old::Full(Tuple::parse(cursor)?)), new_tuple(cursor)?),
-        b'N' => (None, Tuple::parse(cursor)?),
-        _ => return Err(before_new.error("'K', 'O' or 'N'")),
+        _ => return Err(before_kind.error("'K', 'O' or 'N'")),
     };
     Ok(Update {
         xid,
@@ -162,29 +175,30 @@ fn delete<'a>(cursor: &mut Cursor<'a>, in_stream: bool) -> Result<Delete<'a>, Er
     cursor.name("Delete");
     let xid = xid(cursor, in_stream)?;
     let relation = cursor.u32("the relation's oid")?;
-    let before_old = *cursor;
+    let before_kind = *cursor;
     let old = match cursor.u8("'K' or 'O'")? {
         b'K' => Old::Key(Tuple::parse(cursor)?),
         b'O' => Old::Full(Tuple::parse(cursor)?),
-        _ => return Err(before_old.error("'K' or 'O'")),
+        _ => return Err(before_kind.error("'K' or 'O'")),
     };
     Ok(Delete { xid, relation, old })
 }
 
-// Truncate ┌───┬───────────┬────────┬─────────────┬──────────────┐
-//          │'T'│ xid?: u32 │ n: u32 │ options: u8 │ n oids: u32  │   option 1: CASCADE, 2: RESTART IDENTITY
-//          └───┴───────────┴────────┴─────────────┴──────────────┘
+// Truncate ┌───┬───────────┬────────┬─────────────┬─────────────┐
+//          │'T'│ xid?: u32 │ n: u32 │ options: u8 │ n oids: u32 │
+//          └───┴───────────┴────────┴─────────────┴─────────────┘
+//          option 1: CASCADE, 2: RESTART IDENTITY
 fn truncate<'a>(cursor: &mut Cursor<'a>, in_stream: bool) -> Result<Truncate<'a>, Error> {
     cursor.name("Truncate");
     let xid = xid(cursor, in_stream)?;
     let relations = cursor.u32("the number of relations")? as usize;
     let options = cursor.u8("the options")?;
-    let len = relations
-        .checked_mul(4)
-        .ok_or_else(|| cursor.error("fewer relations"))?;
-    let (oids, _) = cursor
-        .take(len, "as many oids as the number says")?
-        .as_chunks::<4>();
+    // Where the product does not fit, neither do the bytes.
+    let oids = cursor.take(
+        relations.saturating_mul(4),
+        "as many oids as the number says",
+    )?;
+    let (oids, _) = oids.as_chunks::<4>();
     Ok(Truncate {
         xid,
         cascade: options & 1 != 0,
@@ -194,8 +208,9 @@ fn truncate<'a>(cursor: &mut Cursor<'a>, in_stream: bool) -> Result<Truncate<'a>
 }
 
 // Message ┌───┬───────────┬───────────┬──────────┬─────────────┬──────────┬───────────┐
-//         │'M'│ xid?: u32 │ flags: u8 │ lsn: lsn │ prefix: str │ len: u32 │ len bytes │   flag 1: transactional
+//         │'M'│ xid?: u32 │ flags: u8 │ lsn: lsn │ prefix: str │ len: u32 │ len bytes │
 //         └───┴───────────┴───────────┴──────────┴─────────────┴──────────┴───────────┘
+//         flag 1: transactional
 fn logical<'a>(cursor: &mut Cursor<'a>, in_stream: bool) -> Result<LogicalMessage<'a>, Error> {
     cursor.name("Message");
     let xid = xid(cursor, in_stream)?;
@@ -235,8 +250,9 @@ fn stream_commit<'a>(cursor: &mut Cursor<'a>) -> Result<Message<'a>, Error> {
 }
 
 // Stream Abort ┌───┬──────────┬─────────────┬────────────┬──────────────┐
-//              │'A'│ xid: u32 │ subxid: u32 │ abort?: lsn│ abort?: time │   protocol 4 with parallel streaming
+//              │'A'│ xid: u32 │ subxid: u32 │ abort?: lsn│ abort?: time │
 //              └───┴──────────┴─────────────┴────────────┴──────────────┘
+//              abort?: with streaming = 'parallel', protocol 4
 fn stream_abort(cursor: &mut Cursor<'_>) -> Result<StreamAbort, Error> {
     cursor.name("Stream Abort");
     Ok(StreamAbort {
@@ -267,9 +283,10 @@ fn begin_prepare<'a>(cursor: &mut Cursor<'a>) -> Result<BeginPrepare<'a>, Error>
     })
 }
 
-// Prepare, Stream Prepare ┌───────┬───────────┬──────────────┬──────────┬───────────────┬──────────┬──────────┐
-//                         │'P'|'p'│ flags: u8 │ prepare: lsn │ end: lsn │ prepare: time │ xid: u32 │ gid: str │
-//                         └───────┴───────────┴──────────────┴──────────┴───────────────┴──────────┴──────────┘
+// Prepare ┌───┬───────────┬──────────────┬──────────┬───────────────┬──────────┬──────────┐
+//         │'P'│ flags: u8 │ prepare: lsn │ end: lsn │ prepare: time │ xid: u32 │ gid: str │
+//         └───┴───────────┴──────────────┴──────────┴───────────────┴──────────┴──────────┘
+// Stream Prepare: the same with tag 'p'
 fn prepare<'a>(cursor: &mut Cursor<'a>) -> Result<Prepare<'a>, Error> {
     Ok(Prepare {
         flags: cursor.u8("the flags")?,
@@ -296,9 +313,11 @@ fn commit_prepared<'a>(cursor: &mut Cursor<'a>) -> Result<Prepared<'a>, Error> {
     })
 }
 
-// Rollback Prepared ┌───┬──────────┬──────────────────┬───────────────┬───────────────┬────────────────┬─────┬─────┐
-//                   │'r'│ flags:u8 │ prepare end: lsn │ rollback: lsn │ prepare: time │ rollback: time │ xid │ gid │
-//                   └───┴──────────┴──────────────────┴───────────────┴───────────────┴────────────────┴─────┴─────┘
+// Rollback Prepared ┌───┬───────────┬──────────────────┬───────────────────┐
+//                   │'r'│ flags: u8 │ prepare end: lsn │ rollback end: lsn │
+//                   ├───┴───────────┴──┬───────────────┴┬──────────┬───────┴──┐
+//                   │ prepare: time    │ rollback: time │ xid: u32 │ gid: str │
+//                   └──────────────────┴────────────────┴──────────┴──────────┘
 fn rollback_prepared<'a>(cursor: &mut Cursor<'a>) -> Result<RolledBack<'a>, Error> {
     cursor.name("Rollback Prepared");
     Ok(RolledBack {

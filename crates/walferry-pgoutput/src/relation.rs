@@ -1,11 +1,17 @@
-//! What the stream says of a table before its first change.
+//! What the stream says of a table before its first change, and again when its shape changes.
+//!
+//! Owns [`RelationMessage`], which is checked once when it is parsed. Never: asks the catalog.
+//! Invariant: `bytes` holds exactly the columns, each whole and with a name in UTF-8.
+//! Source: PostgreSQL documentation, "Logical Replication Message Formats", Relation.
 //!
 //! ```text
-//! Relation  ┌───┬──────────┬────────────┬────────────┬────────────┬────────┐
-//!           │'R'│ oid: u32 │ schema: str│ name: str  │ identity:u8│ n: u16 │
-//!           └───┴──────────┴────────────┴────────────┴────────────┴────────┘
+//! Relation  ┌───┬───────────┬──────────┬─────────────┬───────────┐
+//!           │'R'│ xid?: u32 │ oid: u32 │ schema: str │ name: str │
+//!           ├───┴──────────┬┴───────┬──┴──────┬──────┴───────────┘
+//!           │ identity: u8 │ n: u16 │ columns │ n of them
+//!           └──────────────┴────────┴─────────┘
 //!   column  ┌───────────┬───────────┬───────────┬───────────────┐
-//!           │ flags: u8 │ name: str │ type: u32 │ modifier: i32 │   flag 1: part of the replica identity
+//!           │ flags: u8 │ name: str │ type: u32 │ modifier: i32 │ flag 1: in the replica identity
 //!           └───────────┴───────────┴───────────┴───────────────┘
 //! ```
 
@@ -13,8 +19,8 @@ use walferry_event::{Relation, RelationColumn, ReplicaIdentity};
 
 use crate::{Error, cursor::Cursor};
 
-/// A table's shape. Its columns have been walked once, so that walking them again cannot fail.
-#[derive(Clone, Copy, Debug)]
+/// A table's shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RelationMessage<'a> {
     /// Transaction id, inside a streamed transaction.
     pub xid: Option<u32>,
@@ -26,11 +32,25 @@ pub struct RelationMessage<'a> {
     pub name: &'a str,
     /// `pg_class.relreplident`.
     pub replica_identity: ReplicaIdentity,
-    columns: u16,
-    cursor: Cursor<'a>,
+    /// Exactly the columns, without their count.
+    bytes: &'a [u8],
+}
+
+/// One published column of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ColumnMessage<'a> {
+    /// Whether it is part of the replica identity; with identity full, all are.
+    pub in_identity: bool,
+    /// Column name.
+    pub name: &'a str,
+    /// `pg_attribute.atttypid`.
+    pub type_oid: u32,
+    /// `pg_attribute.atttypmod`; -1 when the type has none.
+    pub type_modifier: i32,
 }
 
 impl<'a> RelationMessage<'a> {
+    /// Takes all but the tag and the transaction id off the cursor.
     pub(crate) fn parse(
         cursor: &mut Cursor<'a>,
         xid: Option<u32>,
@@ -38,47 +58,65 @@ impl<'a> RelationMessage<'a> {
         let oid = cursor.u32("the relation's oid")?;
         let schema = cursor.text("the schema name")?;
         let name = cursor.text("the relation's name")?;
-        let identity = cursor.u8("the replica identity")?;
-        let replica_identity = ReplicaIdentity::from_code(identity)
-            .ok_or_else(|| cursor.error("replica identity 'd', 'n', 'f' or 'i' before"))?;
-        let message = RelationMessage {
+        let replica_identity = cursor.code(
+            "replica identity 'd', 'n', 'f' or 'i'",
+            ReplicaIdentity::from_code,
+        )?;
+        let columns = cursor.u16("the number of columns")?;
+        let first = *cursor;
+        for _ in 0..columns {
+            ColumnMessage::parse(cursor)?;
+        }
+        Ok(RelationMessage {
             xid,
             oid,
             schema,
             name,
             replica_identity,
-            columns: cursor.u16("the number of columns")?,
-            cursor: *cursor,
-        };
-        for _ in 0..message.columns {
-            column(cursor)?;
-        }
-        Ok(message)
+            bytes: first.until(cursor),
+        })
+    }
+
+    /// The published columns, in the order of a row's values.
+    pub fn columns(&self) -> impl Iterator<Item = ColumnMessage<'a>> + use<'a> {
+        let mut cursor = Cursor::new(self.bytes, "Relation");
+        // `parse` has walked the same bytes, so the only error is to stand at their end.
+        std::iter::from_fn(move || ColumnMessage::parse(&mut cursor).ok())
     }
 
     /// An owned copy.
     pub fn to_relation(&self) -> Relation {
-        let mut cursor = self.cursor;
-        let columns = (0..self.columns).map_while(|_| column(&mut cursor).ok());
         Relation {
             oid: self.oid,
-            schema: if self.schema.is_empty() {
-                "pg_catalog".to_owned()
-            } else {
-                self.schema.to_owned()
+            schema: match self.schema {
+                "" => "pg_catalog".to_owned(),
+                schema => schema.to_owned(),
             },
             name: self.name.to_owned(),
             replica_identity: self.replica_identity,
-            columns: columns.collect(),
+            columns: self.columns().map(RelationColumn::from).collect(),
         }
     }
 }
 
-fn column(cursor: &mut Cursor<'_>) -> Result<RelationColumn, Error> {
-    Ok(RelationColumn {
-        in_identity: cursor.u8("a column's flags")? & 1 != 0,
-        name: cursor.text("a column's name")?.to_owned(),
-        type_oid: cursor.u32("a column's type")?,
-        type_modifier: cursor.i32("a column's type modifier")?,
-    })
+impl<'a> ColumnMessage<'a> {
+    fn parse(cursor: &mut Cursor<'a>) -> Result<ColumnMessage<'a>, Error> {
+        Ok(ColumnMessage {
+            in_identity: cursor.u8("a column's flags")? & 1 != 0,
+            name: cursor.text("a column's name")?,
+            type_oid: cursor.u32("a column's type")?,
+            type_modifier: cursor.i32("a column's type modifier")?,
+        })
+    }
+}
+
+impl From<ColumnMessage<'_>> for RelationColumn {
+    fn from(column: ColumnMessage<'_>) -> RelationColumn {
+        RelationColumn {
+            name: column.name.to_owned(),
+            type_oid: column.type_oid,
+            type_modifier: column.type_modifier,
+            in_identity: column.in_identity,
+        }
+    }
 }

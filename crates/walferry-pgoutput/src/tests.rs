@@ -1,3 +1,5 @@
+//! Each message as the documentation draws it, whole, cut, too long and damaged.
+
 use proptest::prelude::*;
 use walferry_event::{Datum, Lsn, ReplicaIdentity};
 
