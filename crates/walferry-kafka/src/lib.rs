@@ -1,1 +1,31 @@
-//! The transactional producer and the checkpoint topic.
+//! Publishing to Kafka exactly once: one transactional producer, and the checkpoint in the same transaction.
+//!
+//! Owns the Kafka transaction, the checkpoint topic and the decision what an uncertain commit became. Never: what a record
+//! means, PostgreSQL, Avro.
+//! Invariant: a batch is kept until its outcome is known; a producer that has seen an error is never used again; a
+//! producer is never initialised without reading the checkpoint afterwards.
+//!
+//! Start reading at [`Publisher`] (the state machine), then `producer` (librdkafka behind five calls).
+
+mod admin;
+mod block;
+mod checkpoint;
+mod clock;
+mod config;
+mod error;
+mod health;
+mod native;
+mod producer;
+mod publisher;
+mod reader;
+mod transactions;
+
+pub use admin::{ensure_checkpoint_topic, ensure_topics, topics_missing};
+pub use block::{Headers, OwnedRecord, RecordBlock, RecordRef};
+pub use checkpoint::Checkpoint;
+pub use clock::now_rfc3339;
+pub use config::{Config, RetryLimits};
+pub use error::Error;
+pub use health::Health;
+pub use publisher::{CommitReport, Oversize, Publisher};
+pub use reader::read_checkpoint;

@@ -1,0 +1,181 @@
+//! A block of encoded records: one arena of bytes, and where in it each record's key and value lie.
+//!
+//! Owns the bytes. No allocation per record; topics are named once per block.
+//! Invariant: every span of a record lies within the arena, so sending a record cannot fail to find its bytes.
+
+use std::{ops::Range, sync::Arc};
+
+/// Names and values of a record's headers.
+pub type Headers = Box<[(Box<str>, Vec<u8>)]>;
+
+/// Encoded records in the order in which they are to be published.
+#[derive(Debug, Default)]
+pub struct RecordBlock {
+    arena: Vec<u8>,
+    topics: Vec<Arc<str>>,
+    records: Vec<Record>,
+}
+
+#[derive(Debug)]
+struct Record {
+    topic: u32,
+    key: Option<Range<u32>>,
+    value: Option<Range<u32>>,
+    headers: Option<Headers>,
+}
+
+/// One record of a block.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordRef<'a> {
+    /// Where it goes.
+    pub topic: &'a str,
+    /// Its key, if it has one.
+    pub key: Option<&'a [u8]>,
+    /// Its value; none is a tombstone.
+    pub value: Option<&'a [u8]>,
+    /// Its headers.
+    pub headers: Option<&'a [(Box<str>, Vec<u8>)]>,
+}
+
+/// One record on its own.
+#[derive(Clone, Debug)]
+pub struct OwnedRecord {
+    /// Where it goes.
+    pub topic: Arc<str>,
+    /// Its key, if it has one.
+    pub key: Option<Vec<u8>>,
+    /// Its value; none is a tombstone.
+    pub value: Option<Vec<u8>>,
+    /// Its headers.
+    pub headers: Option<Headers>,
+}
+
+impl OwnedRecord {
+    /// The record as if it stood in a block.
+    pub fn as_ref(&self) -> RecordRef<'_> {
+        RecordRef {
+            topic: &self.topic,
+            key: self.key.as_deref(),
+            value: self.value.as_deref(),
+            headers: self.headers.as_deref(),
+        }
+    }
+}
+
+impl RecordBlock {
+    /// An empty block.
+    pub fn new() -> RecordBlock {
+        RecordBlock::default()
+    }
+
+    /// Where keys and values are written before [`RecordBlock::push`] names their spans.
+    pub fn arena_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.arena
+    }
+
+    /// The index of a topic in this block.
+    pub fn topic(&mut self, topic: &Arc<str>) -> u32 {
+        let known = self.topics.iter().position(|t| Arc::ptr_eq(t, topic));
+        let index = known.unwrap_or_else(|| {
+            self.topics.push(topic.clone());
+            self.topics.len() - 1
+        });
+        u32::try_from(index).expect("a block has far fewer topics than 2^32")
+    }
+
+    /// Adds a record whose bytes stand in the arena already.
+    pub fn push(
+        &mut self,
+        topic: u32,
+        key: Option<Range<u32>>,
+        value: Option<Range<u32>>,
+        headers: Option<Headers>,
+    ) {
+        let end = self.arena.len();
+        for span in [&key, &value].into_iter().flatten() {
+            assert!(
+                span.start <= span.end && span.end as usize <= end,
+                "a record's span lies outside its block"
+            );
+        }
+        assert!(
+            (topic as usize) < self.topics.len(),
+            "a record's topic is not in its block"
+        );
+        self.records.push(Record {
+            topic,
+            key,
+            value,
+            headers,
+        });
+    }
+
+    /// Takes back everything after the first `records` records and `bytes` bytes.
+    pub fn truncate(&mut self, records: usize, bytes: usize) {
+        self.records.truncate(records);
+        self.arena.truncate(bytes);
+    }
+
+    /// How many records it holds.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Bytes of keys and values.
+    pub fn bytes(&self) -> usize {
+        self.arena.len()
+    }
+
+    /// Memory that it occupies, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.arena.capacity() + self.records.capacity() * size_of::<Record>()
+    }
+
+    /// The record at `index`.
+    pub fn record(&self, index: usize) -> RecordRef<'_> {
+        let record = &self.records[index];
+        let bytes = |span: &Range<u32>| &self.arena[span.start as usize..span.end as usize];
+        RecordRef {
+            topic: &self.topics[record.topic as usize],
+            key: record.key.as_ref().map(bytes),
+            value: record.value.as_ref().map(bytes),
+            headers: record.headers.as_deref(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_read_back_as_it_was_written() {
+        let mut block = RecordBlock::new();
+        let topic: Arc<str> = "t".into();
+        block.arena_mut().extend(b"keyvalue");
+        let index = block.topic(&topic);
+        block.push(index, Some(0..3), Some(3..8), None);
+        block.push(index, Some(0..3), None, None);
+        let (first, second) = (block.record(0), block.record(1));
+        assert_eq!(
+            (first.topic, first.key, first.value),
+            ("t", Some(&b"key"[..]), Some(&b"value"[..]))
+        );
+        assert_eq!(second.value, None);
+        block.truncate(1, 8);
+        assert_eq!(block.len(), 1);
+    }
+
+    #[test]
+    #[should_panic(expected = "outside its block")]
+    fn a_span_beyond_the_arena_is_refused() {
+        let mut block = RecordBlock::new();
+        let index = block.topic(&"t".into());
+        block.push(index, None, Some(0..1), None);
+    }
+}

@@ -1,0 +1,91 @@
+//! The checkpoint record: what the topics hold, in JSON that any console consumer can show.
+//!
+//! Owns the record's shape (product.md, "Checkpoint record"). Invariant: what is written is read back the same.
+
+use serde::{Deserialize, Serialize};
+use walferry_event::Position;
+
+/// The value of a checkpoint record; its key is the connector's name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Version of this shape: 1.
+    pub version: u32,
+    /// `system_identifier` of the cluster.
+    pub system_id: String,
+    /// Its timeline.
+    pub timeline: u32,
+    /// The database.
+    pub database: String,
+    /// The slot.
+    pub slot: String,
+    /// What the topics hold. Absent in an intent, which is written before the slot is created, and while a first
+    /// snapshot has not finished.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
+    /// How far a snapshot has come, while one runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<serde_json::Value>,
+    /// The process that wrote it: one id per start.
+    pub instance: String,
+    /// Grows by one with each record of the connector.
+    pub counter: u64,
+    /// When it was written; for people.
+    pub written_at: String,
+    /// Version of Walferry that wrote it.
+    pub walferry: String,
+}
+
+impl Checkpoint {
+    /// Whether it is the very record that `other` is.
+    pub(crate) fn is_same_write(&self, other: &Checkpoint) -> bool {
+        self.instance == other.instance && self.counter == other.counter
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use walferry_event::Lsn;
+
+    use super::*;
+
+    fn example(position: Option<Position>) -> Checkpoint {
+        Checkpoint {
+            version: 1,
+            system_id: "7412345678901234567".into(),
+            timeline: 1,
+            database: "shop".into(),
+            slot: "walferry_shop".into(),
+            position,
+            snapshot: None,
+            instance: "i".into(),
+            counter: 3,
+            written_at: "2026-11-24T00:00:00.000Z".into(),
+            walferry: "0.1.0".into(),
+        }
+    }
+
+    #[test]
+    fn the_position_stands_flat_in_the_record() {
+        let position = Position {
+            commit_lsn: Lsn(0x16_B374_D848),
+            end_lsn: Lsn(0x16_B374_D878),
+            ordinal: Some(7),
+        };
+        let json = serde_json::to_value(example(Some(position))).unwrap();
+        assert_eq!(json["commit_lsn"], "16/B374D848");
+        assert_eq!(json["end_lsn"], "16/B374D878");
+        assert_eq!(json["ordinal"], 7);
+        let read: Checkpoint = serde_json::from_value(json).unwrap();
+        assert_eq!(read, example(Some(position)));
+    }
+
+    #[test]
+    fn an_intent_has_no_position() {
+        let json = serde_json::to_string(&example(None)).unwrap();
+        assert!(!json.contains("lsn"));
+        assert_eq!(
+            serde_json::from_str::<Checkpoint>(&json).unwrap(),
+            example(None)
+        );
+    }
+}

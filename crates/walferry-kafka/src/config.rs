@@ -1,0 +1,324 @@
+//! Settings of the clients, and the guard against those that would break the guarantee.
+//!
+//! Owns the list of librdkafka properties that the product sets, each with its reason, and refuses to let them be
+//! overridden. Source: librdkafka's CONFIGURATION.md.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use walferry_event::Secret;
+
+use crate::error::{Error, Kind};
+
+/// How to reach Kafka, and what to create there.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `bootstrap.servers`.
+    pub brokers: String,
+    /// Further librdkafka properties; checked by [`Config::check`].
+    pub properties: BTreeMap<String, String>,
+    /// Properties whose values are secrets, asked for when a client is created.
+    pub secrets: BTreeMap<String, Secret>,
+    /// Connector name: key of the checkpoint record, stem of `transactional.id`.
+    pub connector: String,
+    /// The checkpoint topic.
+    pub checkpoint_topic: String,
+    /// Bytes that librdkafka may queue.
+    pub queue_bytes_max: u64,
+    /// Partitions of topics that are created.
+    pub topic_partitions: i32,
+    /// Their replication factor; -1 is the broker's default.
+    pub topic_replication: i32,
+    /// Their settings.
+    pub topic_config: BTreeMap<String, String>,
+    /// How often and how long to try again.
+    pub retries: RetryLimits,
+    /// The guard against a delayed EndTxn (KAFKA-17754). Off only in the test that shows that it is needed.
+    pub guard: bool,
+}
+
+/// How often and how long to try again.
+#[derive(Clone, Copy, Debug)]
+pub struct RetryLimits {
+    /// Tries in a row.
+    pub retries_max: u32,
+    /// Shortest bound of a pause, in milliseconds.
+    pub retry_min_ms: u64,
+    /// Longest bound of a pause, in milliseconds.
+    pub retry_max_ms: u64,
+}
+
+/// After this the coordinator aborts an open transaction.
+pub(crate) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
+/// librdkafka's pause before it asks again; the guard's clock is derived from it.
+pub(crate) const RETRY_BACKOFF_MS: u64 = 250;
+/// Records that librdkafka may queue. Fewer make it wake for each (measured: under 20 000 costs half the rate).
+pub(crate) const QUEUE_MESSAGES_MAX: i32 = 50_000;
+
+/// What the product sets. A property of this list cannot be overridden.
+const FIXED: &[(&str, &str, &str)] = &[
+    ("enable.idempotence", "true", "records would be doubled"),
+    ("acks", "all", "committed records could be lost"),
+    (
+        "transactional.id",
+        "",
+        "it is derived from the connector's name, so that a newer instance fences an older one",
+    ),
+    (
+        "transaction.timeout.ms",
+        "60000",
+        "the rules for retries and cuts are built on it",
+    ),
+    (
+        "delivery.report.only.error",
+        "true",
+        "only failures are of interest",
+    ),
+    (
+        "partitioner",
+        "murmur2_random",
+        "keys would move to other partitions than with Java producers",
+    ),
+    (
+        "queue.buffering.max.messages",
+        "50000",
+        "it is part of memory_bytes_max",
+    ),
+    (
+        "queue.buffering.max.kbytes",
+        "",
+        "it is part of memory_bytes_max",
+    ),
+    (
+        "max.in.flight.requests.per.connection",
+        "5",
+        "order depends on it",
+    ),
+    (
+        "retry.backoff.ms",
+        "250",
+        "the guard against late commits is timed by it",
+    ),
+    ("isolation.level", "", "the checkpoint is read committed"),
+    (
+        "enable.auto.commit",
+        "false",
+        "the position is in the checkpoint, nowhere else",
+    ),
+    ("group.id", "", "no consumer group is used"),
+    ("bootstrap.servers", "", "it is kafka.brokers"),
+    ("metadata.broker.list", "", "it is kafka.brokers"),
+    ("statistics.interval.ms", "0", "statistics are not read"),
+    (
+        "log.connection.close",
+        "true",
+        "the guard against late commits listens for it",
+    ),
+];
+
+/// What the product sets unless the file says otherwise.
+const DEFAULTS: &[(&str, &str)] = &[
+    ("compression.type", "lz4"),
+    ("linger.ms", "5"),
+    ("batch.num.messages", "10000"),
+    ("batch.size", "1000000"),
+    ("message.max.bytes", "67108864"),
+    ("reconnect.backoff.ms", "100"),
+    ("reconnect.backoff.max.ms", "1000"),
+    ("socket.nagle.disable", "true"),
+    ("socket.keepalive.enable", "true"),
+];
+
+/// Smaller batches cost a factor of three of the rate (measured), so the file may only raise these.
+const NOT_BELOW: &[(&str, u64)] = &[("batch.num.messages", 10_000), ("batch.size", 1_000_000)];
+
+impl Config {
+    /// Refuses properties that would break the guarantee, and those that librdkafka does not know.
+    pub fn check(&self) -> Result<(), Error> {
+        for name in self.properties.keys().chain(self.secrets.keys()) {
+            if let Some((_, _, reason)) = FIXED.iter().find(|(fixed, _, _)| fixed == name) {
+                return Err(Error::new(
+                    Kind::Config,
+                    format!("kafka.properties: {name:?} cannot be set: {reason}"),
+                ));
+            }
+        }
+        for &(name, least) in NOT_BELOW {
+            let set = self.properties.get(name);
+            if let Some(set) = set
+                && set.parse::<u64>().is_ok_and(|value| value < least)
+            {
+                return Err(Error::new(
+                    Kind::Config,
+                    format!(
+                        "kafka.properties: {name:?} = {set} is below {least}, which makes publishing several times slower"
+                    ),
+                ));
+            }
+        }
+        // librdkafka checks names and values when a client is made; no connection is needed for that.
+        let client: Result<rdkafka::producer::BaseProducer, _> = self.producer()?.create();
+        client
+            .map(drop)
+            .map_err(|error| Error::new(Kind::Config, format!("kafka.properties: {error}")))
+    }
+
+    /// Settings that every client shares.
+    pub(crate) fn client(&self) -> Result<ClientConfig, Error> {
+        let mut client = ClientConfig::new();
+        client.set("bootstrap.servers", &self.brokers);
+        client.set("client.id", format!("walferry-{}", self.connector));
+        client.set("log.connection.close", "true");
+        client.set_log_level(RDKafkaLogLevel::Info);
+        for name in [
+            "reconnect.backoff.ms",
+            "reconnect.backoff.max.ms",
+            "socket.keepalive.enable",
+        ] {
+            if let Some((_, value)) = DEFAULTS.iter().find(|(default, _)| *default == name) {
+                client.set(name, *value);
+            }
+        }
+        for (name, value) in &self.properties {
+            if is_common(name) {
+                client.set(name, value);
+            }
+        }
+        for (name, secret) in &self.secrets {
+            let value = secret.read().map_err(|error| {
+                Error::new(Kind::Config, format!("kafka.properties: {name}: {error}"))
+            })?;
+            client.set(name, value);
+        }
+        Ok(client)
+    }
+
+    /// Settings of the transactional producer.
+    pub(crate) fn producer(&self) -> Result<ClientConfig, Error> {
+        let mut client = self.client()?;
+        for (name, value, _) in FIXED {
+            if !value.is_empty() && *name != "enable.auto.commit" {
+                client.set(*name, *value);
+            }
+        }
+        for (name, value) in DEFAULTS {
+            client.set(*name, *value);
+        }
+        for (name, value) in &self.properties {
+            client.set(name, value);
+        }
+        client.set("transactional.id", self.transactional_id());
+        let queue_kib = (self.queue_bytes_max / 1024).max(1024);
+        client.set("queue.buffering.max.kbytes", queue_kib.to_string());
+        Ok(client)
+    }
+
+    /// Settings of a consumer of the checkpoint topic.
+    pub(crate) fn consumer(&self, isolation: &str) -> Result<ClientConfig, Error> {
+        let mut client = self.client()?;
+        client.set("group.id", format!("walferry-{}", self.connector));
+        client.set("enable.auto.commit", "false");
+        client.set("enable.auto.offset.store", "false");
+        client.set("auto.offset.reset", "earliest");
+        client.set("isolation.level", isolation);
+        Ok(client)
+    }
+
+    /// One id per connector, so that the newest instance fences every older one.
+    pub(crate) fn transactional_id(&self) -> String {
+        format!("walferry-{}", self.connector)
+    }
+}
+
+/// Producer settings mean nothing to a consumer, which would warn of each.
+fn is_common(name: &str) -> bool {
+    [
+        "security.",
+        "sasl.",
+        "ssl.",
+        "socket.",
+        "broker.",
+        "client.",
+        "reconnect.",
+        "enable.ssl",
+        "debug",
+    ]
+    .iter()
+    .any(|prefix| name.starts_with(prefix))
+}
+
+#[cfg(test)]
+pub(crate) fn example() -> Config {
+    Config {
+        brokers: "127.0.0.1:1".into(),
+        properties: BTreeMap::new(),
+        secrets: BTreeMap::new(),
+        connector: "c".into(),
+        checkpoint_topic: "walferry_checkpoint_c".into(),
+        queue_bytes_max: 8 << 20,
+        topic_partitions: 1,
+        topic_replication: -1,
+        topic_config: BTreeMap::new(),
+        retries: RetryLimits {
+            retries_max: 5,
+            retry_min_ms: 1,
+            retry_max_ms: 2,
+        },
+        guard: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(name: &str, value: &str) -> Option<String> {
+        let mut config = example();
+        config.properties.insert(name.into(), value.into());
+        config.check().err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn properties_that_would_break_the_guarantee_are_refused_by_name() {
+        for (name, value) in [
+            ("enable.idempotence", "false"),
+            ("acks", "1"),
+            ("transactional.id", "mine"),
+            ("partitioner", "random"),
+            ("batch.size", "1000"),
+            ("no.such.property", "1"),
+        ] {
+            let text =
+                refusal(name, value).unwrap_or_else(|| panic!("{name}={value} was accepted"));
+            assert!(text.contains(name), "{text}");
+        }
+        for (name, value) in [
+            ("compression.type", "zstd"),
+            ("client.rack", "a"),
+            ("linger.ms", "20"),
+        ] {
+            assert_eq!(refusal(name, value), None);
+        }
+    }
+
+    #[test]
+    fn the_settings_are_ones_that_librdkafka_takes() {
+        let producer: Result<rdkafka::producer::BaseProducer, _> =
+            example().producer().unwrap().create();
+        assert!(producer.is_ok(), "{:?}", producer.err());
+    }
+
+    #[test]
+    fn a_secret_that_cannot_be_read_is_named_without_its_value() {
+        let mut config = example();
+        config.secrets.insert(
+            "sasl.password".into(),
+            Secret::new(|| Err("file /run/secrets/k: no such file".into())),
+        );
+        let text = config.check().unwrap_err().to_string();
+        assert!(
+            text.contains("sasl.password") && text.contains("/run/secrets/k"),
+            "{text}"
+        );
+    }
+}

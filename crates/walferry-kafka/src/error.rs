@@ -1,0 +1,86 @@
+//! Why publishing cannot go on.
+
+use std::fmt;
+
+use walferry_event::Disposition;
+
+/// Why publishing cannot go on. Opaque: print it, or ask what sort it is.
+#[derive(Debug)]
+pub struct Error {
+    kind: Kind,
+    message: String,
+}
+
+/// | kind | what the operator sees | what to do |
+/// |---|---|---|
+/// | Config | a property that would break the guarantee | take it out |
+/// | Denied | topic, group or transactional id not authorised | grant it |
+/// | Unreachable | no broker answers, all tries used | mend the cluster |
+/// | TooLarge | a record above the topic's limit | raise `max.message.bytes`, or a policy |
+/// | Fenced | another instance has claimed the connector | nothing |
+/// | Diverged | the checkpoint is not ours nor the one before | the ring restarts from it |
+/// | Stopped | asked to stop | nothing |
+/// | Broken | librdkafka or a record that cannot be read | see the message |
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Config,
+    Denied,
+    Unreachable,
+    TooLarge,
+    Fenced,
+    Diverged,
+    Stopped,
+    Broken,
+}
+
+impl Error {
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Error {
+        Error {
+            kind,
+            message: message.into(),
+        }
+    }
+
+    /// What to do about it.
+    pub fn disposition(&self) -> Disposition {
+        match self.kind {
+            Kind::Unreachable => Disposition::Retry,
+            Kind::Diverged => Disposition::Reconnect,
+            _ => Disposition::Halt,
+        }
+    }
+
+    /// Another instance has claimed the connector.
+    pub fn is_fenced(&self) -> bool {
+        self.kind == Kind::Fenced
+    }
+
+    /// The checkpoint in Kafka is neither this batch's nor the one before: start again from it.
+    pub fn is_diverged(&self) -> bool {
+        self.kind == Kind::Diverged
+    }
+
+    /// Asked to stop.
+    pub fn is_stopped(&self) -> bool {
+        self.kind == Kind::Stopped
+    }
+
+    /// The `kind` label of the error metric.
+    pub fn kind(&self) -> &'static str {
+        match self.kind {
+            Kind::Config => "validation",
+            Kind::Denied => "auth",
+            Kind::Unreachable => "connection",
+            Kind::TooLarge => "too_large",
+            Kind::Fenced | Kind::Diverged | Kind::Stopped | Kind::Broken => "internal",
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}

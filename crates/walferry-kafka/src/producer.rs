@@ -1,0 +1,376 @@
+//! librdkafka behind the five calls: one transactional producer, and a thread that polls it.
+//!
+//! Owns the producer, its poll thread and what their events said. Invariant: a producer that has seen an error is dropped
+//! by the state machine, never used again.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use rdkafka::{
+    ClientContext, Message,
+    config::RDKafkaLogLevel,
+    error::{KafkaError, RDKafkaErrorCode},
+    message::{DeliveryResult, Header, OwnedHeaders},
+    producer::{BaseProducer, BaseRecord, Producer, ProducerContext},
+};
+
+use crate::{
+    Checkpoint, Config, Error, Health, RecordRef,
+    config::{QUEUE_MESSAGES_MAX, RETRY_BACKOFF_MS, TRANSACTION_TIMEOUT},
+    native,
+    reader::read_checkpoint,
+    transactions::{Fault, Timing, Transactions},
+};
+
+/// What librdkafka's callbacks have said.
+pub(crate) struct Events {
+    failed: Mutex<Option<Fault>>,
+    disconnected: AtomicBool,
+    health: Arc<Health>,
+}
+
+impl ClientContext for Events {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if facility == "FAIL" || facility == "REQTMOUT" {
+            self.disconnected.store(true, Ordering::SeqCst);
+        }
+        if (level as i32) <= (RDKafkaLogLevel::Warning as i32) {
+            tracing::warn!(target: "librdkafka", facility, "{message}");
+        } else {
+            tracing::debug!(target: "librdkafka", facility, "{message}");
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.disconnected.store(true, Ordering::SeqCst);
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+            self.health
+                .answer(Err(format!("no broker answers: {reason}")));
+        }
+        tracing::debug!(target: "librdkafka", %error, "{reason}");
+    }
+}
+
+impl ProducerContext for Events {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, sequence: usize) {
+        let Err((error, message)) = result else {
+            return;
+        };
+        let fault = match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::MessageSizeTooLarge) => Fault::TooLarge {
+                sequence,
+                bytes: message.payload_len() + message.key_len(),
+            },
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+                Fault::Denied(format!("topic {:?}: {error}", message.topic()))
+            }
+            // What a replaced or aborted transaction leaves behind says nothing new.
+            Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight) => return,
+            _ => Fault::Doubt(format!(
+                "a record for topic {:?} failed: {error}",
+                message.topic()
+            )),
+        };
+        self.failed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert(fault);
+    }
+}
+
+/// A producer and the thread that polls it.
+struct Live {
+    producer: Arc<BaseProducer<Events>>,
+    polling: Arc<AtomicBool>,
+    poller: Option<JoinHandle<()>>,
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.polling.store(false, Ordering::SeqCst);
+        if let Some(poller) = self.poller.take()
+            && poller.join().is_err()
+        {
+            tracing::error!("the poll thread panicked");
+        }
+    }
+}
+
+/// The five calls on librdkafka.
+pub(crate) struct Librdkafka {
+    config: Config,
+    health: Arc<Health>,
+    stop: Arc<AtomicBool>,
+    live: Option<Live>,
+    committed_at: Option<Instant>,
+    pause: Duration,
+    sent_bytes: usize,
+}
+
+const POLL: Duration = Duration::from_millis(20);
+const FULL_PAUSE: Duration = Duration::from_millis(2);
+/// Between a commit and the next first record: spares the 20 ms that a too early AddPartitions costs.
+const PAUSE_MIN: Duration = Duration::from_millis(2);
+const PAUSE_MAX: Duration = Duration::from_millis(20);
+/// A flush of a batch below this many bytes that takes longer than this has met CONCURRENT_TRANSACTIONS.
+const SMALL_BATCH_BYTES: usize = 64 * 1024;
+const SLOW_FLUSH: Duration = Duration::from_millis(15);
+/// One step of a wait, after which the stop is looked at.
+const STEP: Duration = Duration::from_millis(250);
+
+impl Librdkafka {
+    pub(crate) fn new(config: Config, health: Arc<Health>, stop: Arc<AtomicBool>) -> Librdkafka {
+        Librdkafka {
+            config,
+            health,
+            stop,
+            live: None,
+            committed_at: None,
+            pause: PAUSE_MIN,
+            sent_bytes: 0,
+        }
+    }
+
+    fn live(&self) -> Result<&Live, Fault> {
+        self.live
+            .as_ref()
+            .ok_or_else(|| Fault::Doubt("there is no producer".into()))
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// The first failure that a callback has reported.
+    fn failure(&self) -> Result<(), Fault> {
+        let events = self.live()?.producer.context();
+        match &*events.failed.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(fault) => Err(fault.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until librdkafka's queue is half empty: waking it for each record costs twice the processor time.
+    fn wait_for_room(&self) -> Result<(), Fault> {
+        let producer = &self.live()?.producer;
+        let half = producer.in_flight_count().min(QUEUE_MESSAGES_MAX) / 2;
+        while producer.in_flight_count() > half {
+            self.failure()?;
+            if self.stopped() {
+                return Err(Fault::Stopped);
+            }
+            std::thread::sleep(FULL_PAUSE);
+        }
+        Ok(())
+    }
+
+    /// Waits until every record is acknowledged.
+    fn flush(&self) -> Result<(), Fault> {
+        let until = Instant::now() + TRANSACTION_TIMEOUT;
+        let producer = &self.live()?.producer;
+        while !native::flush(producer, STEP) {
+            self.failure()?;
+            if self.stopped() {
+                return Err(Fault::Stopped);
+            }
+            if Instant::now() >= until {
+                return Err(Fault::Doubt("records were not acknowledged in time".into()));
+            }
+        }
+        self.failure()
+    }
+
+    /// Ends the transaction. A retriable error asks for the same call again.
+    fn end(&self) -> Result<(), Fault> {
+        let until = Instant::now() + TRANSACTION_TIMEOUT;
+        loop {
+            match native::commit(&self.live()?.producer, TRANSACTION_TIMEOUT) {
+                Ok(()) => return Ok(()),
+                Err(error) if error.retriable && !error.fatal && Instant::now() < until => {}
+                Err(error) if error.fenced => return Err(Fault::Fenced(error.text)),
+                Err(error) => return Err(Fault::Doubt(error.text)),
+            }
+            if self.stopped() {
+                return Err(Fault::Stopped);
+            }
+        }
+    }
+
+    fn adapt(&mut self, flush: Duration) {
+        self.pause = if self.sent_bytes < SMALL_BATCH_BYTES && flush >= SLOW_FLUSH {
+            (self.pause * 2).min(PAUSE_MAX)
+        } else {
+            self.pause.mul_f64(0.98).max(PAUSE_MIN)
+        };
+        self.sent_bytes = 0;
+    }
+}
+
+impl Transactions for Librdkafka {
+    fn begin(&mut self) -> Result<(), Fault> {
+        if let Some(committed_at) = self.committed_at {
+            std::thread::sleep(self.pause.saturating_sub(committed_at.elapsed()));
+        }
+        let live = self.live()?;
+        live.producer
+            .context()
+            .disconnected
+            .store(false, Ordering::SeqCst);
+        live.producer
+            .begin_transaction()
+            .map_err(|error| fault(&error))
+    }
+
+    fn send(&mut self, record: RecordRef<'_>, sequence: usize) -> Result<(), Fault> {
+        self.sent_bytes += record.value.map_or(0, <[u8]>::len);
+        loop {
+            let mut outgoing = BaseRecord::with_opaque_to(record.topic, sequence);
+            outgoing.key = record.key;
+            outgoing.payload = record.value;
+            outgoing.headers = record.headers.map(headers);
+            let error = match self.live()?.producer.send(outgoing) {
+                Ok(()) => return Ok(()),
+                Err((error, _)) => error,
+            };
+            match error.rdkafka_error_code() {
+                Some(RDKafkaErrorCode::QueueFull) => self.wait_for_room()?,
+                Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
+                    let bytes = record.value.map_or(0, <[u8]>::len);
+                    return Err(Fault::TooLarge { sequence, bytes });
+                }
+                _ => {
+                    self.failure()?;
+                    return Err(fault(&error));
+                }
+            }
+        }
+    }
+
+    fn commit(&mut self) -> Result<Timing, Fault> {
+        let started = Instant::now();
+        self.flush()?;
+        let flushed = Instant::now();
+        self.end()?;
+        let now = Instant::now();
+        self.committed_at = Some(now);
+        let timing = Timing {
+            flush: flushed - started,
+            end: now - flushed,
+            suspect: self.config.guard
+                && (now - flushed > Duration::from_millis(RETRY_BACKOFF_MS * 7 / 10)
+                    || self
+                        .live()?
+                        .producer
+                        .context()
+                        .disconnected
+                        .load(Ordering::SeqCst)),
+        };
+        self.adapt(timing.flush);
+        Ok(timing)
+    }
+
+    fn replace(&mut self) -> Result<(), Fault> {
+        self.live = None;
+        let events = Events {
+            failed: Mutex::new(None),
+            disconnected: AtomicBool::new(false),
+            health: self.health.clone(),
+        };
+        let settings = self
+            .config
+            .producer()
+            .map_err(|error| Fault::Denied(error.to_string()))?;
+        let producer: BaseProducer<Events> = settings
+            .create_with_context(events)
+            .map_err(|error| Fault::Denied(format!("kafka.properties: {error}")))?;
+        let producer = Arc::new(producer);
+        let polling = Arc::new(AtomicBool::new(true));
+        let poller = std::thread::Builder::new()
+            .name("walferry-poll".into())
+            .spawn({
+                let (producer, polling) = (producer.clone(), polling.clone());
+                move || {
+                    while polling.load(Ordering::SeqCst) {
+                        producer.poll(POLL);
+                    }
+                }
+            });
+        let poller =
+            poller.map_err(|error| Fault::Doubt(format!("starting the poll thread: {error}")))?;
+        let live = self.live.insert(Live {
+            producer,
+            polling,
+            poller: Some(poller),
+        });
+        let until = Instant::now() + TRANSACTION_TIMEOUT;
+        // The call goes on in the background when it times out; only the same call may follow.
+        while let Err(error) = live.producer.init_transactions(STEP * 4) {
+            let KafkaError::Transaction(described) = &error else {
+                return Err(fault(&error));
+            };
+            if !described.is_retriable() {
+                return Err(fault(&error));
+            }
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(Fault::Stopped);
+            }
+            if Instant::now() >= until {
+                return Err(Fault::Doubt(error.to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    fn checkpoint(&mut self) -> Result<Option<Checkpoint>, Fault> {
+        read_checkpoint(&self.config, &self.stop).map_err(|error| error_fault(&error))
+    }
+}
+
+fn error_fault(error: &Error) -> Fault {
+    if error.is_stopped() {
+        Fault::Stopped
+    } else if error.disposition() == walferry_event::Disposition::Halt {
+        Fault::Denied(error.to_string())
+    } else {
+        Fault::Doubt(error.to_string())
+    }
+}
+
+fn headers(headers: &[(Box<str>, Vec<u8>)]) -> OwnedHeaders {
+    headers.iter().fold(
+        OwnedHeaders::new_with_capacity(headers.len()),
+        |all, (name, value)| {
+            all.insert(Header {
+                key: name,
+                value: Some(value),
+            })
+        },
+    )
+}
+
+fn fault(error: &KafkaError) -> Fault {
+    use RDKafkaErrorCode as Code;
+    let code = match error {
+        KafkaError::Transaction(error) => Some(error.code()),
+        error => error.rdkafka_error_code(),
+    };
+    match code {
+        Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch) => {
+            Fault::Fenced(error.to_string())
+        }
+        Some(
+            Code::TopicAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+            | Code::TransactionalIdAuthorizationFailed,
+        ) => Fault::Denied(error.to_string()),
+        _ => Fault::Doubt(error.to_string()),
+    }
+}

@@ -1,0 +1,280 @@
+use std::sync::Mutex;
+
+use proptest::prelude::*;
+use walferry_event::{Lsn, Position};
+
+use super::*;
+use crate::{config::example, transactions::Timing};
+
+/// What the broker holds, shared by every instance that a test runs.
+#[derive(Clone, Debug, Default)]
+struct Broker(Arc<Mutex<Held>>);
+
+#[derive(Debug, Default)]
+struct Held {
+    log: Vec<Vec<u8>>,
+    checkpoint: Option<Checkpoint>,
+    epoch: u32,
+    too_large: Option<Vec<u8>>,
+}
+
+/// A client whose calls go wrong by a plan.
+struct Fake {
+    broker: Broker,
+    epoch: u32,
+    open: Vec<Vec<u8>>,
+    checkpoint: Option<Checkpoint>,
+    plan: Vec<Step>,
+}
+
+/// How the next commit goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Good,
+    LostBefore,
+    LostAfter,
+    Suspect,
+    SendFails,
+}
+
+impl Fake {
+    fn step(&mut self) -> Step {
+        if self.plan.is_empty() {
+            Step::Good
+        } else {
+            self.plan.remove(0)
+        }
+    }
+}
+
+impl Transactions for Fake {
+    fn begin(&mut self) -> Result<(), Fault> {
+        self.open.clear();
+        self.checkpoint = None;
+        Ok(())
+    }
+
+    fn send(&mut self, record: RecordRef<'_>, sequence: usize) -> Result<(), Fault> {
+        let value = record.value.unwrap_or_default().to_vec();
+        if sequence == usize::MAX {
+            self.checkpoint = serde_json::from_slice(&value).ok();
+            return Ok(());
+        }
+        if self.broker.0.lock().unwrap().too_large.as_ref() == Some(&value) {
+            return Err(Fault::TooLarge {
+                sequence,
+                bytes: value.len(),
+            });
+        }
+        if self.plan.first() == Some(&Step::SendFails) {
+            self.plan.remove(0);
+            return Err(Fault::Doubt("send failed".into()));
+        }
+        self.open.push(value);
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<Timing, Fault> {
+        let step = self.step();
+        let mut held = self.broker.0.lock().unwrap();
+        if held.epoch != self.epoch {
+            return Err(Fault::Fenced("fenced".into()));
+        }
+        if step == Step::LostBefore {
+            return Err(Fault::Doubt("lost before".into()));
+        }
+        held.log.append(&mut self.open);
+        held.checkpoint = self.checkpoint.take();
+        if step == Step::LostAfter {
+            return Err(Fault::Doubt("lost after".into()));
+        }
+        Ok(Timing {
+            suspect: step == Step::Suspect,
+            ..Timing::default()
+        })
+    }
+
+    fn replace(&mut self) -> Result<(), Fault> {
+        let mut held = self.broker.0.lock().unwrap();
+        held.epoch += 1;
+        self.epoch = held.epoch;
+        self.open.clear();
+        Ok(())
+    }
+
+    fn checkpoint(&mut self) -> Result<Option<Checkpoint>, Fault> {
+        Ok(self.broker.0.lock().unwrap().checkpoint.clone())
+    }
+}
+
+fn machine(broker: &Broker, instance: &str, plan: Vec<Step>) -> Machine<Fake> {
+    let client = Fake {
+        broker: broker.clone(),
+        epoch: 0,
+        open: vec![],
+        checkpoint: None,
+        plan,
+    };
+    let mut machine = Machine::new(
+        client,
+        &example(),
+        instance.into(),
+        Arc::default(),
+        Arc::default(),
+    );
+    machine.open().unwrap();
+    machine
+}
+
+fn checkpoint(instance: &str, counter: u64) -> Checkpoint {
+    Checkpoint {
+        version: 1,
+        system_id: "1".into(),
+        timeline: 1,
+        database: "d".into(),
+        slot: "s".into(),
+        position: Some(Position::at(Lsn(counter))),
+        snapshot: None,
+        instance: instance.into(),
+        counter,
+        written_at: String::new(),
+        walferry: String::new(),
+    }
+}
+
+fn block(values: &[u8]) -> Arc<RecordBlock> {
+    let mut block = RecordBlock::new();
+    for value in values {
+        let start = block.bytes() as u32;
+        block.arena_mut().push(*value);
+        let topic = block.topic(&"t".into());
+        block.push(topic, None, Some(start..start + 1), None);
+    }
+    Arc::new(block)
+}
+
+fn log(broker: &Broker) -> Vec<u8> {
+    broker.0.lock().unwrap().log.concat()
+}
+
+#[test]
+fn a_commit_of_unknown_outcome_is_neither_lost_nor_doubled() {
+    for step in [
+        Step::Good,
+        Step::LostBefore,
+        Step::LostAfter,
+        Step::Suspect,
+        Step::SendFails,
+    ] {
+        let broker = Broker::default();
+        let mut machine = machine(&broker, "a", vec![step]);
+        for (counter, value) in [(1, 10), (2, 20)] {
+            machine.append(&block(&[value]), 0..1).unwrap();
+            machine.commit(checkpoint("a", counter)).unwrap();
+        }
+        assert_eq!(log(&broker), [10, 20], "{step:?}");
+    }
+}
+
+#[test]
+fn a_suspect_commit_replaces_the_producer_before_the_next_begin() {
+    let broker = Broker::default();
+    let mut machine = machine(&broker, "a", vec![Step::Suspect]);
+    machine.commit(checkpoint("a", 1)).unwrap();
+    let before = broker.0.lock().unwrap().epoch;
+    machine.append(&block(&[1]), 0..1).unwrap();
+    assert_eq!(broker.0.lock().unwrap().epoch, before + 1);
+}
+
+#[test]
+fn an_older_instance_is_fenced_and_touches_nothing() {
+    let broker = Broker::default();
+    let mut old = machine(&broker, "old", vec![]);
+    old.commit(checkpoint("old", 1)).unwrap();
+    old.append(&block(&[1]), 0..1).unwrap();
+    let mut new = machine(&broker, "new", vec![]);
+    new.commit(checkpoint("new", 2)).unwrap();
+    let epoch = broker.0.lock().unwrap().epoch;
+    let error = old.commit(checkpoint("old", 2)).unwrap_err();
+    assert!(
+        error.is_fenced() && error.to_string().contains("new"),
+        "{error}"
+    );
+    assert_eq!(
+        broker.0.lock().unwrap().epoch,
+        epoch,
+        "the newer instance was fenced"
+    );
+    new.append(&block(&[1]), 0..1).unwrap();
+    new.commit(checkpoint("new", 3)).unwrap();
+    assert_eq!(log(&broker), [1]);
+}
+
+#[test]
+fn a_fence_without_another_instance_is_mended_but_not_for_ever() {
+    let broker = Broker::default();
+    let mut machine = machine(&broker, "a", vec![]);
+    let mut outcome = Ok(CommitReport::default());
+    for counter in 1..=4 {
+        machine.append(&block(&[counter]), 0..1).unwrap();
+        // The coordinator has given the transaction up: its epoch moves on.
+        broker.0.lock().unwrap().epoch += 1;
+        outcome = machine.commit(checkpoint("a", counter.into()));
+    }
+    assert_eq!(log(&broker), [1, 2, 3]);
+    assert!(outcome.is_err());
+}
+
+#[test]
+fn a_checkpoint_of_neither_batch_is_a_divergence() {
+    let broker = Broker::default();
+    let mut machine = machine(&broker, "a", vec![Step::Good, Step::LostBefore]);
+    machine.commit(checkpoint("a", 1)).unwrap();
+    broker.0.lock().unwrap().checkpoint = Some(checkpoint("a", 77));
+    let error = machine.commit(checkpoint("a", 2)).unwrap_err();
+    assert!(error.is_diverged(), "{error}");
+}
+
+#[test]
+fn a_record_that_is_too_large_follows_its_rule_and_the_rest_is_published() {
+    let broker = Broker::default();
+    broker.0.lock().unwrap().too_large = Some(vec![2]);
+    let mut stopped = machine(&broker, "a", vec![]);
+    let error = stopped.append(&block(&[1, 2, 3]), 0..3).unwrap_err();
+    assert!(error.to_string().contains("max.message.bytes"), "{error}");
+
+    let mut machine = machine(&broker, "b", vec![]);
+    machine.oversize = Some(Box::new(|_, _| {
+        Oversize::Replace(OwnedRecord {
+            topic: "dead".into(),
+            key: None,
+            value: Some(vec![9]),
+            headers: None,
+        })
+    }));
+    machine.append(&block(&[1, 2, 3]), 0..3).unwrap();
+    machine.commit(checkpoint("b", 1)).unwrap();
+    assert_eq!(log(&broker), [1, 9, 3]);
+}
+
+proptest! {
+    #[test]
+    fn any_plan_of_faults_publishes_each_record_once_in_order(
+        plan in prop::collection::vec(prop::sample::select(vec![
+            Step::Good, Step::LostBefore, Step::LostAfter, Step::Suspect, Step::SendFails]), 0..20),
+        batches in prop::collection::vec(1usize..4, 1..10),
+    ) {
+        let broker = Broker::default();
+        let mut machine = machine(&broker, "a", plan);
+        machine.retries.retries_max = 100;
+        let mut value = 0u8;
+        for (counter, parts) in (1..).zip(&batches) {
+            for _ in 0..*parts {
+                machine.append(&block(&[value, value + 1]), 0..2).unwrap();
+                value += 2;
+            }
+            machine.commit(checkpoint("a", counter)).unwrap();
+        }
+        prop_assert_eq!(log(&broker), (0..value).collect::<Vec<_>>());
+    }
+}
