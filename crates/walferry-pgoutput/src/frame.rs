@@ -32,9 +32,10 @@ pub enum Frame<'a> {
 /// A message of the output plugin, and where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct XLogData<'a> {
-    /// Where the WAL data of the message begins; the LSN of the change.
+    /// The LSN of the change; of a transaction's first change for its begin, behind the commit
+    /// record for its commit. Zero for Relation and Type, which stand nowhere in the WAL.
     pub start: Lsn,
-    /// End of WAL on the server, as far as it has decoded.
+    /// The same again: a logical walsender does not tell the end of WAL here, but in keepalives.
     pub end: Lsn,
     /// When it was sent, microseconds since 1970.
     pub sent_us: i64,

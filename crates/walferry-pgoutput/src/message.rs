@@ -116,7 +116,7 @@ pub struct Origin<'a> {
     pub name: &'a str,
 }
 
-/// A type that is not built in.
+/// A type that is not built in. A domain comes with its own oid and the name of its base type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TypeMessage<'a> {
     /// Transaction id, inside a streamed transaction.
