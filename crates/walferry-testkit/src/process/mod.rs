@@ -3,6 +3,7 @@
 //! Owns: [`Walferry`] (one run), [`Settings`] (its file), [`Usage`] (what a process costs). Never: the product's code.
 //! Every wait has a deadline; when it passes, the panic shows the end of the log.
 
+mod arguments;
 pub mod http;
 mod settings;
 mod usage;
@@ -20,6 +21,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value as Json;
 
+pub use arguments::{Arguments, print_line};
 pub use settings::Settings;
 pub use usage::{Usage, children, machine_cores};
 

@@ -1,0 +1,196 @@
+//! Kills Walferry (and, if asked, its servers) at random moments under a mixed load, and checks that every committed
+//! change is in Kafka exactly once and in order.
+//!
+//! Owns: servers of its own, the load, the killing, the verdict. Exit status 0 only when all counts are zero.
+//!
+//! `walferry-chaos [--seed N] [--kills N] [--minutes N] [--servers postgres,kafka,registry] [--rate N] [--writers N]
+//! [--postgres MAJOR] [--truncate] [--keep]`
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use walferry_testkit::checker::Checker;
+use walferry_testkit::load::{self, MixedLoad, MixedOptions};
+use walferry_testkit::process::{Arguments, Settings, Walferry, print_line};
+use walferry_testkit::stack::{POSTGRES_MAJOR_DEFAULT, Stack};
+
+/// How long a start may take when nothing is killed.
+const READY: Duration = Duration::from_secs(60);
+/// How long the rest of the load may take after the last kill.
+const DRAIN: Duration = Duration::from_secs(300);
+
+const NAMES: &[&str] = &[
+    "seed", "kills", "minutes", "servers", "rate", "writers", "postgres",
+];
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            print_line(&format!("chaos failed: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+struct Plan {
+    seed: u64,
+    kills: u32,
+    until: Option<Duration>,
+    servers: Vec<String>,
+    mixed: MixedOptions,
+}
+
+fn run() -> Result<bool> {
+    let arguments = Arguments::of_this_program(NAMES, &["truncate", "keep"])?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.subsec_nanos();
+    let seed = arguments.value("seed", u64::from(now))?;
+    let minutes: f64 = arguments.value("minutes", 0.0)?;
+    let plan = Plan {
+        seed,
+        kills: arguments.value("kills", if minutes > 0.0 { u32::MAX } else { 100 })?,
+        until: (minutes > 0.0).then(|| Duration::from_secs_f64(minutes * 60.0)),
+        servers: arguments.list("servers"),
+        mixed: MixedOptions {
+            seed,
+            writers: arguments.value("writers", 3)?,
+            transactions_per_second: Some(arguments.value("rate", 150.0)?),
+            truncate: arguments.has("truncate"),
+            ..MixedOptions::default()
+        },
+    };
+    print_line(&format!(
+        "seed {seed}; again with: cargo xtask chaos --seed {seed}"
+    ));
+    let mut stack = Stack::start(arguments.value("postgres", POSTGRES_MAJOR_DEFAULT)?)?;
+    let folder = std::env::temp_dir().join(format!("walferry-chaos-{}", std::process::id()));
+    let outcome = campaign(&plan, &mut stack, &folder);
+    if arguments.has("keep") || !matches!(outcome, Ok(true)) {
+        print_line(&format!("the log of every run is in {}", folder.display()));
+    } else {
+        let _ = std::fs::remove_dir_all(&folder);
+    }
+    outcome
+}
+
+fn campaign(plan: &Plan, stack: &mut Stack, folder: &Path) -> Result<bool> {
+    let url = load::create_database(&stack.postgres.url(), "chaos")?;
+    MixedLoad::create_tables(&url, "public")?;
+    let tables = MixedLoad::tables("public");
+    let names: Vec<&str> = tables.iter().map(String::as_str).collect();
+    let (brokers, registry) = (stack.kafka.brokers(), stack.registry.url());
+    let checker = Checker::create(&url, "witness", &names, &brokers, &registry, "chaos")?;
+    let settings = Settings::new("chaos", &url, &names, &brokers, "chaos", &registry)?;
+
+    let mut walferry = Walferry::start(&settings, folder)?;
+    let first_start = walferry.wait_ready(READY);
+    print_line(&format!(
+        "first start: ready after {} ms",
+        first_start.as_millis()
+    ));
+    let load = MixedLoad::start(&url, &plan.mixed)?;
+    let outcome = killing(plan, stack, &settings, folder, &mut walferry)?;
+    let counts = load.stop();
+    print_line(&format!(
+        "load: {} transactions committed, {} rolled back, {} failed with their server, {} statements",
+        counts.committed, counts.rolled_back, counts.failed, counts.statements
+    ));
+
+    if walferry.exited().is_some() {
+        walferry = Walferry::start(&settings, folder)?;
+    }
+    walferry.wait_ready(READY);
+    let last = MixedLoad::last_statement("public");
+    let drained = load::drain(&url, "walferry_chaos", &last, DRAIN)
+        .with_context(|| format!("the rest did not arrive\n{}", walferry.log_tail()))?;
+    print_line(&format!("drained within {} ms", drained.as_millis()));
+    let report = checker.verdict()?;
+    walferry.sigterm();
+    let code = walferry.wait_exit(Duration::from_secs(30));
+    print_line(&format!(
+        "seed {}: kills {} ({} during a start, {} of servers), own exits {}, SIGTERM exit {code:?}",
+        plan.seed, outcome.kills, outcome.early, outcome.servers, outcome.own_exits
+    ));
+    print_line(&report.to_string());
+    Ok(report.is_clean() && outcome.own_exits == 0 && code == Some(0) && report.expected > 0)
+}
+
+#[derive(Default)]
+struct Outcome {
+    kills: u32,
+    early: u32,
+    servers: u32,
+    own_exits: u32,
+}
+
+fn killing(
+    plan: &Plan,
+    stack: &mut Stack,
+    settings: &Settings,
+    folder: &Path,
+    walferry: &mut Walferry,
+) -> Result<Outcome> {
+    let mut random = StdRng::seed_from_u64(plan.seed);
+    let (mut outcome, begun) = (Outcome::default(), Instant::now());
+    while outcome.kills < plan.kills && plan.until.is_none_or(|until| begun.elapsed() < until) {
+        // Four in ten fall into the start, which takes less than a second; the others into the stream.
+        let early = random.random_ratio(4, 10);
+        let wait_ms = random.random_range(if early { 0..700 } else { 500..3_000 });
+        thread::sleep(Duration::from_millis(wait_ms));
+        if !plan.servers.is_empty() && random.random_ratio(1, 4) {
+            let server = &plan.servers[random.random_range(0..plan.servers.len())];
+            kill_server(server, stack, random.random_range(0..3_000))?;
+            outcome.servers += 1;
+        }
+        if let Some(status) = walferry.exited() {
+            outcome.own_exits += 1;
+            print_line(&format!(
+                "walferry ended by itself ({status}):\n{}",
+                walferry.log_tail()
+            ));
+        } else {
+            outcome.early += u32::from(walferry.get("/readyz").map_or(true, |it| it.status != 200));
+            walferry.kill9();
+            outcome.kills += 1;
+        }
+        *walferry = Walferry::start(settings, folder)?;
+        if outcome.kills > 0 && outcome.kills % 10 == 0 {
+            print_line(&format!(
+                "{} kills after {} s",
+                outcome.kills,
+                begun.elapsed().as_secs()
+            ));
+        }
+    }
+    Ok(outcome)
+}
+
+fn kill_server(server: &str, stack: &mut Stack, down_ms: u64) -> Result<()> {
+    let down = || thread::sleep(Duration::from_millis(down_ms));
+    match server {
+        "postgres" => {
+            stack.postgres.kill9()?;
+            down();
+            stack.postgres.restart()
+        }
+        "kafka" => {
+            stack.kafka.kill9()?;
+            down();
+            stack.kafka.restart()
+        }
+        "registry" => {
+            stack.registry.kill9()?;
+            down();
+            stack.registry.restart()
+        }
+        other => {
+            anyhow::bail!("there is no server {other:?}; postgres, kafka and registry are known")
+        }
+    }
+}
