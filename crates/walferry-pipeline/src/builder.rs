@@ -1,0 +1,148 @@
+//! Gathers records into blocks, puts marks behind them, and hands full blocks to the publisher.
+//!
+//! Owns the block under construction and the position of what was handed over. Never parses and never publishes.
+//! Invariant: each record of a handed-over block stands before a mark, so a batch can end behind every block.
+
+use std::sync::{Arc, mpsc};
+
+use walferry_event::{Lsn, Position};
+use walferry_kafka::RecordBlock;
+
+use crate::{
+    batch::Cut,
+    block::{BLOCK_BYTES, EncodedBlock, Mark, Memory},
+    snapshot::Progress,
+};
+
+/// The block under construction, and where it goes.
+pub(crate) struct Builder {
+    records: RecordBlock,
+    marks: Vec<Mark>,
+    idle: Option<Position>,
+    handed: Position,
+    memory: Memory,
+    runtime: tokio::runtime::Handle,
+    output: mpsc::Sender<EncodedBlock>,
+}
+
+/// The publisher has gone; it says itself why.
+#[derive(Debug)]
+pub(crate) struct PublisherGone;
+
+impl Builder {
+    pub(crate) fn new(
+        start: Position,
+        memory: Memory,
+        runtime: tokio::runtime::Handle,
+        output: mpsc::Sender<EncodedBlock>,
+    ) -> Builder {
+        Builder {
+            records: RecordBlock::new(),
+            marks: Vec::new(),
+            idle: None,
+            handed: start,
+            memory,
+            runtime,
+            output,
+        }
+    }
+
+    /// Where new records are written.
+    pub(crate) fn records(&mut self) -> &mut RecordBlock {
+        &mut self.records
+    }
+
+    /// What has been handed over or stands marked in the block: the stream's copies of it are dropped.
+    pub(crate) fn handed(&self) -> Position {
+        self.handed
+    }
+
+    /// Starts anew at a position that is not the end of what was handed over: after a snapshot.
+    pub(crate) fn start_at(&mut self, position: Position) {
+        self.handed = position;
+    }
+
+    /// Whether the block has reached its size.
+    pub(crate) fn is_full(&self) -> bool {
+        self.records.bytes() >= BLOCK_BYTES
+    }
+
+    /// A transaction ends here.
+    pub(crate) fn commit(&mut self, position: Position, commit_us: i64, xid: u32) {
+        self.handed = position;
+        let nothing_new = self.marks.last().map_or(self.records.len() == 0, |m| {
+            m.records_end == self.records.len() && m.cut.whole
+        });
+        if nothing_new {
+            // A transaction without records of ours: it moves the position, but opens no Kafka transaction.
+            self.idle = Some(position);
+            return;
+        }
+        self.mark(position, true, Some(commit_us), xid, None);
+    }
+
+    /// Inside a transaction, `ordinal` of whose changes stand in the block.
+    pub(crate) fn inside(&mut self, commit_lsn: Lsn, ordinal: u64, xid: u32) {
+        let position = Position {
+            commit_lsn,
+            ordinal: Some(ordinal),
+            ..self.handed
+        };
+        if position == self.handed {
+            return;
+        }
+        self.handed = position;
+        self.mark(position, false, None, xid, None);
+    }
+
+    /// Rows of a snapshot stand in the block, and this is how far it has come.
+    pub(crate) fn snapshot(&mut self, position: Position, progress: Arc<Progress>) {
+        self.handed = position;
+        self.mark(position, true, None, 0, Some(progress));
+    }
+
+    /// The stream has moved on to `lsn` without anything for us.
+    pub(crate) fn idle(&mut self, lsn: Lsn) {
+        if self.handed.ordinal.is_none() && lsn > self.handed.end_lsn {
+            self.handed.end_lsn = lsn;
+            self.idle = Some(self.handed);
+        }
+    }
+
+    fn mark(
+        &mut self,
+        position: Position,
+        whole: bool,
+        commit_us: Option<i64>,
+        xid: u32,
+        snapshot: Option<Arc<Progress>>,
+    ) {
+        self.idle = None;
+        self.marks.push(Mark {
+            records_end: self.records.len(),
+            bytes_end: self.records.bytes() as u64,
+            cut: Cut { position, whole },
+            commit_us,
+            xid,
+            snapshot,
+        });
+    }
+
+    /// Hands the block over, when there is anything in it or a pause to tell of. Waits for memory.
+    pub(crate) fn seal(&mut self, pause: bool) -> Result<(), PublisherGone> {
+        if self.marks.is_empty() && self.idle.is_none() && !pause {
+            return Ok(());
+        }
+        let records = std::mem::take(&mut self.records);
+        let permit =
+            (records.len() > 0).then(|| self.memory.take(records.memory_bytes(), &self.runtime));
+        let block = EncodedBlock {
+            records: Arc::new(records),
+            marks: std::mem::take(&mut self.marks),
+            idle: self.idle.take(),
+            pause,
+            permit,
+        };
+        self.output.send(block).map_err(|_| PublisherGone)
+    }
+}

@@ -1,0 +1,224 @@
+//! One change of a row becomes its records: value, key, tombstone, or the three records of a key change.
+//!
+//! Owns the shape of what a change turns into (debezium-compatible, docs/COMPAT). Never decides where a batch ends.
+//! Invariant: a change is written whole or not at all; the caller truncates the block back on an error.
+
+use std::sync::Arc;
+
+use walferry_avro::{EncodeError, Row};
+use walferry_event::{Datum, Operation, Origin};
+use walferry_kafka::RecordBlock;
+
+use crate::relations::Plan;
+
+/// The old row as the stream sent it.
+#[derive(Clone, Copy)]
+pub(crate) enum Old<'a> {
+    /// The identity's columns only.
+    Key(&'a [Datum<'a>]),
+    /// All columns.
+    Full(&'a [Datum<'a>]),
+}
+
+impl<'a> Old<'a> {
+    fn datums(self) -> &'a [Datum<'a>] {
+        match self {
+            Old::Key(datums) | Old::Full(datums) => datums,
+        }
+    }
+
+    fn row(self) -> Row<'a> {
+        match self {
+            Old::Key(datums) => Row::Key(datums),
+            Old::Full(datums) => Row::Full(datums),
+        }
+    }
+}
+
+/// A change of one row.
+#[derive(Clone, Copy)]
+pub(crate) enum Change<'a> {
+    /// A row of a snapshot.
+    Read(&'a [Datum<'a>]),
+    /// INSERT.
+    Insert(&'a [Datum<'a>]),
+    /// UPDATE.
+    Update(Option<Old<'a>>, &'a [Datum<'a>]),
+    /// DELETE.
+    Delete(Old<'a>),
+    /// TRUNCATE.
+    Truncate,
+}
+
+impl Change<'_> {
+    pub(crate) fn operation(&self) -> Operation {
+        match self {
+            Change::Read(_) => Operation::Read,
+            Change::Insert(_) => Operation::Create,
+            Change::Update(..) => Operation::Update,
+            Change::Delete(_) => Operation::Delete,
+            Change::Truncate => Operation::Truncate,
+        }
+    }
+}
+
+/// Headers that join the two halves of a key change, as Debezium names them.
+const NEW_KEY: &str = "__debezium.newkey";
+const OLD_KEY: &str = "__debezium.oldkey";
+
+/// Writes the records of `change` to the end of `block`.
+pub(crate) fn write(
+    plan: &Plan,
+    change: Change<'_>,
+    origin: &Origin<'_>,
+    tombstones: bool,
+    block: &mut RecordBlock,
+) -> Result<(), EncodeError> {
+    let mut records = Records {
+        plan,
+        origin,
+        block,
+    };
+    match change {
+        Change::Read(new) => records.value(Operation::Read, Row::None, Row::Full(new), new),
+        Change::Insert(new) => records.value(Operation::Create, Row::None, Row::Full(new), new),
+        Change::Update(None, new) => {
+            records.value(Operation::Update, Row::None, Row::Full(new), new)
+        }
+        Change::Update(Some(old), new) if plan.encode.key_changed(old.datums(), new) => {
+            records.moved(old, new, tombstones)
+        }
+        Change::Update(Some(old), new) => {
+            records.value(Operation::Update, old.row(), Row::Full(new), new)
+        }
+        Change::Delete(old) => {
+            records.value(Operation::Delete, old.row(), Row::None, old.datums())?;
+            records.tombstone(tombstones, old.datums(), None)
+        }
+        Change::Truncate => {
+            let value = records.encode_value(Operation::Truncate, Row::None, Row::None)?;
+            records.push(None, Some(value), None);
+            Ok(())
+        }
+    }
+}
+
+struct Records<'a, 'b> {
+    plan: &'a Plan,
+    origin: &'a Origin<'a>,
+    block: &'b mut RecordBlock,
+}
+
+type Span = std::ops::Range<u32>;
+type Headers = Box<[(Box<str>, Vec<u8>)]>;
+
+impl Records<'_, '_> {
+    fn value(
+        &mut self,
+        operation: Operation,
+        before: Row<'_>,
+        after: Row<'_>,
+        key: &[Datum<'_>],
+    ) -> Result<(), EncodeError> {
+        let key = self.encode_key(key)?;
+        let value = self.encode_value(operation, before, after)?;
+        self.push(key, Some(value), None);
+        Ok(())
+    }
+
+    /// A key change: a delete under the old key, its tombstone, a create under the new key.
+    fn moved(
+        &mut self,
+        old: Old<'_>,
+        new: &[Datum<'_>],
+        tombstones: bool,
+    ) -> Result<(), EncodeError> {
+        let to_new = self.header(NEW_KEY, new);
+        let to_old = self.header(OLD_KEY, old.datums());
+        let key = self.encode_key(old.datums())?;
+        let value = self.encode_value(Operation::Delete, old.row(), Row::None)?;
+        self.push(key, Some(value), Some(to_new.clone()));
+        self.tombstone(tombstones, old.datums(), Some(to_new))?;
+        let key = self.encode_key(new)?;
+        let value = self.encode_value(Operation::Create, Row::None, Row::Full(new))?;
+        self.push(key, Some(value), Some(to_old));
+        Ok(())
+    }
+
+    /// A tombstone needs a key: without one it would say nothing, so a table without a key has none.
+    fn tombstone(
+        &mut self,
+        wanted: bool,
+        old: &[Datum<'_>],
+        headers: Option<Headers>,
+    ) -> Result<(), EncodeError> {
+        if wanted && let Some(key) = self.encode_key(old)? {
+            self.push(Some(key), None, headers);
+        }
+        Ok(())
+    }
+
+    fn header(&self, name: &str, row: &[Datum<'_>]) -> Headers {
+        let mut json = Vec::new();
+        self.plan.encode.key_json(row, &mut json);
+        Box::new([(name.into(), json)])
+    }
+
+    fn encode_key(&mut self, row: &[Datum<'_>]) -> Result<Option<Span>, EncodeError> {
+        if self.plan.encode.key_schema().is_none() {
+            return Ok(None);
+        }
+        let start = self.end();
+        self.plan.encode.key(row, self.block.arena_mut())?;
+        Ok(Some(start..self.end()))
+    }
+
+    fn encode_value(
+        &mut self,
+        operation: Operation,
+        before: Row<'_>,
+        after: Row<'_>,
+    ) -> Result<Span, EncodeError> {
+        let start = self.end();
+        self.plan.encode.value(
+            operation,
+            before,
+            after,
+            self.origin,
+            self.block.arena_mut(),
+        )?;
+        Ok(start..self.end())
+    }
+
+    fn end(&mut self) -> u32 {
+        u32::try_from(self.block.arena_mut().len())
+            .expect("frames and blocks are bounded far below 4 GiB")
+    }
+
+    fn push(&mut self, key: Option<Span>, value: Option<Span>, headers: Option<Headers>) {
+        let topic = self.block.topic(&self.plan.topic);
+        self.block.push(topic, key, value, headers);
+    }
+}
+
+/// Marks the place in a block to go back to when a change cannot be written.
+pub(crate) struct Bookmark {
+    records: usize,
+    bytes: usize,
+}
+
+impl Bookmark {
+    pub(crate) fn of(block: &mut RecordBlock) -> Bookmark {
+        Bookmark {
+            records: block.len(),
+            bytes: block.arena_mut().len(),
+        }
+    }
+
+    pub(crate) fn restore(&self, block: &mut RecordBlock) {
+        block.truncate(self.records, self.bytes);
+    }
+}
+
+/// The topic of dead letters, interned.
+pub(crate) type Topic = Arc<str>;

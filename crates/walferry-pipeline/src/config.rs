@@ -1,0 +1,179 @@
+//! What one connector is told to do: the binary fills this from its file, tests fill it by hand.
+//!
+//! Owns no parsing and no defaults of the file format; every bound stands beside its field.
+//! Invariant: [`Publish::wire_bytes_max`] + [`Publish::encoded_bytes_max`] + [`Publish::queue_bytes_max`] is at most
+//! `memory_bytes_max`.
+
+use walferry_event::Operation;
+use walferry_postgres::ConnectConfig;
+
+/// One connector.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Stem of slot, publication and `transactional.id`; key of the checkpoint record.
+    pub name: String,
+    /// The PostgreSQL side.
+    pub source: Source,
+    /// Whether rows that exist before the slot are read.
+    pub snapshot: SnapshotMode,
+    /// The Kafka side.
+    pub kafka: walferry_kafka::Config,
+    /// First part of the default topic names, and `source.name` of each record.
+    pub topic_prefix: String,
+    /// The schema registry.
+    pub registry: walferry_registry::Config,
+    /// What records look like.
+    pub format: walferry_avro::Format,
+    /// Whether a delete is followed by a record with the key and no value.
+    pub tombstones: bool,
+    /// Operations that are not published.
+    pub skipped_operations: Vec<Operation>,
+    /// Batching and memory.
+    pub publish: Publish,
+    /// Policies and retries.
+    pub errors: Errors,
+    /// How long an orderly stop may take, in milliseconds.
+    pub shutdown_ms: u64,
+    /// Settings of single tables.
+    pub tables: Vec<TableConfig>,
+}
+
+/// The PostgreSQL side of a connector.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// How to connect.
+    pub connect: ConnectConfig,
+    /// Globs of `schema.table` in order; `!` excludes; the last match decides.
+    pub tables: Vec<String>,
+    /// Name of the replication slot.
+    pub slot: String,
+    /// Name of the publication.
+    pub publication: String,
+    /// Whether slot and publication are created when missing.
+    pub create: bool,
+    /// Whether a partitioned table is one stream under its root's name.
+    pub partitions_root: bool,
+    /// Whether changes that replication brought in are skipped (PostgreSQL 16).
+    pub origin_none: bool,
+    /// Retained WAL above which readiness fails, in bytes.
+    pub slot_retained_bytes_max: Option<u64>,
+    /// How often an idle stream writes a checkpoint, in milliseconds.
+    pub heartbeat_ms: u64,
+    /// Take over a slot that exists while there is no checkpoint.
+    pub adopt_slot: bool,
+}
+
+/// Whether rows that exist before the slot are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SnapshotMode {
+    /// On the first start.
+    Initial,
+    /// Never.
+    Never,
+    /// On the first start, and then the process ends.
+    Only,
+}
+
+/// Batching and memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Publish {
+    /// Bytes of records after which a Kafka transaction is committed at the next end of a PostgreSQL transaction.
+    pub batch_bytes_max: u64,
+    /// Milliseconds after which it is.
+    pub commit_interval_ms: u64,
+    /// Everything in flight, in bytes.
+    pub memory_bytes_max: u64,
+}
+
+impl Publish {
+    /// Received and not yet decoded: an eighth.
+    pub fn wire_bytes_max(&self) -> u64 {
+        self.memory_bytes_max / 8
+    }
+
+    /// Copied into librdkafka's queue: an eighth.
+    pub fn queue_bytes_max(&self) -> u64 {
+        self.memory_bytes_max / 8
+    }
+
+    /// Encoded and waiting, or published and not yet committed: five eighths.
+    pub fn encoded_bytes_max(&self) -> u64 {
+        self.memory_bytes_max / 8 * 5
+    }
+
+    /// The budget of a batch in force: a quarter of the memory at most, because a batch may grow to twice its budget
+    /// while the transaction that it ends with is still open, and all of it is kept until the commit is known.
+    pub fn batch_budget_bytes(&self) -> u64 {
+        self.batch_bytes_max.min(self.memory_bytes_max / 4)
+    }
+}
+
+/// What happens to a change that cannot be encoded or published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// The connector halts.
+    Stop,
+    /// It is written to the dead-letter topic in the same Kafka transaction.
+    DeadLetter,
+    /// It is counted, logged and left out.
+    Skip,
+}
+
+/// Policies and retries.
+#[derive(Clone, Debug)]
+pub struct Errors {
+    /// The policy of tables that set none.
+    pub policy: Policy,
+    /// Where dead letters go.
+    pub dead_letter_topic: String,
+    /// Tries in a row without progress before the process gives up.
+    pub retries_max: u32,
+    /// Shortest upper bound of a pause, in milliseconds.
+    pub retry_min_ms: u64,
+    /// Longest upper bound of a pause, in milliseconds.
+    pub retry_max_ms: u64,
+}
+
+/// Settings of one table.
+#[derive(Clone, Debug)]
+pub struct TableConfig {
+    /// `schema.table`.
+    pub name: String,
+    /// Its topic, when not `prefix.schema.table`.
+    pub topic: Option<String>,
+    /// Its message key, when not the primary key.
+    pub key: Option<Vec<String>>,
+    /// Its policy.
+    pub errors: Option<Policy>,
+}
+
+impl Config {
+    /// The settings of a table, if it has its own.
+    pub fn table(&self, qualified_name: &str) -> Option<&TableConfig> {
+        self.tables.iter().find(|t| t.name == qualified_name)
+    }
+
+    /// The policy of a table.
+    pub fn policy(&self, qualified_name: &str) -> Policy {
+        self.table(qualified_name)
+            .and_then(|t| t.errors)
+            .unwrap_or(self.errors.policy)
+    }
+
+    /// The topic of a table: its own, or `prefix.schema.table` with what Kafka does not allow in names replaced by `_`.
+    pub fn topic(&self, schema: &str, table: &str) -> String {
+        if let Some(topic) = self
+            .table(&format!("{schema}.{table}"))
+            .and_then(|t| t.topic.clone())
+        {
+            return topic;
+        }
+        format!("{}.{schema}.{table}", self.topic_prefix)
+            .chars()
+            .map(|c| match c {
+                'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '_' | '-' => c,
+                _ => '_',
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,362 @@
+//! One connector from its start to its end: evidence, decision, claim, snapshot, stream, and again after each loss.
+//!
+//! Owns the threads of the ring and their order at a start and a stop. Decides by `recovery`, never by itself.
+//! Invariant: nothing is created before PostgreSQL, registry and Kafka have all answered, and nothing is streamed before
+//! the connector is claimed in Kafka.
+//! Start reading at [`run`].
+
+use std::{
+    sync::{Arc, atomic::AtomicBool, atomic::Ordering, mpsc},
+    time::Duration,
+};
+
+use tokio::sync::watch;
+use walferry_event::Position;
+use walferry_kafka::{Checkpoint, Publisher};
+use walferry_postgres::{Catalog, CreatedSlot, Feedback, Replication};
+use walferry_registry::Registry;
+
+use crate::{
+    block::Memory,
+    builder::Builder,
+    config::{Config, SnapshotMode},
+    encode::Encoder,
+    error::{Error, Passing},
+    monitor::Monitor,
+    publish::Publishing,
+    recovery::{self, Decision, Server},
+    relations::Relations,
+    retry::{self, Retry},
+    ring::{self, Begin, Ring},
+    snapshot, source,
+    stamp::{self, Stamp},
+    status::{SourceStatus, State, Status},
+};
+
+/// How long the servers may take to answer at a start before the process gives up: a start tells the operator what is
+/// wrong, a running connector waits.
+const START_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Divergences in a row (another writer's checkpoint, a lost commit) before the process gives up.
+const RESTARTS_MAX: u32 = 5;
+
+/// Runs a connector until it is asked to stop or cannot go on.
+pub async fn run(
+    config: Config,
+    status: Arc<Status>,
+    stop: watch::Receiver<bool>,
+) -> Result<(), Error> {
+    let config = Arc::new(config);
+    let instance = uuid::Uuid::new_v4().to_string();
+    let mut restarts = 0;
+    loop {
+        let start = Start {
+            config: config.clone(),
+            status: status.clone(),
+            stop: stop.clone(),
+            instance: instance.clone(),
+        };
+        let outcome = start.run().await;
+        match outcome {
+            Err(error) if error.is_diverged() && restarts < RESTARTS_MAX => {
+                restarts += 1;
+                tracing::warn!(%error, restarts, "the ring starts again from the checkpoint");
+            }
+            Err(error) if error.is_stopped() => {
+                status.set_state(State::Halted, Some("stopped".into()));
+                return Ok(());
+            }
+            Err(error) => {
+                status.set_state(State::Halted, Some(error.to_string()));
+                return Err(error);
+            }
+            Ok(()) => {
+                status.set_state(State::Halted, Some("stopped".into()));
+                return Ok(());
+            }
+        }
+    }
+}
+
+struct Start {
+    config: Arc<Config>,
+    status: Arc<Status>,
+    stop: watch::Receiver<bool>,
+    instance: String,
+}
+
+/// What a start has found out.
+struct Found {
+    catalog: Catalog,
+    replication: Replication,
+    server: Server,
+    tables: Vec<walferry_postgres::TableInfo>,
+}
+
+impl Start {
+    async fn run(mut self) -> Result<(), Error> {
+        self.status.set_state(State::Starting, None);
+        self.config.kafka.check()?;
+        let mut found = self.postgres().await?;
+        let registry = Arc::new(self.registry().await?);
+        let stopping = Arc::new(AtomicBool::new(false));
+        let (mut publisher, checkpoint) = self.kafka(stopping.clone()).await?;
+
+        let slot = source::slot(&self.config, &found.catalog).await?;
+        let evidence = source::evidence(
+            &self.config,
+            slot,
+            stamp::evidence(checkpoint.as_ref()),
+            found.server.clone(),
+        );
+        let (row, decision) = recovery::decide(&evidence);
+        tracing::info!(target: "audit", row, ?decision, "recovery decision");
+        let stamp = Arc::new(Stamp::new(
+            found.server.clone(),
+            &self.config.source.slot,
+            &self.instance,
+            checkpoint.as_ref().map_or(0, |c| c.counter),
+        ));
+        let begin = match decision {
+            Decision::Refuse(reason) => return Err(Error::refused(reason)),
+            Decision::Resume(position) => {
+                publisher = claim(publisher, stamp.next(Some(position), None)).await?;
+                source::ensure_publication(&self.config, &found.catalog, &found.tables).await?;
+                Begin::Stream(position)
+            }
+            Decision::Create | Decision::StartOver { .. } => {
+                if let Decision::StartOver { snapshot_begun } = decision {
+                    self.announce_start_over(snapshot_begun);
+                }
+                let (taken, begin) = self.create(&mut found, publisher, &stamp).await?;
+                publisher = taken;
+                begin
+            }
+        };
+        self.ring(found, begin, publisher, registry, stamp, stopping)
+            .await
+    }
+
+    /// Connects to PostgreSQL and checks it, for as long as a start is patient.
+    async fn postgres(&mut self) -> Result<Found, Error> {
+        let config = self.config.clone();
+        let found = self
+            .patiently(|| async {
+                let catalog = Catalog::connect(&config.source.connect).await?;
+                let replication = Replication::connect(&config.source.connect).await?;
+                Ok::<_, walferry_postgres::Error>((catalog, replication))
+            })
+            .await?;
+        let (catalog, mut replication) = found;
+        let survey = source::survey(&config, &catalog).await?;
+        let identity = replication.identify().await?;
+        let server = source::server(&mut replication, &identity).await?;
+        self.status.set_source(SourceStatus {
+            system_id: Some(server.system_id.clone()),
+            timeline: Some(server.timeline),
+            server_version: Some(version_text(survey.server_version)),
+            slot: config.source.slot.clone(),
+            publication: config.source.publication.clone(),
+        });
+        Ok(Found {
+            catalog,
+            replication,
+            server,
+            tables: survey.tables,
+        })
+    }
+
+    async fn registry(&mut self) -> Result<Registry, Error> {
+        let registry = Registry::new(self.config.registry.clone())?;
+        self.patiently(|| registry.ping()).await?;
+        Ok(registry)
+    }
+
+    /// Tries again while a start is patient and the error may pass.
+    async fn patiently<T, E, F>(&mut self, attempt: impl Fn() -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, E>>,
+        E: Passing + Into<Error>,
+    {
+        let until = tokio::time::Instant::now() + START_PATIENCE;
+        loop {
+            let error = match attempt().await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            if !error.may_pass() || tokio::time::Instant::now() >= until {
+                return Err(error.into());
+            }
+            retry::pause(Duration::from_millis(250), None, &mut self.stop).await;
+            if *self.stop.borrow() {
+                return Err(Error::stopped());
+            }
+        }
+    }
+
+    /// Fences older instances and reads the checkpoint.
+    async fn kafka(
+        &self,
+        stopping: Arc<AtomicBool>,
+    ) -> Result<(Publisher, Option<Checkpoint>), Error> {
+        let mut kafka = self.config.kafka.clone();
+        kafka.queue_bytes_max = self.config.publish.queue_bytes_max();
+        let instance = self.instance.clone();
+        // A stop during the start has to reach the blocking calls too.
+        let (flag, mut stop) = (stopping.clone(), self.stop.clone());
+        let watcher = tokio::spawn(async move {
+            if stop.wait_for(|stop| *stop).await.is_ok() {
+                flag.store(true, Ordering::Relaxed);
+            }
+        });
+        let opened = tokio::task::spawn_blocking(move || {
+            walferry_kafka::ensure_checkpoint_topic(&kafka)?;
+            Publisher::open(kafka, instance, stopping)
+        })
+        .await;
+        watcher.abort();
+        Ok(opened.map_err(|error| Error::failed(format!("opening the publisher: {error}")))??)
+    }
+
+    fn announce_start_over(&self, snapshot_begun: bool) {
+        if snapshot_begun {
+            tracing::warn!(target: "audit",
+                "a snapshot was interrupted: its slot is dropped and the snapshot starts over, so rows that it had \
+                 published already come a second time");
+        } else {
+            tracing::info!(target: "audit", "an earlier start ended before anything was published: it starts over");
+        }
+    }
+
+    /// Intent, publication, slot; and the snapshot that its creation exports.
+    async fn create(
+        &self,
+        found: &mut Found,
+        publisher: Publisher,
+        stamp: &Stamp,
+    ) -> Result<(Publisher, Begin), Error> {
+        let source = &self.config.source;
+        let publisher = claim(publisher, stamp.next(None, None)).await?;
+        source::ensure_publication(&self.config, &found.catalog, &found.tables).await?;
+        if found.catalog.slot(&source.slot).await?.is_some() {
+            source::free_slot(&self.config, &found.catalog, None, &self.stop).await?;
+            found.catalog.drop_slot(&source.slot).await?;
+        } else if !source.create {
+            return Err(Error::failed(format!(
+                "slot {:?} does not exist and source.create is false: SELECT pg_create_logical_replication_slot({}, \
+                 'pgoutput')",
+                source.slot,
+                walferry_postgres::quote_literal(&source.slot)
+            )));
+        }
+        let with_rows = self.config.snapshot != SnapshotMode::Never;
+        let created = found
+            .replication
+            .create_slot(&source.slot, with_rows)
+            .await?;
+        tracing::info!(target: "audit", slot = source.slot, lsn = %created.consistent_point, "slot created");
+        let position = Position::at(created.consistent_point);
+        if !with_rows {
+            let publisher = claim(publisher, stamp.next(Some(position), None)).await?;
+            return Ok((publisher, Begin::Stream(position)));
+        }
+        let task = self.snapshot_task(found, created).await?;
+        Ok((publisher, Begin::Snapshot(Box::new(task), position)))
+    }
+
+    async fn snapshot_task(
+        &self,
+        found: &Found,
+        created: CreatedSlot,
+    ) -> Result<snapshot::Task, Error> {
+        let mut tables = Vec::with_capacity(found.tables.len());
+        for table in &found.tables {
+            tables.push(snapshot::Source {
+                relation: found.catalog.relation(table.oid).await?,
+                rows_estimated: u64::try_from(table.rows_estimated).unwrap_or(0),
+            });
+        }
+        Ok(snapshot::Task {
+            connect: self.config.source.connect.clone(),
+            snapshot_name: created.snapshot_name.unwrap_or_default(),
+            consistent_point: created.consistent_point,
+            tables,
+        })
+    }
+
+    /// Starts the threads, and turns the ring until the end.
+    async fn ring(
+        self,
+        found: Found,
+        begin: Begin,
+        publisher: Publisher,
+        registry: Arc<Registry>,
+        stamp: Arc<Stamp>,
+        stopping: Arc<AtomicBool>,
+    ) -> Result<(), Error> {
+        let position = begin.position();
+        stamp.set_durable(position);
+        self.status.ledger.start(position.end_lsn);
+        let feedback = Arc::new(Feedback::new(position.end_lsn));
+        let memory = Memory::new(self.config.publish.encoded_bytes_max());
+        let (halt, halted) = watch::channel(false);
+        let monitor = Monitor::start(
+            self.config.clone(),
+            self.status.clone(),
+            registry.clone(),
+            publisher.health(),
+            memory.clone(),
+        );
+        let (blocks, encoded) = mpsc::channel();
+        let publishing = Publishing::new(
+            &self.config,
+            publisher,
+            encoded,
+            stamp.clone(),
+            self.status.clone(),
+            feedback.clone(),
+        );
+        let runtime = tokio::runtime::Handle::current();
+        let relations = Relations::new(
+            self.config.clone(),
+            self.status.clone(),
+            registry,
+            runtime.clone(),
+            halted.clone(),
+        );
+        let builder = Builder::new(position, memory, runtime.clone(), blocks);
+        let encoder = Encoder::new(self.config.clone(), self.status.clone(), relations, builder);
+        let (work, works) = mpsc::channel();
+        let ring = Ring {
+            encode_ended: ring::spawn("walferry-encode", {
+                let status = self.status.clone();
+                move || ring::encode(encoder, &works, &status, &runtime, &halted)
+            })?,
+            publish_ended: ring::spawn("walferry-publish", move || publishing.run())?,
+            config: self.config,
+            status: self.status,
+            stop: self.stop,
+            halt,
+            stamp,
+            feedback,
+            stopping,
+            work,
+            monitor,
+        };
+        ring.turn(found, begin).await
+    }
+}
+
+async fn claim(mut publisher: Publisher, checkpoint: Checkpoint) -> Result<Publisher, Error> {
+    let claimed = tokio::task::spawn_blocking(move || {
+        publisher.claim(checkpoint)?;
+        Ok::<_, walferry_kafka::Error>(publisher)
+    });
+    Ok(claimed
+        .await
+        .map_err(|error| Error::failed(format!("claiming the connector: {error}")))??)
+}
+
+fn version_text(version: u32) -> String {
+    format!("{}.{}", version / 10_000, version % 10_000)
+}

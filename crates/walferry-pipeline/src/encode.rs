@@ -1,0 +1,470 @@
+//! The encode thread: blocks off the wire become blocks of records.
+//!
+//! Owns the state of the transaction in the stream, the relations' plans and the block under construction. Never talks
+//! to Kafka; asks catalog and registry only when a relation is described.
+//! Invariant: each change is counted in its transaction whether or not it is published, so that an ordinal means the
+//! same after every restart; a change that the topics hold already is dropped here.
+//! Start reading at [`Encoder::block`].
+
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use walferry_avro::EncodeErrorKind;
+use walferry_event::{Datum, Lsn, Operation, Origin, Position, SnapshotMark};
+use walferry_pgoutput::{Frame, Message, Old as OldTuple, Tuple};
+
+use crate::{
+    builder::{Builder, PublisherGone},
+    changes::{self, Bookmark, Change, Old},
+    config::{Config, Policy},
+    dead_letter,
+    error::Error,
+    relations::{Entry, Plan, Relations},
+    status::Status,
+};
+
+/// Turns the stream of one slot into records.
+pub(crate) struct Encoder {
+    config: Arc<Config>,
+    status: Arc<Status>,
+    relations: Relations,
+    pub(crate) builder: Builder,
+    transaction: Option<Transaction>,
+    last_commit_lsn: Option<Lsn>,
+    dead_letters: Arc<str>,
+}
+
+/// The transaction that the stream is in.
+struct Transaction {
+    commit_lsn: Lsn,
+    commit_us: i64,
+    encoded_us: i64,
+    xid: u32,
+    ordinal: u64,
+    origin: Option<(String, Lsn)>,
+}
+
+/// Operations that are counted, in the order of `Plan::changes`.
+const OPERATIONS: [Operation; 4] = [
+    Operation::Create,
+    Operation::Update,
+    Operation::Delete,
+    Operation::Truncate,
+];
+
+impl Encoder {
+    pub(crate) fn new(
+        config: Arc<Config>,
+        status: Arc<Status>,
+        relations: Relations,
+        builder: Builder,
+    ) -> Encoder {
+        Encoder {
+            dead_letters: config.errors.dead_letter_topic.as_str().into(),
+            config,
+            status,
+            relations,
+            builder,
+            transaction: None,
+            last_commit_lsn: None,
+        }
+    }
+
+    /// A new connection begins: whatever stood half read will come again from its start.
+    pub(crate) fn connection_begins(&mut self) {
+        self.transaction = None;
+    }
+
+    /// Whether the stream stands inside a transaction.
+    pub(crate) fn in_transaction(&self) -> bool {
+        self.transaction.is_some()
+    }
+
+    /// The relations, for the snapshot, which encodes rows of its own.
+    pub(crate) fn relations(&mut self) -> &mut Relations {
+        &mut self.relations
+    }
+
+    /// Encodes one block of whole frames. `pause`: nothing more waits behind it.
+    pub(crate) fn block(&mut self, bytes: &[u8], pause: bool) -> Result<(), Error> {
+        let mut rows = Rows::default();
+        for frame in walferry_pgoutput::frames(bytes) {
+            match frame.map_err(|error| self.malformed(Lsn::ZERO, &error))? {
+                Frame::Keepalive(keepalive) => {
+                    self.status.ledger.receive(keepalive.wal_end);
+                    if self.transaction.is_none() {
+                        self.builder.idle(keepalive.wal_end);
+                    }
+                }
+                Frame::XLogData(data) => {
+                    let message = walferry_pgoutput::parse(data.body, false)
+                        .map_err(|error| self.malformed(data.start, &error))?;
+                    self.message(message, data.start, &mut rows)?;
+                    if self.builder.is_full() {
+                        self.seal(false)?;
+                    }
+                }
+            }
+        }
+        self.seal(pause)
+    }
+
+    fn malformed(&self, at: Lsn, error: &walferry_pgoutput::Error) -> Error {
+        Error::failed(format!(
+            "the stream of slot {} cannot be read at {at}: {error}",
+            self.config.source.slot
+        ))
+    }
+
+    /// Hands over what has been encoded, with a mark inside the transaction if one is open.
+    pub(crate) fn seal(&mut self, pause: bool) -> Result<(), Error> {
+        if let Some(tx) = &self.transaction
+            && tx.ordinal > 0
+            && !self.builder.handed().covers(tx.commit_lsn, tx.ordinal)
+        {
+            self.builder.inside(tx.commit_lsn, tx.ordinal, tx.xid);
+        }
+        for plan in self.relations.plans() {
+            count_changes(plan, &self.config.name, &self.status);
+        }
+        self.builder
+            .seal(pause && self.transaction.is_none())
+            .map_err(|PublisherGone| Error::stopped())
+    }
+
+    fn message<'a>(
+        &mut self,
+        message: Message<'a>,
+        at: Lsn,
+        rows: &mut Rows<'a>,
+    ) -> Result<(), Error> {
+        match message {
+            Message::Begin(begin) => self.begin(begin.final_lsn, begin.commit_us, begin.xid)?,
+            Message::Commit(commit) => {
+                self.status.ledger.receive(commit.end_lsn);
+                self.last_commit_lsn = Some(commit.end_lsn);
+                if let Some(tx) = self.transaction.take() {
+                    let position = Position {
+                        commit_lsn: tx.commit_lsn,
+                        end_lsn: commit.end_lsn,
+                        ordinal: None,
+                    };
+                    if position > self.builder.handed() {
+                        self.builder.commit(position, tx.commit_us, tx.xid);
+                    }
+                }
+            }
+            Message::Origin(origin) => {
+                if let Some(tx) = &mut self.transaction {
+                    tx.origin = Some((origin.name.to_owned(), origin.commit_lsn));
+                }
+            }
+            Message::Relation(relation) => {
+                self.relations.learn(relation.to_relation(), at)?;
+            }
+            Message::Type(_) => {}
+            Message::Logical(message) => {
+                if message.transactional {
+                    self.count();
+                }
+            }
+            Message::Insert(insert) => {
+                rows.fill(None, Some(insert.new));
+                self.change(insert.relation, Change::Insert(&rows.new), at)?;
+            }
+            Message::Update(update) => {
+                let old = rows.fill(update.old, Some(update.new));
+                self.change(update.relation, Change::Update(old(rows), &rows.new), at)?;
+            }
+            Message::Delete(delete) => {
+                let old = rows.fill(Some(delete.old), None);
+                if let Some(old) = old(rows) {
+                    self.change(delete.relation, Change::Delete(old), at)?;
+                }
+            }
+            Message::Truncate(truncate) => self.truncate(truncate.relations(), at)?,
+            other => {
+                return Err(Error::failed(format!(
+                    "the server sent a {} message at {at}, which was not asked for",
+                    other.name()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, commit_lsn: Lsn, commit_us: i64, xid: u32) -> Result<(), Error> {
+        let handed = self.builder.handed();
+        if let Some(ordinal) = handed.ordinal
+            && commit_lsn > handed.commit_lsn
+        {
+            return Err(Error::refused(format!(
+                "the topics hold the first {ordinal} changes of the transaction that commits at {}, but the server goes \
+                 on with the one that commits at {commit_lsn}: the rest is lost; `walferry resync` makes the topics \
+                 agree with the tables again",
+                handed.commit_lsn
+            )));
+        }
+        self.transaction = Some(Transaction {
+            commit_lsn,
+            commit_us,
+            encoded_us: now_us(),
+            xid,
+            ordinal: 0,
+            origin: None,
+        });
+        Ok(())
+    }
+
+    /// Counts a change of the open transaction. Whether it still has to be published.
+    fn count(&mut self) -> bool {
+        let handed = self.builder.handed();
+        match &mut self.transaction {
+            Some(tx) => {
+                tx.ordinal += 1;
+                !handed.covers(tx.commit_lsn, tx.ordinal)
+            }
+            None => false,
+        }
+    }
+
+    /// One TRUNCATE statement is one change, however many tables it names: it is published whole or not at all.
+    fn truncate(&mut self, relations: impl Iterator<Item = u32>, at: Lsn) -> Result<(), Error> {
+        if self.count() {
+            for relation in relations {
+                self.publish(relation, Change::Truncate, at)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, relation: u32, change: Change<'_>, at: Lsn) -> Result<(), Error> {
+        if self.count() {
+            self.publish(relation, change, at)?;
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, oid: u32, change: Change<'_>, at: Lsn) -> Result<(), Error> {
+        if self.config.skipped_operations.contains(&change.operation()) {
+            return Ok(());
+        }
+        let Some(tx) = &self.transaction else {
+            return Err(Error::failed(format!(
+                "a change came outside a transaction at {at}"
+            )));
+        };
+        let origin = Origin {
+            commit_us: tx.commit_us,
+            encoded_us: tx.encoded_us,
+            xid: tx.xid,
+            lsn: at,
+            commit_lsn: tx.commit_lsn,
+            last_commit_lsn: self.last_commit_lsn,
+            ordinal: tx.ordinal,
+            snapshot: SnapshotMark::Streamed,
+            origin: tx.origin.as_ref().map(|(name, _)| name.as_str()),
+            origin_lsn: tx.origin.as_ref().map(|(_, lsn)| *lsn),
+        };
+        write_change(
+            &mut self.relations,
+            &mut self.builder,
+            oid,
+            change,
+            &origin,
+            &Context {
+                config: &self.config,
+                status: &self.status,
+                dead_letters: &self.dead_letters,
+            },
+        )
+    }
+
+    /// Encodes a row of a snapshot.
+    pub(crate) fn read_row(
+        &mut self,
+        oid: u32,
+        row: &[Datum<'_>],
+        origin: &Origin<'_>,
+    ) -> Result<(), Error> {
+        write_change(
+            &mut self.relations,
+            &mut self.builder,
+            oid,
+            Change::Read(row),
+            origin,
+            &Context {
+                config: &self.config,
+                status: &self.status,
+                dead_letters: &self.dead_letters,
+            },
+        )
+    }
+}
+
+struct Context<'a> {
+    config: &'a Config,
+    status: &'a Status,
+    dead_letters: &'a Arc<str>,
+}
+
+/// Writes a change by its relation's plan; widens the plan when a NULL proves it too narrow; else applies the policy.
+fn write_change(
+    relations: &mut Relations,
+    builder: &mut Builder,
+    oid: u32,
+    change: Change<'_>,
+    origin: &Origin<'_>,
+    context: &Context<'_>,
+) -> Result<(), Error> {
+    let mut widened = 0;
+    loop {
+        let plan = match relations.entry(oid) {
+            Some(Entry::Followed(plan)) => plan,
+            Some(Entry::Ignored) => return Ok(()),
+            None => {
+                return Err(Error::failed(format!(
+                    "a change at {} is of relation {oid}, which the stream has not described",
+                    origin.lsn
+                )));
+            }
+        };
+        if let Some(reason) = plan.refused.clone() {
+            return unwritable(plan, builder, change, origin, ("schema", &reason), context);
+        }
+        let bookmark = Bookmark::of(builder.records());
+        let error = match changes::write(
+            plan,
+            change,
+            origin,
+            context.config.tombstones,
+            builder.records(),
+        ) {
+            Ok(()) => {
+                if let Some(i) = OPERATIONS.iter().position(|op| *op == change.operation()) {
+                    plan.changes[i] += 1;
+                }
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        bookmark.restore(builder.records());
+        let columns = plan.table.columns.len();
+        if error.kind == EncodeErrorKind::NullInRequired && widened < columns {
+            widened += 1;
+            relations.widen(oid, error.column, origin.lsn)?;
+            continue;
+        }
+        return unwritable(
+            plan,
+            builder,
+            change,
+            origin,
+            ("validation", &error.to_string()),
+            context,
+        );
+    }
+}
+
+/// Applies the table's policy to a change that cannot be written.
+fn unwritable(
+    plan: &Plan,
+    builder: &mut Builder,
+    change: Change<'_>,
+    origin: &Origin<'_>,
+    (kind, reason): (&'static str, &str),
+    context: &Context<'_>,
+) -> Result<(), Error> {
+    let connector = || context.config.name.clone();
+    context.status.count_error();
+    metrics::counter!("walferry_errors_total", "connector" => connector(), "stage" => "encode", "kind" => kind)
+        .increment(1);
+    match plan.policy {
+        Policy::Stop => Err(Error::failed(format!(
+            "table {}: a change at {} (commit {}, xid {}) cannot be encoded: {reason}; mend the value or set errors = \
+             \"dead-letter\" or \"skip\" for this table",
+            plan.name, origin.lsn, origin.commit_lsn, origin.xid
+        ))),
+        Policy::Skip => {
+            tracing::error!(table = &*plan.name, lsn = %origin.lsn, xid = origin.xid, error = reason, "change skipped");
+            Ok(())
+        }
+        Policy::DeadLetter => {
+            tracing::error!(table = &*plan.name, lsn = %origin.lsn, xid = origin.xid, error = reason, "dead letter");
+            dead_letter::write(
+                plan,
+                change,
+                origin,
+                (kind, reason),
+                context.dead_letters,
+                builder.records(),
+            );
+            context.status.count_dead_letter();
+            metrics::counter!("walferry_dead_letters_total",
+                "connector" => connector(), "table" => plan.name.to_string())
+            .increment(1);
+            Ok(())
+        }
+    }
+}
+
+fn count_changes(plan: &mut Plan, connector: &str, status: &Status) {
+    for (operation, count) in OPERATIONS.iter().zip(&mut plan.changes) {
+        let count = std::mem::take(count);
+        if count > 0 {
+            metrics::counter!("walferry_changes_total", "connector" => connector.to_owned(),
+                "table" => plan.name.to_string(), "op" => operation.code())
+            .increment(count);
+            status.count_changes(&plan.name, count);
+        }
+    }
+}
+
+pub(crate) fn now_us() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| {
+            i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+        })
+}
+
+/// The values of one change, in buffers that are used again for the next.
+#[derive(Default)]
+struct Rows<'a> {
+    old: Vec<Datum<'a>>,
+    new: Vec<Datum<'a>>,
+}
+
+impl<'a> Rows<'a> {
+    /// Fills both rows. A value that an update did not touch is taken from the old row where that has it (replica
+    /// identity full). Returns how to look at the old row.
+    fn fill(
+        &mut self,
+        old: Option<OldTuple<'a>>,
+        new: Option<Tuple<'a>>,
+    ) -> fn(&Rows<'a>) -> Option<Old<'_>> {
+        self.old.clear();
+        self.new.clear();
+        if let Some(new) = new {
+            new.datums(&mut self.new);
+        }
+        match old {
+            None => |_| None,
+            Some(OldTuple::Key(tuple)) => {
+                tuple.datums(&mut self.old);
+                |rows| Some(Old::Key(&rows.old))
+            }
+            Some(OldTuple::Full(tuple)) => {
+                tuple.datums(&mut self.old);
+                for (new, old) in self.new.iter_mut().zip(&self.old) {
+                    if *new == Datum::Unchanged {
+                        *new = *old;
+                    }
+                }
+                |rows| Some(Old::Full(&rows.old))
+            }
+        }
+    }
+}

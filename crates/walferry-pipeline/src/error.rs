@@ -1,0 +1,147 @@
+//! Why a connector stopped, and the exit status that says so.
+//!
+//! Owns the mapping from a stage's error to the process's exit status. Never a row value or a secret.
+
+use std::fmt;
+
+use walferry_event::Disposition;
+
+/// Why a connector stopped. Opaque: print it, or ask for its exit status.
+#[derive(Debug)]
+pub struct Error {
+    kind: Kind,
+    message: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// | kind | exit | what the operator does |
+/// |---|---|---|
+/// | failed | 1 | mend what the message names, start again |
+/// | refused | 3 | read the evidence; `walferry resync` or the old settings |
+/// | fenced | 4 | nothing: another instance of the same name has taken over |
+/// | diverged | never leaves the process | the ring starts again from the checkpoint |
+/// | stopped | 0 | nothing: it was asked to stop |
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Failed,
+    Refused,
+    Fenced,
+    Diverged,
+    Stopped,
+}
+
+impl Error {
+    /// Something that a person has to mend.
+    pub(crate) fn failed(message: impl Into<String>) -> Error {
+        Error::of(Kind::Failed, message)
+    }
+
+    /// Going on would lose or double data.
+    pub(crate) fn refused(message: impl Into<String>) -> Error {
+        Error::of(Kind::Refused, message)
+    }
+
+    /// The checkpoint is not the one that we expected: start again from it.
+    pub(crate) fn diverged(message: impl Into<String>) -> Error {
+        Error::of(Kind::Diverged, message)
+    }
+
+    /// Asked to stop.
+    pub(crate) fn stopped() -> Error {
+        Error::of(Kind::Stopped, "asked to stop")
+    }
+
+    fn of(kind: Kind, message: impl Into<String>) -> Error {
+        Error {
+            kind,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    /// What was being done when the error came.
+    pub(crate) fn context(mut self, what: impl fmt::Display) -> Error {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+
+    /// The exit status that the process ends with for this error (product.md, "Commands").
+    pub fn exit_status(&self) -> u8 {
+        match self.kind {
+            Kind::Failed | Kind::Diverged => 1,
+            Kind::Refused => 3,
+            Kind::Fenced => 4,
+            Kind::Stopped => 0,
+        }
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.kind == Kind::Stopped
+    }
+
+    pub(crate) fn is_diverged(&self) -> bool {
+        self.kind == Kind::Diverged
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source
+            .as_deref()
+            .map(|source| source as &(dyn std::error::Error + 'static))
+    }
+}
+
+impl From<walferry_postgres::Error> for Error {
+    fn from(error: walferry_postgres::Error) -> Error {
+        Error {
+            kind: Kind::Failed,
+            message: error.to_string(),
+            source: Some(Box::new(error)),
+        }
+    }
+}
+
+impl From<walferry_registry::Error> for Error {
+    fn from(error: walferry_registry::Error) -> Error {
+        Error {
+            kind: Kind::Failed,
+            message: error.to_string(),
+            source: Some(Box::new(error)),
+        }
+    }
+}
+
+impl From<walferry_avro::Error> for Error {
+    fn from(error: walferry_avro::Error) -> Error {
+        Error {
+            kind: Kind::Failed,
+            message: error.to_string(),
+            source: Some(Box::new(error)),
+        }
+    }
+}
+
+/// Whether an error of a stage may pass by itself.
+pub(crate) trait Passing {
+    /// Whether trying again may help.
+    fn may_pass(&self) -> bool;
+}
+
+impl Passing for walferry_postgres::Error {
+    fn may_pass(&self) -> bool {
+        self.disposition() != Disposition::Halt
+    }
+}
+
+impl Passing for walferry_registry::Error {
+    fn may_pass(&self) -> bool {
+        self.disposition() != Disposition::Halt
+    }
+}

@@ -1,0 +1,265 @@
+//! The publisher thread: blocks of records become Kafka transactions, each with its checkpoint.
+//!
+//! Owns the open batch and the memory of what is not committed yet. Never encodes, never talks to PostgreSQL; it tells
+//! the session what may be confirmed, and only after the checkpoint that covers it is committed.
+//! Invariant: at every commit the checkpoint is the position of the last record that was handed to Kafka.
+//! Start reading at [`Publishing::run`].
+
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, TryRecvError},
+    },
+    time::{Duration, Instant},
+};
+
+use metrics::{Counter, Histogram};
+use tokio::sync::OwnedSemaphorePermit;
+use walferry_event::Position;
+use walferry_kafka::Publisher;
+use walferry_postgres::Feedback;
+
+use crate::{
+    batch::Batch,
+    block::{EncodedBlock, Mark},
+    config::Config,
+    encode::now_us,
+    error::Error,
+    snapshot::Progress,
+    stamp::Stamp,
+    status::Status,
+};
+
+/// What the publisher thread works with.
+pub(crate) struct Publishing {
+    publisher: Publisher,
+    input: Receiver<EncodedBlock>,
+    batch: Batch,
+    held: Vec<OwnedSemaphorePermit>,
+    commit_times_us: Vec<i64>,
+    snapshot: Option<Arc<Progress>>,
+    idle: Option<Position>,
+    checkpointed_at: Instant,
+    heartbeat: Duration,
+    stamp: Arc<Stamp>,
+    status: Arc<Status>,
+    feedback: Arc<Feedback>,
+    meters: Meters,
+}
+
+struct Meters {
+    freshness: Histogram,
+    commit: Histogram,
+    batch_bytes: Histogram,
+    transactions: Counter,
+    bytes: Counter,
+}
+
+/// How often the thread shows that it is alive, and the longest that one of its steps may take.
+const PULSE: Duration = Duration::from_millis(500);
+const STUCK: Duration = Duration::from_secs(180);
+
+impl Publishing {
+    pub(crate) fn new(
+        config: &Config,
+        publisher: Publisher,
+        input: Receiver<EncodedBlock>,
+        stamp: Arc<Stamp>,
+        status: Arc<Status>,
+        feedback: Arc<Feedback>,
+    ) -> Publishing {
+        let connector = || config.name.clone();
+        Publishing {
+            publisher,
+            input,
+            batch: Batch::new(
+                config.publish.batch_budget_bytes(),
+                Duration::from_millis(config.publish.commit_interval_ms),
+            ),
+            held: Vec::new(),
+            commit_times_us: Vec::new(),
+            snapshot: None,
+            idle: None,
+            checkpointed_at: Instant::now(),
+            heartbeat: Duration::from_millis(config.source.heartbeat_ms),
+            stamp,
+            status,
+            feedback,
+            meters: Meters {
+                freshness: metrics::histogram!("walferry_freshness_seconds", "connector" => connector()),
+                commit: metrics::histogram!("walferry_kafka_commit_seconds", "connector" => connector()),
+                batch_bytes: metrics::histogram!("walferry_batch_bytes", "connector" => connector()),
+                transactions: metrics::counter!("walferry_transactions_total", "connector" => connector()),
+                bytes: metrics::counter!("walferry_bytes_total", "connector" => connector(), "stage" => "publish"),
+            },
+        }
+    }
+
+    /// Publishes until the encoder closes its end; then commits what is left.
+    pub(crate) fn run(mut self) -> Result<(), Error> {
+        let outcome = self.publish_all();
+        self.status.pulse_ends("publish");
+        if outcome.is_err() {
+            self.publisher.discard();
+        }
+        outcome
+    }
+
+    fn publish_all(&mut self) -> Result<(), Error> {
+        let mut pause = false;
+        loop {
+            self.status.pulse("publish", STUCK);
+            let next = if pause {
+                // Nothing more waits behind the last block, unless it has come meanwhile.
+                match self.input.try_recv() {
+                    Ok(block) => Some(block),
+                    Err(TryRecvError::Empty) if self.batch.complete() => {
+                        self.commit()?;
+                        None
+                    }
+                    Err(TryRecvError::Empty) => self.wait()?,
+                    Err(TryRecvError::Disconnected) => return self.finish(),
+                }
+            } else {
+                match self.wait() {
+                    Ok(next) => next,
+                    Err(Closed) => return self.finish(),
+                }
+            };
+            match next {
+                Some(block) => {
+                    pause = block.pause;
+                    self.take(block)?;
+                }
+                None => self.commit_if_due()?,
+            }
+        }
+    }
+
+    /// The next block, or nothing when the batch or a heartbeat may be due.
+    fn wait(&mut self) -> Result<Option<EncodedBlock>, Closed> {
+        let until = self
+            .batch
+            .deadline()
+            .map_or(PULSE, |at| at.saturating_duration_since(Instant::now()))
+            .min(PULSE);
+        match self.input.recv_timeout(until) {
+            Ok(block) => Ok(Some(block)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(Closed),
+        }
+    }
+
+    fn take(&mut self, mut block: EncodedBlock) -> Result<(), Error> {
+        self.held.extend(block.permit.take());
+        let mut records_done = 0;
+        let mut bytes_done = 0;
+        for mark in &block.marks {
+            self.publisher
+                .append(&block.records, records_done..mark.records_end)?;
+            let bytes = mark.bytes_end - bytes_done;
+            (records_done, bytes_done) = (mark.records_end, mark.bytes_end);
+            if self.marked(mark, bytes) {
+                self.commit()?;
+            }
+        }
+        if let Some(idle) = block.idle {
+            self.status.ledger.publish(idle.end_lsn);
+            self.idle = Some(idle);
+        }
+        Ok(())
+    }
+
+    /// Whether the batch ends at this mark.
+    fn marked(&mut self, mark: &Mark, bytes: u64) -> bool {
+        self.meters.bytes.increment(bytes);
+        self.status.ledger.publish(mark.cut.position.end_lsn);
+        self.commit_times_us.extend(mark.commit_us);
+        if mark.snapshot.is_some() {
+            self.snapshot.clone_from(&mark.snapshot);
+        }
+        let due = self.batch.add(bytes, mark.cut, Instant::now());
+        if due && !mark.cut.whole {
+            tracing::info!(lsn = %mark.cut.position.commit_lsn, xid = mark.xid,
+                ordinal = mark.cut.position.ordinal, "a transaction larger than a batch is cut");
+        }
+        due
+    }
+
+    fn commit_if_due(&mut self) -> Result<(), Error> {
+        if self.batch.due(Instant::now()) {
+            return self.commit();
+        }
+        let heartbeat_due = self.checkpointed_at.elapsed() >= self.heartbeat;
+        if heartbeat_due
+            && self.batch.cut().is_none()
+            && let Some(idle) = self.idle.take()
+            && idle > self.stamp.durable()
+        {
+            return self.checkpoint(idle);
+        }
+        Ok(())
+    }
+
+    /// Commits the open batch at its last mark.
+    fn commit(&mut self) -> Result<(), Error> {
+        let Some(cut) = self.batch.cut() else {
+            return Ok(());
+        };
+        self.meters.batch_bytes.record(self.batch.bytes() as f64);
+        self.checkpoint(cut.position)?;
+        self.batch.clear();
+        self.held.clear();
+        let readable_us = now_us();
+        self.meters
+            .transactions
+            .increment(self.commit_times_us.len() as u64);
+        for commit_us in self.commit_times_us.drain(..) {
+            self.meters
+                .freshness
+                .record((readable_us - commit_us).max(0) as f64 / 1e6);
+            self.status
+                .set_freshness_ms((readable_us - commit_us) / 1000);
+        }
+        Ok(())
+    }
+
+    /// Commits a checkpoint with whatever is open, and lets PostgreSQL forget what it covers.
+    fn checkpoint(&mut self, position: Position) -> Result<(), Error> {
+        let started = Instant::now();
+        let checkpoint = self.stamp.next(Some(position), self.snapshot.as_deref());
+        self.publisher.commit(checkpoint)?;
+        self.meters.commit.record(started.elapsed().as_secs_f64());
+        self.checkpointed_at = Instant::now();
+        self.stamp.set_durable(position);
+        self.status.ledger.checkpoint(position.end_lsn);
+        if let Some(snapshot) = &self.snapshot {
+            self.status.set_snapshot(snapshot.clone());
+            if !snapshot.finished {
+                return Ok(());
+            }
+            self.snapshot = None;
+        }
+        self.feedback.set_flushed(position.end_lsn);
+        self.status.ledger.confirm(position.end_lsn);
+        Ok(())
+    }
+
+    /// The encoder has ended: what it left is committed, and then an idle position that is later still.
+    fn finish(&mut self) -> Result<(), Error> {
+        self.commit()?;
+        match self.idle.take() {
+            Some(idle) if idle > self.stamp.durable() => self.checkpoint(idle),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The encoder has closed its end.
+struct Closed;
+
+impl From<Closed> for Error {
+    fn from(_: Closed) -> Error {
+        Error::stopped()
+    }
+}

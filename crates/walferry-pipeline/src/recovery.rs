@@ -1,0 +1,312 @@
+//! The recovery table: what to do at a start or a reconnect, for each state of slot and checkpoint.
+//!
+//! Owns the decision only; it gathers no evidence and acts on none. The table [`ROWS`] is executed, and the first row
+//! that matches decides. Its rows are the ones of `docs/GUARANTEES.md`, where each names its end-to-end test.
+//! Invariant: no decision to stream is ever made when the slot has moved past what the topics hold.
+//! Start reading at [`ROWS`].
+
+use std::fmt;
+
+use walferry_event::{Lsn, Position};
+
+/// What is known of the slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// There is none of that name.
+    Missing,
+    /// It exists, but the server has removed WAL that it needs, or has invalidated it; with the server's reason.
+    Lost(String),
+    /// It exists and can be used.
+    Usable {
+        /// `confirmed_flush_lsn`: the server starts here even when asked for less.
+        confirmed: Lsn,
+    },
+}
+
+/// What the checkpoint topic says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Checkpoint {
+    /// No record for this connector.
+    None,
+    /// Written before the slot was created; `snapshot_rows` of a snapshot that did not finish may be in the topics.
+    Intent {
+        /// Whether the snapshot had begun to publish rows.
+        snapshot_begun: bool,
+    },
+    /// A position, and where it was written.
+    Position(Written),
+}
+
+/// A checkpoint with a position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// What the topics hold.
+    pub position: Position,
+    /// `system_identifier` of the cluster that it belongs to.
+    pub system_id: String,
+    /// Timeline on which it was written.
+    pub timeline: u32,
+    /// Database that it belongs to.
+    pub database: String,
+    /// Slot that it belongs to.
+    pub slot: String,
+}
+
+/// The server that answers now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Its `system_identifier`.
+    pub system_id: String,
+    /// Its timeline.
+    pub timeline: u32,
+    /// The database that we are connected to.
+    pub database: String,
+    /// Where each earlier timeline ended, from its history file; empty on timeline 1.
+    pub history: Vec<(u32, Lsn)>,
+}
+
+/// Everything that a decision rests on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// Connector name, for messages.
+    pub connector: String,
+    /// Slot name, for messages.
+    pub slot_name: String,
+    /// The slot.
+    pub slot: Slot,
+    /// The checkpoint.
+    pub checkpoint: Checkpoint,
+    /// The server.
+    pub server: Server,
+    /// The operator has said to adopt a slot without a checkpoint.
+    pub adopt_slot: bool,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Create publication and slot, snapshot if configured, stream.
+    Create,
+    /// Drop the slot, then as [`Decision::Create`].
+    StartOver {
+        /// Whether rows of an unfinished snapshot may be in the topics already.
+        snapshot_begun: bool,
+    },
+    /// Stream from this position and drop what it already covers.
+    Resume(Position),
+    /// Stop with exit status 3 and this message.
+    Refuse(String),
+}
+
+/// One row of the table.
+pub struct Row {
+    /// The row's name: in logs, in the plan of `walferry check`, in tests.
+    pub name: &'static str,
+    applies: fn(&Evidence) -> bool,
+    decide: fn(&Evidence) -> Decision,
+}
+
+impl fmt::Debug for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// The table. The first row that applies decides.
+#[rustfmt::skip]
+pub const ROWS: &[Row] = &[
+    Row { name: "another cluster",                applies: other_cluster,      decide: refuse_cluster },
+    Row { name: "another database or slot",       applies: other_slot,         decide: refuse_slot },
+    Row { name: "timeline without the checkpoint", applies: other_timeline,    decide: refuse_timeline },
+    Row { name: "nothing yet",                    applies: |e| missing(e) && no_checkpoint(e), decide: |_| Decision::Create },
+    Row { name: "intent, no slot",                applies: |e| missing(e) && intent(e),        decide: create_after_intent },
+    Row { name: "intent, slot exists",            applies: intent,             decide: start_over },
+    Row { name: "slot without checkpoint",        applies: no_checkpoint,      decide: adopt_or_refuse },
+    Row { name: "slot missing or lost",           applies: |e| confirmed(e).is_none(), decide: refuse_lost },
+    Row { name: "slot ahead of checkpoint",       applies: slot_ahead,         decide: refuse_gap },
+    Row { name: "resume",                         applies: |_| true,           decide: resume },
+];
+
+/// The decision for this evidence, and the name of the row that made it.
+pub fn decide(evidence: &Evidence) -> (&'static str, Decision) {
+    let row = ROWS
+        .iter()
+        .find(|row| (row.applies)(evidence))
+        .expect("the last row applies to any evidence");
+    (row.name, (row.decide)(evidence))
+}
+
+fn missing(e: &Evidence) -> bool {
+    e.slot == Slot::Missing
+}
+
+fn no_checkpoint(e: &Evidence) -> bool {
+    e.checkpoint == Checkpoint::None
+}
+
+fn intent(e: &Evidence) -> bool {
+    matches!(e.checkpoint, Checkpoint::Intent { .. })
+}
+
+fn written(e: &Evidence) -> Option<&Written> {
+    match &e.checkpoint {
+        Checkpoint::Position(written) => Some(written),
+        _ => None,
+    }
+}
+
+fn confirmed(e: &Evidence) -> Option<Lsn> {
+    match e.slot {
+        Slot::Usable { confirmed } => Some(confirmed),
+        _ => None,
+    }
+}
+
+fn other_cluster(e: &Evidence) -> bool {
+    written(e).is_some_and(|w| w.system_id != e.server.system_id)
+}
+
+fn other_slot(e: &Evidence) -> bool {
+    written(e).is_some_and(|w| w.database != e.server.database || w.slot != e.slot_name)
+}
+
+/// The checkpoint's timeline is ours, or an ancestor of ours that ended at or after the checkpoint.
+fn other_timeline(e: &Evidence) -> bool {
+    written(e).is_some_and(|w| {
+        w.timeline != e.server.timeline
+            && !e.server.history.iter().any(|&(timeline, switched_at)| {
+                timeline == w.timeline && w.position.end_lsn <= switched_at
+            })
+    })
+}
+
+fn slot_ahead(e: &Evidence) -> bool {
+    match (written(e), confirmed(e)) {
+        (Some(w), Some(confirmed)) => confirmed > w.position.end_lsn,
+        _ => false,
+    }
+}
+
+fn refuse_cluster(e: &Evidence) -> Decision {
+    let Some(w) = written(e) else {
+        return Decision::Create;
+    };
+    Decision::Refuse(format!(
+        "the checkpoint of connector {:?} at {} belongs to the cluster with system identifier {}, but the server that \
+         answers has {}: its positions mean nothing here; point source.url at the old cluster, or give this source a \
+         connector name of its own",
+        e.connector, w.position.end_lsn, w.system_id, e.server.system_id
+    ))
+}
+
+fn refuse_slot(e: &Evidence) -> Decision {
+    let Some(w) = written(e) else {
+        return Decision::Create;
+    };
+    Decision::Refuse(format!(
+        "the checkpoint of connector {:?} at {} belongs to slot {:?} in database {:?}, but the configuration says slot \
+         {:?} in database {:?}; restore the old settings, or use another connector name",
+        e.connector, w.position.end_lsn, w.slot, w.database, e.slot_name, e.server.database
+    ))
+}
+
+fn refuse_timeline(e: &Evidence) -> Decision {
+    let Some(w) = written(e) else {
+        return Decision::Create;
+    };
+    let ended = e.server.history.iter().find(|(tli, _)| *tli == w.timeline);
+    let evidence = match ended {
+        Some((_, at)) => format!("that timeline ended at {at}, before the checkpoint"),
+        None => "its history does not contain that timeline".to_owned(),
+    };
+    Decision::Refuse(format!(
+        "the checkpoint of connector {:?} is at {} on timeline {}, but the server is on timeline {} and {evidence}: the \
+         topics hold changes that this server never had; `walferry resync` makes them agree again",
+        e.connector, w.position.end_lsn, w.timeline, e.server.timeline
+    ))
+}
+
+fn create_after_intent(e: &Evidence) -> Decision {
+    match e.checkpoint {
+        // The slot is gone, but rows were published: say so as when the slot is still there.
+        Checkpoint::Intent {
+            snapshot_begun: true,
+        } => Decision::StartOver {
+            snapshot_begun: true,
+        },
+        _ => Decision::Create,
+    }
+}
+
+fn start_over(e: &Evidence) -> Decision {
+    Decision::StartOver {
+        snapshot_begun: e.checkpoint
+            == Checkpoint::Intent {
+                snapshot_begun: true,
+            },
+    }
+}
+
+fn adopt_or_refuse(e: &Evidence) -> Decision {
+    match (confirmed(e), e.adopt_slot) {
+        (Some(confirmed), true) => Decision::Resume(Position::at(confirmed)),
+        (Some(confirmed), false) => Decision::Refuse(format!(
+            "slot {:?} exists, confirmed up to {confirmed}, but there is no checkpoint of connector {:?}: adopting it would publish \
+             the changes after {confirmed} and none before; start with --adopt-slot to do so, or drop the slot with \
+             SELECT pg_drop_replication_slot('{}') to begin with a snapshot",
+            e.slot_name, e.connector, e.slot_name
+        )),
+        (None, _) => Decision::Refuse(format!(
+            "slot {:?} exists but is lost ({}), and there is no checkpoint of connector {:?}: drop it with SELECT \
+             pg_drop_replication_slot('{}') to begin with a snapshot",
+            e.slot_name,
+            lost_reason(e),
+            e.connector,
+            e.slot_name
+        )),
+    }
+}
+
+fn lost_reason(e: &Evidence) -> &str {
+    match &e.slot {
+        Slot::Lost(reason) => reason,
+        Slot::Missing => "it does not exist",
+        Slot::Usable { .. } => "it is usable",
+    }
+}
+
+fn refuse_lost(e: &Evidence) -> Decision {
+    let Some(w) = written(e) else {
+        return Decision::Create;
+    };
+    Decision::Refuse(format!(
+        "slot {:?} cannot be used ({}), but the topics hold changes up to {}: changes are lost from {} on; `walferry \
+         resync` takes a new slot and makes the topics agree with the tables again",
+        e.slot_name,
+        lost_reason(e),
+        w.position.end_lsn,
+        w.position.end_lsn
+    ))
+}
+
+fn refuse_gap(e: &Evidence) -> Decision {
+    let (Some(w), Some(confirmed)) = (written(e), confirmed(e)) else {
+        return Decision::Create;
+    };
+    Decision::Refuse(format!(
+        "slot {:?} is confirmed up to {confirmed}, but the topics hold changes only up to {}: the changes from {} to \
+         {confirmed} are lost, something else has read from this slot; `walferry resync` takes a new slot and makes the \
+         topics agree with the tables again",
+        e.slot_name, w.position.end_lsn, w.position.end_lsn
+    ))
+}
+
+fn resume(e: &Evidence) -> Decision {
+    match written(e) {
+        Some(w) => Decision::Resume(w.position),
+        None => Decision::Create,
+    }
+}
+
+#[cfg(test)]
+mod tests;

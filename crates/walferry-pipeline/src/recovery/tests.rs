@@ -1,0 +1,138 @@
+use super::*;
+
+fn written(end: u64) -> Checkpoint {
+    Checkpoint::Position(Written {
+        position: Position {
+            commit_lsn: Lsn(end - 1),
+            end_lsn: Lsn(end),
+            ordinal: None,
+        },
+        system_id: "7".into(),
+        timeline: 1,
+        database: "shop".into(),
+        slot: "s".into(),
+    })
+}
+
+fn evidence(slot: Slot, checkpoint: Checkpoint) -> Evidence {
+    Evidence {
+        connector: "c".into(),
+        slot_name: "s".into(),
+        slot,
+        checkpoint,
+        server: Server {
+            system_id: "7".into(),
+            timeline: 1,
+            database: "shop".into(),
+            history: Vec::new(),
+        },
+        adopt_slot: false,
+    }
+}
+
+fn usable(confirmed: u64) -> Slot {
+    Slot::Usable {
+        confirmed: Lsn(confirmed),
+    }
+}
+
+const FRESH: Checkpoint = Checkpoint::Intent {
+    snapshot_begun: false,
+};
+const BEGUN: Checkpoint = Checkpoint::Intent {
+    snapshot_begun: true,
+};
+
+#[test]
+fn each_row_of_the_table_decides_its_case() {
+    let lost = || Slot::Lost("wal_removed".into());
+    let again = |snapshot_begun| Decision::StartOver { snapshot_begun };
+    for (slot, checkpoint, row, expected) in [
+        (
+            Slot::Missing,
+            Checkpoint::None,
+            "nothing yet",
+            Some(Decision::Create),
+        ),
+        (
+            Slot::Missing,
+            FRESH,
+            "intent, no slot",
+            Some(Decision::Create),
+        ),
+        (Slot::Missing, BEGUN, "intent, no slot", Some(again(true))),
+        (usable(5), FRESH, "intent, slot exists", Some(again(false))),
+        (usable(5), BEGUN, "intent, slot exists", Some(again(true))),
+        (lost(), FRESH, "intent, slot exists", Some(again(false))),
+        (usable(5), Checkpoint::None, "slot without checkpoint", None),
+        (lost(), Checkpoint::None, "slot without checkpoint", None),
+        (Slot::Missing, written(9), "slot missing or lost", None),
+        (lost(), written(9), "slot missing or lost", None),
+        (usable(10), written(9), "slot ahead of checkpoint", None),
+    ] {
+        let case = evidence(slot, checkpoint);
+        let (name, decision) = decide(&case);
+        assert_eq!(name, row, "{case:?}");
+        match expected {
+            Some(expected) => assert_eq!(decision, expected, "{case:?}"),
+            None => assert!(matches!(decision, Decision::Refuse(_)), "{case:?}"),
+        }
+    }
+    for confirmed in [8, 9] {
+        let (name, decision) = decide(&evidence(usable(confirmed), written(9)));
+        assert_eq!(name, "resume");
+        let Decision::Resume(position) = decision else {
+            panic!("{decision:?}");
+        };
+        assert_eq!(position.end_lsn, Lsn(9));
+    }
+}
+
+#[test]
+fn a_refusal_names_both_ends_of_the_gap_and_the_remedy() {
+    let (_, decision) = decide(&evidence(usable(0x1_0000_0010), written(0x20)));
+    let Decision::Refuse(text) = decision else {
+        panic!("{decision:?}");
+    };
+    for part in ["1/10", "0/20", "walferry resync"] {
+        assert!(text.contains(part), "{part} is missing in {text}");
+    }
+}
+
+#[test]
+fn a_slot_without_checkpoint_is_adopted_only_when_told_to() {
+    let mut case = evidence(usable(5), Checkpoint::None);
+    case.adopt_slot = true;
+    assert_eq!(decide(&case).1, Decision::Resume(Position::at(Lsn(5))));
+}
+
+#[test]
+fn a_new_timeline_is_followed_only_when_it_contains_the_checkpoint() {
+    for (history, followed) in [
+        (vec![(1, Lsn(9))], true),
+        (vec![(1, Lsn(20))], true),
+        (vec![(1, Lsn(8))], false),
+        (vec![(3, Lsn(20))], false),
+        (vec![], false),
+    ] {
+        let mut case = evidence(usable(5), written(9));
+        case.server.timeline = 2;
+        case.server.history = history;
+        let (_, decision) = decide(&case);
+        assert_eq!(
+            matches!(decision, Decision::Resume(_)),
+            followed,
+            "{case:?}"
+        );
+    }
+}
+
+#[test]
+fn another_cluster_or_slot_is_refused_before_anything_else() {
+    let mut case = evidence(Slot::Missing, written(9));
+    case.server.system_id = "8".into();
+    assert_eq!(decide(&case).0, "another cluster");
+    let mut case = evidence(usable(5), written(9));
+    case.server.database = "else".into();
+    assert_eq!(decide(&case).0, "another database or slot");
+}

@@ -1,0 +1,341 @@
+//! The encode plan of each relation version: looked up in the catalog, compiled, registered, then used.
+//!
+//! Owns the plans and the questions to catalog and registry that make them. Never touches a row.
+//! Invariant: a plan in the map has the ids of schemas that the registry holds, so no record goes out unframed; the
+//! topics that it writes to exist.
+//! Start reading at [`Relations::learn`].
+
+use std::{collections::HashMap, sync::Arc};
+
+use tokio::sync::watch;
+use walferry_avro::{EncodePlan, Naming};
+use walferry_event::{Lsn, Relation, Table};
+use walferry_postgres::Catalog;
+use walferry_registry::Registry;
+
+use crate::{
+    config::{Config, Policy},
+    error::{Error, Passing},
+    retry::{self, Retry},
+    selection::Selection,
+    status::{SchemaIds, Status, TableStatus},
+};
+
+/// A table's plan and where its records go.
+pub(crate) struct Plan {
+    /// `schema.table`.
+    pub(crate) name: Arc<str>,
+    /// What the plan was compiled from.
+    pub(crate) table: Table,
+    /// Compiled encoders.
+    pub(crate) encode: EncodePlan,
+    /// Topic of its records.
+    pub(crate) topic: Arc<str>,
+    /// What happens to a change that cannot be encoded.
+    pub(crate) policy: Policy,
+    /// Why no change of this version can be encoded: the registry refused its schema.
+    pub(crate) refused: Option<String>,
+    /// Changes by operation, in the order of [`OPERATIONS`], for the metric; taken when a block is sealed.
+    pub(crate) changes: [u64; 4],
+}
+
+/// What is done with a relation's changes.
+pub(crate) enum Entry {
+    /// Not followed.
+    Ignored,
+    /// Encoded by this plan.
+    Followed(Box<Plan>),
+}
+
+/// All relations that the stream has described.
+pub(crate) struct Relations {
+    config: Arc<Config>,
+    selection: Selection,
+    status: Arc<Status>,
+    registry: Arc<Registry>,
+    runtime: tokio::runtime::Handle,
+    stop: watch::Receiver<bool>,
+    catalog: Option<Catalog>,
+    known_topics: Vec<Arc<str>>,
+    entries: HashMap<u32, Entry>,
+}
+
+impl Relations {
+    pub(crate) fn new(
+        config: Arc<Config>,
+        status: Arc<Status>,
+        registry: Arc<Registry>,
+        runtime: tokio::runtime::Handle,
+        stop: watch::Receiver<bool>,
+    ) -> Relations {
+        Relations {
+            selection: Selection::new(&config.source.tables),
+            config,
+            status,
+            registry,
+            runtime,
+            stop,
+            catalog: None,
+            known_topics: Vec::new(),
+            entries: HashMap::new(),
+        }
+    }
+
+    /// The entry of a relation that the stream has described.
+    pub(crate) fn entry(&mut self, oid: u32) -> Option<&mut Entry> {
+        self.entries.get_mut(&oid)
+    }
+
+    /// Every plan, to collect its counters.
+    pub(crate) fn plans(&mut self) -> impl Iterator<Item = &mut Plan> {
+        self.entries.values_mut().filter_map(|entry| match entry {
+            Entry::Followed(plan) => Some(&mut **plan),
+            Entry::Ignored => None,
+        })
+    }
+
+    /// The stream has described a relation, for the first time or anew. Asks the catalog for what the stream does not
+    /// say, and compiles and registers a new plan unless nothing has changed.
+    pub(crate) fn learn(&mut self, relation: Relation, at: Lsn) -> Result<(), Error> {
+        let name = relation.qualified_name();
+        let oid = relation.oid;
+        if !self.selection.includes(&name) {
+            self.entries.insert(oid, Entry::Ignored);
+            return Ok(());
+        }
+        let mut table = self.look_up(&relation)?;
+        if let Some(Entry::Followed(plan)) = self.entries.get(&oid) {
+            keep_wide(&plan.table, &mut table);
+            if plan.table == table && plan.refused.is_none() {
+                return Ok(());
+            }
+        }
+        let plan = self.compile(table, at)?;
+        self.entries.insert(oid, Entry::Followed(Box::new(plan)));
+        Ok(())
+    }
+
+    /// A NULL has come for a column that the catalog calls NOT NULL: it was nullable when the row was written. The
+    /// schema is widened, never wrong.
+    pub(crate) fn widen(&mut self, oid: u32, column: usize, at: Lsn) -> Result<(), Error> {
+        let Some(Entry::Followed(plan)) = self.entries.get(&oid) else {
+            return Ok(());
+        };
+        let mut table = plan.table.clone();
+        if let Some(column) = table.columns.get_mut(column) {
+            column.nullable = true;
+        }
+        let plan = self.compile(table, at)?;
+        self.entries.insert(oid, Entry::Followed(Box::new(plan)));
+        Ok(())
+    }
+
+    /// Asks the catalog, over a connection of our own that is opened again when it is lost.
+    fn look_up(&mut self, relation: &Relation) -> Result<Table, Error> {
+        let mut retry = Retry::new(&self.config.errors);
+        let connect = self.config.source.connect.clone();
+        let mut stop = self.stop.clone();
+        let (catalog, config) = (&mut self.catalog, &self.config);
+        let mut table = self.runtime.block_on(async {
+            loop {
+                let outcome = async {
+                    if catalog.is_none() {
+                        *catalog = Some(Catalog::connect(&connect).await?);
+                    }
+                    let open = catalog.as_ref().expect("it was opened just above");
+                    open.table(relation).await
+                };
+                match outcome.await {
+                    Ok(table) => return Ok(table),
+                    Err(error) if error.may_pass() => {
+                        *catalog = None;
+                        let Some(wait) = retry.failed() else {
+                            return Err(Error::from(error));
+                        };
+                        let address = Some((connect.host.clone(), connect.port));
+                        retry::pause(wait, address, &mut stop).await;
+                        if *stop.borrow() {
+                            return Err(Error::stopped());
+                        }
+                    }
+                    Err(error) => return Err(Error::from(error)),
+                }
+            }
+        })?;
+        choose_key(config, &mut table)?;
+        Ok(table)
+    }
+
+    /// Compiles the plan of a table version, registers its schemas and makes sure that its topic exists.
+    pub(crate) fn compile(&mut self, table: Table, at: Lsn) -> Result<Plan, Error> {
+        let name: Arc<str> = table.relation.qualified_name().into();
+        let topic: Arc<str> = self
+            .config
+            .topic(&table.relation.schema, &table.relation.name)
+            .into();
+        let naming = Naming {
+            topic: &topic,
+            server: &self.config.topic_prefix,
+            database: &self.config.source.connect.database,
+        };
+        let encode = EncodePlan::compile(&table, &naming, &self.config.format)
+            .map_err(|error| Error::from(error).context(format!("table {name} at {at}")))?;
+        let mut plan = Plan {
+            policy: self.config.policy(&name),
+            name,
+            table,
+            encode,
+            topic,
+            refused: None,
+            changes: [0; 4],
+        };
+        self.ensure_topic(&plan.topic)?;
+        self.register(&mut plan, at)?;
+        Ok(plan)
+    }
+
+    fn ensure_topic(&mut self, topic: &Arc<str>) -> Result<(), Error> {
+        if !self.known_topics.contains(topic) {
+            walferry_kafka::ensure_topics(&self.config.kafka, &[topic]).map_err(Error::from)?;
+            self.known_topics.push(topic.clone());
+        }
+        Ok(())
+    }
+
+    fn register(&mut self, plan: &mut Plan, at: Lsn) -> Result<(), Error> {
+        let outcome = (|| {
+            let key = match plan.encode.key_schema() {
+                Some(schema) => Some(self.register_one(&format!("{}-key", plan.topic), schema)?),
+                None => None,
+            };
+            let value =
+                self.register_one(&format!("{}-value", plan.topic), plan.encode.value_schema())?;
+            Ok::<_, Refusal>(SchemaIds {
+                key,
+                value: Some(value),
+            })
+        })();
+        match outcome {
+            Ok(ids) => {
+                plan.encode.set_ids(ids.key, ids.value.unwrap_or_default());
+                self.announce(plan, ids, at);
+                Ok(())
+            }
+            Err(Refusal::Error(error)) => {
+                Err(error.context(format!("table {} at {at}", plan.name)))
+            }
+            Err(Refusal::Schema(reason)) if plan.policy == Policy::Stop => {
+                Err(Error::failed(format!(
+                    "table {} at {at}: the registry refused its schema: {reason}; mend the table or the subject's \
+                 compatibility level, or set errors = \"dead-letter\" for this table",
+                    plan.name
+                )))
+            }
+            Err(Refusal::Schema(reason)) => {
+                tracing::error!(table = &*plan.name, lsn = %at, error = %reason, "the registry refused a schema");
+                plan.refused = Some(reason);
+                Ok(())
+            }
+        }
+    }
+
+    fn announce(&self, plan: &Plan, ids: SchemaIds, at: Lsn) {
+        tracing::info!(target: "audit", table = &*plan.name, lsn = %at, topic = &*plan.topic,
+            schema_id = ids.value, "schema version in use");
+        metrics::counter!("walferry_schema_versions_total",
+            "connector" => self.config.name.clone(), "table" => plan.name.to_string())
+        .increment(1);
+        self.status.set_table(TableStatus {
+            name: plan.name.to_string(),
+            topic: plan.topic.to_string(),
+            key: plan
+                .table
+                .key
+                .iter()
+                .map(|&i| plan.table.columns[i].name.clone())
+                .collect(),
+            replica_identity: plan.table.relation.replica_identity.to_string(),
+            changes: 0,
+            schema_ids: ids,
+        });
+    }
+
+    fn register_one(&self, subject: &str, schema: &str) -> Result<u32, Refusal> {
+        let mut retry = Retry::new(&self.config.errors);
+        let mut stop = self.stop.clone();
+        self.runtime.block_on(async {
+            loop {
+                let error = match self.registry.register(subject, schema).await {
+                    Ok(id) => return Ok(id),
+                    Err(error) => error,
+                };
+                if error.kind() == "schema" {
+                    return Err(Refusal::Schema(error.to_string()));
+                }
+                let wait = if error.may_pass() {
+                    retry.failed()
+                } else {
+                    None
+                };
+                let Some(wait) = wait else {
+                    return Err(Refusal::Error(error.into()));
+                };
+                metrics::counter!("walferry_retries_total",
+                    "connector" => self.config.name.clone(), "stage" => "registry")
+                .increment(1);
+                retry::pause(wait, self.registry.address(), &mut stop).await;
+                if *stop.borrow() {
+                    return Err(Refusal::Error(Error::stopped()));
+                }
+            }
+        })
+    }
+}
+
+/// Why a schema was not registered.
+enum Refusal {
+    /// The registry holds one that it is not compatible with.
+    Schema(String),
+    /// Anything else, after all tries.
+    Error(Error),
+}
+
+/// A column that was nullable in an earlier version of the same shape stays so: rows of that time may still come.
+fn keep_wide(old: &Table, new: &mut Table) {
+    if old.relation.columns != new.relation.columns {
+        return;
+    }
+    for (old, new) in old.columns.iter().zip(&mut new.columns) {
+        new.nullable |= old.nullable;
+    }
+}
+
+/// Replaces the key by the configured one.
+fn choose_key(config: &Config, table: &mut Table) -> Result<(), Error> {
+    let name = table.relation.qualified_name();
+    let Some(key) = config.table(&name).and_then(|t| t.key.as_ref()) else {
+        return Ok(());
+    };
+    table.key = key
+        .iter()
+        .map(|column| {
+            table
+                .columns
+                .iter()
+                .position(|c| c.name == *column)
+                .ok_or_else(|| {
+                    Error::failed(format!(
+                        "table {name}: key column {column:?} of the configuration does not exist"
+                    ))
+                })
+        })
+        .collect::<Result<_, _>>()?;
+    let identity = |&i: &usize| table.relation.columns[i].in_identity;
+    if !table.key.iter().all(identity) {
+        return Err(Error::failed(format!(
+            "table {name}: the configured key is not part of the replica identity, so deletes could not be published \
+             under it; ALTER TABLE … REPLICA IDENTITY FULL, or choose other key columns"
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,464 @@
+//! The turning ring: snapshot, stream, reconnect after each loss, and the orderly end.
+//!
+//! Owns the life of the stream's connections and the order in which the threads end. Each reconnect is decided by the
+//! same recovery table as a start, with the durable position as the checkpoint.
+//! Invariant: at an orderly end the encoder ends first, then the publisher commits, then the last feedback confirms.
+//! Start reading at [`Ring::turn`].
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::{mpsc as events, oneshot, watch},
+    time,
+};
+use walferry_event::Position;
+use walferry_postgres::{
+    Catalog, Feedback, Replication, StreamEvent, StreamHandle, StreamLimits, StreamOptions,
+};
+
+use crate::{
+    config::{Config, SnapshotMode},
+    connector::Found,
+    encode::Encoder,
+    error::{Error, Passing},
+    monitor::Monitor,
+    recovery::{self, Decision},
+    retry::{self, Retry},
+    snapshot, source,
+    stamp::Stamp,
+    status::{Peer, State, Status},
+};
+
+/// Where the ring begins.
+pub(crate) enum Begin {
+    /// With a snapshot, then the stream from this position.
+    Snapshot(Box<snapshot::Task>, Position),
+    /// With the stream.
+    Stream(Position),
+}
+
+impl Begin {
+    pub(crate) fn position(&self) -> Position {
+        match self {
+            Begin::Snapshot(_, position) | Begin::Stream(position) => *position,
+        }
+    }
+}
+
+/// What the encode thread is given to do, and where it says how that ended.
+pub(crate) enum Work {
+    Snapshot(Box<snapshot::Task>, oneshot::Sender<Result<(), Error>>),
+    Stream(
+        events::UnboundedReceiver<StreamEvent>,
+        oneshot::Sender<StreamEnd>,
+    ),
+}
+
+/// How the work on one connection ended.
+pub(crate) enum StreamEnd {
+    /// The connection was lost, or the server ended it.
+    Lost(Result<(), walferry_postgres::Error>),
+    /// The encoder cannot go on; the receiver is kept so that the session stays alive for its last feedback.
+    Encoder(Error, events::UnboundedReceiver<StreamEvent>),
+}
+
+/// The running ring.
+pub(crate) struct Ring {
+    pub(crate) config: Arc<Config>,
+    pub(crate) status: Arc<Status>,
+    pub(crate) stop: watch::Receiver<bool>,
+    pub(crate) halt: watch::Sender<bool>,
+    pub(crate) stamp: Arc<Stamp>,
+    pub(crate) feedback: Arc<Feedback>,
+    pub(crate) stopping: Arc<AtomicBool>,
+    pub(crate) work: mpsc::Sender<Work>,
+    pub(crate) encode_ended: oneshot::Receiver<Result<(), Error>>,
+    pub(crate) publish_ended: oneshot::Receiver<Result<(), Error>>,
+    pub(crate) monitor: Monitor,
+}
+
+/// Starts a named OS thread; its outcome arrives when it ends.
+pub(crate) fn spawn(
+    name: &str,
+    body: impl FnOnce() -> Result<(), Error> + Send + 'static,
+) -> Result<oneshot::Receiver<Result<(), Error>>, Error> {
+    let (send, receive) = oneshot::channel();
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || {
+            // Nobody listens any more when the process is on its way out.
+            let _ = send.send(body());
+        })
+        .map_err(|error| Error::failed(format!("starting thread {name}: {error}")))?;
+    Ok(receive)
+}
+
+/// How long the encode thread may work on one block: catalog and registry may be away for as long as they are retried.
+const ENCODE_STUCK: Duration = Duration::from_secs(600);
+/// How long the encode thread goes on to the end of a transaction when it is asked to stop.
+const STOP_GRACE: Duration = Duration::from_secs(1);
+
+/// The body of the encode thread.
+pub(crate) fn encode(
+    mut encoder: Encoder,
+    works: &mpsc::Receiver<Work>,
+    status: &Status,
+    runtime: &tokio::runtime::Handle,
+    halted: &watch::Receiver<bool>,
+) -> Result<(), Error> {
+    while let Ok(work) = works.recv() {
+        match work {
+            Work::Snapshot(task, reply) => {
+                let run = snapshot::Run::new(&mut encoder, status, runtime.clone(), *task);
+                let _ = reply.send(run.run(|| *halted.borrow()));
+            }
+            Work::Stream(mut stream, reply) => {
+                let end = encode_stream(&mut encoder, &mut stream, status, runtime, halted);
+                let _ = reply.send(match end {
+                    Ok(lost) => StreamEnd::Lost(lost),
+                    Err(error) => StreamEnd::Encoder(error, stream),
+                });
+            }
+        }
+        status.pulse_ends("encode");
+    }
+    encoder.seal(true).or_else(|error| {
+        if error.is_stopped() {
+            Ok(())
+        } else {
+            Err(error)
+        }
+    })
+}
+
+fn encode_stream(
+    encoder: &mut Encoder,
+    stream: &mut events::UnboundedReceiver<StreamEvent>,
+    status: &Status,
+    runtime: &tokio::runtime::Handle,
+    halted: &watch::Receiver<bool>,
+) -> Result<Result<(), walferry_postgres::Error>, Error> {
+    encoder.connection_begins();
+    let mut stop_by = None;
+    loop {
+        if *halted.borrow() {
+            let by = *stop_by.get_or_insert_with(|| time::Instant::now() + STOP_GRACE);
+            if !encoder.in_transaction() || time::Instant::now() >= by {
+                return Err(Error::stopped());
+            }
+        }
+        let event = match stream.try_recv() {
+            Ok(event) => Some(event),
+            Err(_) => {
+                status.pulse_ends("encode");
+                runtime.block_on(next(stream, halted.clone(), stop_by))
+            }
+        };
+        status.pulse("encode", ENCODE_STUCK);
+        match event {
+            Some(StreamEvent::Block(block)) => {
+                let pause = !block.more_follows && stream.is_empty();
+                encoder.block(&block.bytes, pause)?;
+            }
+            Some(StreamEvent::Ended(outcome)) => {
+                encoder.seal(true)?;
+                return Ok(outcome);
+            }
+            None => {}
+        }
+    }
+}
+
+/// The next event; nothing when it is time to look at the stop again.
+async fn next(
+    stream: &mut events::UnboundedReceiver<StreamEvent>,
+    mut halted: watch::Receiver<bool>,
+    stop_by: Option<time::Instant>,
+) -> Option<StreamEvent> {
+    match stop_by {
+        Some(by) => time::timeout_at(by, stream.recv()).await.ok().flatten(),
+        None => tokio::select! {
+            event = stream.recv() => event,
+            _ = halted.wait_for(|halted| *halted) => None,
+        },
+    }
+}
+
+impl Ring {
+    /// Turns until it is asked to stop or cannot go on, and then ends the threads in order.
+    pub(crate) async fn turn(mut self, found: Found, begin: Begin) -> Result<(), Error> {
+        let mut connection = None;
+        let outcome = self.follow(found, begin, &mut connection).await;
+        self.close(outcome, connection).await
+    }
+
+    async fn follow(
+        &mut self,
+        found: Found,
+        begin: Begin,
+        connection: &mut Option<Connection>,
+    ) -> Result<(), Error> {
+        let only = self.config.snapshot == SnapshotMode::Only;
+        match begin {
+            Begin::Snapshot(task, _) => {
+                self.status.set_state(State::Snapshotting, None);
+                let (reply, done) = oneshot::channel();
+                self.give(Work::Snapshot(task, reply))?;
+                self.await_reply(done).await??;
+            }
+            Begin::Stream(_) if only => {
+                tracing::info!(
+                    "the snapshot was taken before: there is nothing to do in snapshot mode \"only\""
+                );
+            }
+            Begin::Stream(_) => {}
+        }
+        if only {
+            return Err(Error::stopped());
+        }
+        // The session that exported the snapshot is used for nothing else.
+        drop(found);
+        self.stream(connection).await
+    }
+
+    /// Connects, follows, and connects again after each loss.
+    async fn stream(&mut self, kept: &mut Option<Connection>) -> Result<(), Error> {
+        let mut retry = Retry::new(&self.config.errors);
+        let mut ours = None;
+        loop {
+            let from = self.stamp.durable();
+            let lost = match self.connect(ours).await {
+                Ok((connection, stream)) => {
+                    ours = Some(connection.backend_pid);
+                    self.status.set_peer(Peer::PostgreSql, Ok(()));
+                    self.status.set_state(State::Streaming, None);
+                    self.monitor.watch_stream(Some(connection.handle.clone()));
+                    let (reply, done) = oneshot::channel();
+                    self.give(Work::Stream(stream, reply))?;
+                    let handle = connection.handle.clone();
+                    *kept = Some(connection);
+                    let end = self.await_reply(done).await?;
+                    self.monitor.watch_stream(None);
+                    match end {
+                        StreamEnd::Encoder(error, stream) => {
+                            if let Some(kept) = kept {
+                                kept.unread = Some(stream);
+                            }
+                            return Err(error);
+                        }
+                        StreamEnd::Lost(outcome) => {
+                            *kept = None;
+                            handle.stop().await;
+                            match outcome {
+                                Ok(()) => "the server ended the stream".to_owned(),
+                                Err(error) if error.may_pass() => error.to_string(),
+                                Err(error) => return Err(error.into()),
+                            }
+                        }
+                    }
+                }
+                Err(Attempt::Passing(reason)) => reason,
+                Err(Attempt::Final(error)) => return Err(error),
+            };
+            if self.stamp.durable() > from {
+                retry.reset();
+            }
+            self.status.set_peer(Peer::PostgreSql, Err(lost.clone()));
+            self.wait(&mut retry, lost).await?;
+        }
+    }
+
+    /// The pause before the next try, or the end of all tries.
+    async fn wait(&mut self, retry: &mut Retry, lost: String) -> Result<(), Error> {
+        metrics::counter!("walferry_retries_total", "connector" => self.config.name.clone(), "stage" => "session")
+            .increment(1);
+        let Some(pause) = retry.failed() else {
+            return Err(Error::failed(format!(
+                "gave up after {} tries to reach PostgreSQL: {lost}",
+                retry.tries()
+            )));
+        };
+        self.status
+            .set_state(State::Retrying, Some(format!("postgresql: {lost}")));
+        let connect = &self.config.source.connect;
+        retry::pause(
+            pause,
+            Some((connect.host.clone(), connect.port)),
+            &mut self.stop,
+        )
+        .await;
+        if *self.stop.borrow() {
+            return Err(Error::stopped());
+        }
+        match self.publish_ended.try_recv() {
+            Ok(outcome) => Err(ended("publisher", outcome)),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// One attempt to start the stream at the durable position.
+    async fn connect(
+        &self,
+        ours: Option<i32>,
+    ) -> Result<(Connection, events::UnboundedReceiver<StreamEvent>), Attempt> {
+        let source = &self.config.source;
+        let catalog = Catalog::connect(&source.connect).await?;
+        let mut replication = Replication::connect(&source.connect).await?;
+        let identity = replication.identify().await?;
+        let server = source::server(&mut replication, &identity).await?;
+        let slot = source::slot(&self.config, &catalog).await?;
+        let checkpoint = recovery::Checkpoint::Position(self.stamp.written());
+        let (row, decision) = recovery::decide(&source::evidence(
+            &self.config,
+            slot,
+            checkpoint,
+            server.clone(),
+        ));
+        let position = match decision {
+            Decision::Resume(position) => position,
+            Decision::Refuse(reason) => return Err(Attempt::Final(Error::refused(reason))),
+            other => {
+                return Err(Attempt::Final(Error::refused(format!(
+                    "{row}: {other:?} while the ring is turning"
+                ))));
+            }
+        };
+        source::free_slot(&self.config, &catalog, ours, &self.stop).await?;
+        self.stamp.follow(server);
+        let options = StreamOptions {
+            origin_none: source.origin_none,
+            ..StreamOptions::default()
+        };
+        let backend_pid = replication.backend_pid();
+        let stream = replication
+            .start(&source.slot, &source.publication, position.end_lsn, options)
+            .await?;
+        let limits = StreamLimits {
+            wire_bytes_max: self.config.publish.wire_bytes_max(),
+            ..StreamLimits::default()
+        };
+        let (handle, events) = walferry_postgres::spawn(stream, limits, self.feedback.clone());
+        tracing::info!(lsn = %position.end_lsn, backend_pid, "streaming");
+        let connection = Connection {
+            handle: Arc::new(handle),
+            backend_pid,
+            unread: None,
+        };
+        Ok((connection, events))
+    }
+
+    fn give(&mut self, work: Work) -> Result<(), Error> {
+        // The encode thread ends before its time only with the publisher, whose reason is awaited next.
+        self.work.send(work).or(Ok(()))
+    }
+
+    /// Waits for the encode thread's reply, the publisher's end, or the stop, whichever is first.
+    async fn await_reply<T>(&mut self, mut done: oneshot::Receiver<T>) -> Result<T, Error> {
+        loop {
+            tokio::select! {
+                biased;
+                outcome = &mut self.publish_ended => {
+                    return Err(ended("publisher", outcome.unwrap_or_else(|_| panicked("publisher"))));
+                }
+                reply = &mut done => {
+                    return match reply {
+                        Ok(reply) => Ok(reply),
+                        Err(_) => Err(ended("encoder", (&mut self.encode_ended).await
+                            .unwrap_or_else(|_| panicked("encoder")))),
+                    };
+                }
+                _ = self.stop.wait_for(|stop| *stop), if !*self.halt.borrow() => {
+                    // The encoder ends at the next transaction boundary and replies.
+                    self.halt.send_replace(true);
+                }
+            }
+        }
+    }
+
+    /// Ends the threads in order: encoder, publisher, session.
+    async fn close(
+        self,
+        outcome: Result<(), Error>,
+        connection: Option<Connection>,
+    ) -> Result<(), Error> {
+        self.halt.send_replace(true);
+        self.monitor.stop();
+        drop(self.work);
+        let budget = Duration::from_millis(self.config.shutdown_ms);
+        let mut outcome = outcome;
+        if !self.encode_ended.is_terminated() {
+            let _ = time::timeout(budget / 2, self.encode_ended).await;
+        }
+        if !self.publish_ended.is_terminated() {
+            let mut publish_ended = self.publish_ended;
+            let mut ended = time::timeout(budget * 7 / 10, &mut publish_ended).await;
+            if ended.is_err() {
+                self.stopping.store(true, Ordering::Relaxed);
+                ended = time::timeout(budget * 2 / 10, &mut publish_ended).await;
+            }
+            outcome = match (outcome, ended) {
+                // The publisher's reason explains the encoder's end, not the other way round.
+                (Err(error), Ok(Ok(Err(reason)))) if error.is_stopped() => Err(reason),
+                (Err(error), Err(_)) if error.is_stopped() => Err(Error::failed(format!(
+                    "the open batch could not be committed within shutdown_ms = {}: it is sent again at the next start",
+                    self.config.shutdown_ms
+                ))),
+                (outcome, _) => outcome,
+            };
+        }
+        if let Some(connection) = connection {
+            connection.handle.stop().await;
+        }
+        tracing::info!(lsn = %self.stamp.durable(), "the ring has ended");
+        outcome
+    }
+}
+
+/// A connection that streams.
+struct Connection {
+    handle: Arc<StreamHandle>,
+    backend_pid: i32,
+    /// What the encoder left, kept so that the session does not end before its last feedback.
+    unread: Option<events::UnboundedReceiver<StreamEvent>>,
+}
+
+/// Why an attempt to connect failed.
+enum Attempt {
+    Passing(String),
+    Final(Error),
+}
+
+impl From<walferry_postgres::Error> for Attempt {
+    fn from(error: walferry_postgres::Error) -> Attempt {
+        if error.may_pass() {
+            Attempt::Passing(error.to_string())
+        } else {
+            Attempt::Final(error.into())
+        }
+    }
+}
+
+impl From<Error> for Attempt {
+    fn from(error: Error) -> Attempt {
+        Attempt::Final(error)
+    }
+}
+
+fn ended(thread: &str, outcome: Result<(), Error>) -> Error {
+    outcome
+        .err()
+        .unwrap_or_else(|| Error::failed(format!("the {thread} ended before its time")))
+}
+
+fn panicked(thread: &str) -> Result<(), Error> {
+    Err(Error::failed(format!(
+        "the {thread} thread panicked: this is a defect, see the log"
+    )))
+}

@@ -1,0 +1,219 @@
+//! The PostgreSQL side of a start: what is there, what has to be created, and the slot that others may hold.
+//!
+//! Owns the questions and the DDL of a start; decides nothing (see `recovery`). Each check names its remedy.
+
+use std::time::Duration;
+
+use tokio::{sync::watch, time};
+use walferry_event::Lsn;
+use walferry_postgres::{Catalog, Identity, Replication, TableInfo, TableName};
+
+use crate::{
+    config::{Config, Source},
+    error::Error,
+    recovery::{self, Server, Slot},
+    selection::Selection,
+};
+
+/// The tables that a connector follows, and the server they are on.
+pub(crate) struct Survey {
+    pub(crate) server_version: u32,
+    pub(crate) tables: Vec<TableInfo>,
+}
+
+/// Checks what has to be right before anything is created, and lists the tables.
+pub(crate) async fn survey(config: &Config, catalog: &Catalog) -> Result<Survey, Error> {
+    let wal_level = catalog.wal_level().await?;
+    if wal_level != "logical" {
+        return Err(Error::failed(format!(
+            "wal_level is {wal_level:?}, but logical decoding needs \"logical\": ALTER SYSTEM SET wal_level = 'logical', \
+             then restart the server"
+        )));
+    }
+    let role = catalog.role().await?;
+    if !role.superuser && !role.replication {
+        return Err(Error::failed(format!(
+            "role {:?} may not use replication: ALTER ROLE {} REPLICATION",
+            role.name,
+            walferry_postgres::quote_ident(&role.name)
+        )));
+    }
+    Ok(Survey {
+        server_version: catalog.server_version(),
+        tables: select(&config.source, catalog).await?,
+    })
+}
+
+/// The tables that the globs choose. A table that is named outright and does not exist is an error.
+async fn select(source: &Source, catalog: &Catalog) -> Result<Vec<TableInfo>, Error> {
+    let selection = Selection::new(&source.tables);
+    let mut tables = catalog.tables().await?;
+    let names: Vec<String> = tables.iter().map(TableInfo::qualified_name).collect();
+    if let Some(missing) = selection.missing(&names).first() {
+        return Err(Error::failed(format!(
+            "table {missing:?} of source.tables does not exist in database {:?}, or the role {:?} may not see it; create \
+             it, grant USAGE on its schema, or take it out of source.tables",
+            source.connect.database, source.connect.user
+        )));
+    }
+    tables.retain(|table| {
+        selection.includes(&table.qualified_name()) && table.followed(source.partitions_root)
+    });
+    tables.sort_by_key(TableInfo::qualified_name);
+    if tables.is_empty() {
+        return Err(Error::failed(format!(
+            "source.tables = {:?} matches no table in database {:?}",
+            source.tables, source.connect.database
+        )));
+    }
+    Ok(tables)
+}
+
+/// Creates the publication when it is missing and that is allowed; otherwise checks that it carries the tables.
+pub(crate) async fn ensure_publication(
+    config: &Config,
+    catalog: &Catalog,
+    tables: &[TableInfo],
+) -> Result<(), Error> {
+    let name = &config.source.publication;
+    let Some(publication) = catalog.publication(name).await? else {
+        if !config.source.create {
+            return Err(Error::failed(format!(
+                "publication {name:?} does not exist and source.create is false: CREATE PUBLICATION {} FOR TABLE …",
+                walferry_postgres::quote_ident(name)
+            )));
+        }
+        let wanted: Vec<TableName> = tables.iter().map(TableInfo::table_name).collect();
+        catalog
+            .create_publication(name, &wanted, config.source.partitions_root)
+            .await?;
+        tracing::info!(target: "audit", publication = name, tables = wanted.len(), "publication created");
+        return Ok(());
+    };
+    for table in tables {
+        let published = publication.all_tables
+            || publication
+                .tables
+                .iter()
+                .any(|t| t.schema == table.schema && t.name == table.name);
+        if !published {
+            tracing::warn!(
+                table = table.qualified_name(),
+                "the table is not in publication {name:?}, so its changes do not arrive: ALTER PUBLICATION {} ADD TABLE {}",
+                walferry_postgres::quote_ident(name),
+                walferry_postgres::quote_table(&table.schema, &table.name)
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The slot as the recovery table wants it.
+pub(crate) async fn slot(config: &Config, catalog: &Catalog) -> Result<Slot, Error> {
+    let Some(slot) = catalog.slot(&config.source.slot).await? else {
+        return Ok(Slot::Missing);
+    };
+    if slot.plugin.as_deref() != Some("pgoutput") {
+        return Err(Error::failed(format!(
+            "slot {:?} exists but uses the output plugin {:?}, not \"pgoutput\"; choose another source.slot",
+            config.source.slot,
+            slot.plugin.as_deref().unwrap_or("none: it is physical")
+        )));
+    }
+    if slot.database.as_deref() != Some(&config.source.connect.database) {
+        return Err(Error::failed(format!(
+            "slot {:?} belongs to database {:?}, not {:?}; choose another source.slot",
+            config.source.slot,
+            slot.database.as_deref().unwrap_or("none"),
+            config.source.connect.database
+        )));
+    }
+    if let Some(reason) = slot.is_lost() {
+        return Ok(Slot::Lost(reason));
+    }
+    Ok(Slot::Usable {
+        confirmed: slot.confirmed_flush_lsn.unwrap_or(Lsn::ZERO),
+    })
+}
+
+/// The server as the recovery table wants it.
+pub(crate) async fn server(
+    replication: &mut Replication,
+    identity: &Identity,
+) -> Result<Server, Error> {
+    let history = if identity.timeline > 1 {
+        replication.timeline_history(identity.timeline).await?
+    } else {
+        Vec::new()
+    };
+    Ok(Server {
+        system_id: identity.system_id.to_string(),
+        timeline: identity.timeline,
+        database: identity.database.clone(),
+        history,
+    })
+}
+
+/// The evidence for a decision.
+pub(crate) fn evidence(
+    config: &Config,
+    slot: Slot,
+    checkpoint: recovery::Checkpoint,
+    server: Server,
+) -> recovery::Evidence {
+    recovery::Evidence {
+        connector: config.name.clone(),
+        slot_name: config.source.slot.clone(),
+        slot,
+        checkpoint,
+        server,
+        adopt_slot: config.source.adopt_slot,
+    }
+}
+
+/// How long another holder of the slot may take to let go before its walsender is ended.
+const GRACE: Duration = Duration::from_secs(2);
+const POLL: Duration = Duration::from_millis(50);
+
+/// Waits until nobody holds the slot. We have claimed the connector, so whoever holds it can publish nothing any more:
+/// after a grace its walsender is ended, at once when it is one of ours that the network lost.
+pub(crate) async fn free_slot(
+    config: &Config,
+    catalog: &Catalog,
+    ours: Option<i32>,
+    stop: &watch::Receiver<bool>,
+) -> Result<(), Error> {
+    let begun = time::Instant::now();
+    let mut told = false;
+    loop {
+        let holder = catalog
+            .slot(&config.source.slot)
+            .await?
+            .and_then(|slot| slot.active_pid);
+        let Some(pid) = holder else {
+            return Ok(());
+        };
+        if *stop.borrow() {
+            return Err(Error::stopped());
+        }
+        if ours == Some(pid) || begun.elapsed() >= GRACE {
+            tracing::warn!(target: "audit", slot = config.source.slot, pid, "ending the walsender that holds the slot");
+            catalog.terminate_backend(pid).await?;
+        } else if !told {
+            told = true;
+            tracing::info!(
+                slot = config.source.slot,
+                pid,
+                "the slot is held; waiting for its holder to let go"
+            );
+        }
+        if begun.elapsed() > 15 * GRACE {
+            return Err(Error::failed(format!(
+                "slot {:?} is still held by process {pid} after {} s, and ending it had no effect",
+                config.source.slot,
+                begun.elapsed().as_secs()
+            )));
+        }
+        time::sleep(POLL).await;
+    }
+}

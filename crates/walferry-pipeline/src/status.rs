@@ -1,0 +1,387 @@
+//! What a connector is doing, for the admin endpoint: written by every stage, read by `/status`, `/readyz` and `/livez`.
+//!
+//! Owns the shared state and the answers drawn from it. Never asks a server anything: the monitor does that.
+//! Invariant: ready means snapshotting or streaming, every peer reachable, and the slot within its budget.
+//! Start reading at [`Status::report`].
+
+mod report;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::{ledger::Ledger, snapshot::Progress};
+
+pub use report::{ConnectorStatus, Lag, SchemaIds, SourceStatus, TableStatus};
+
+/// What the connector is doing, by product.md's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Connecting, deciding, creating.
+    Starting,
+    /// Reading rows that were there before the slot.
+    Snapshotting,
+    /// Following the slot.
+    Streaming,
+    /// Publishing is held by the operator.
+    Paused,
+    /// A server is away; it goes on by itself.
+    Retrying,
+    /// Ended, or about to.
+    Halted,
+}
+
+impl State {
+    /// Every state, for the metric with one series each.
+    pub const ALL: [State; 6] = [
+        State::Starting,
+        State::Snapshotting,
+        State::Streaming,
+        State::Paused,
+        State::Retrying,
+        State::Halted,
+    ];
+
+    /// The name in status, metrics and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Starting => "starting",
+            State::Snapshotting => "snapshotting",
+            State::Streaming => "streaming",
+            State::Paused => "paused",
+            State::Retrying => "retrying",
+            State::Halted => "halted",
+        }
+    }
+}
+
+/// A server that the ring needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Peer {
+    PostgreSql,
+    Kafka,
+    Registry,
+}
+
+impl Peer {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Peer::PostgreSql => "postgresql",
+            Peer::Kafka => "kafka",
+            Peer::Registry => "registry",
+        }
+    }
+}
+
+/// One connector's status. Shared by its stages and the admin endpoint.
+#[derive(Debug)]
+pub struct Status {
+    name: String,
+    /// How far each stage has come.
+    pub(crate) ledger: Ledger,
+    inner: Mutex<Inner>,
+    freshness_ms: AtomicI64,
+    dead_letters: AtomicU64,
+    errors: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Inner {
+    state: State,
+    reason: Option<String>,
+    unreachable: BTreeMap<Peer, String>,
+    source: SourceStatus,
+    lag: Lag,
+    retained_bytes_max: Option<u64>,
+    snapshot: Option<Arc<Progress>>,
+    tables: BTreeMap<String, TableStatus>,
+    pulses: BTreeMap<&'static str, Pulse>,
+}
+
+/// When a stage last showed that it is alive.
+#[derive(Clone, Copy, Debug)]
+struct Pulse {
+    at: Instant,
+    limit: Duration,
+}
+
+impl Status {
+    /// The status of the connector `name`, which is starting.
+    pub fn new(name: impl Into<String>) -> Status {
+        Status {
+            name: name.into(),
+            ledger: Ledger::default(),
+            inner: Mutex::new(Inner {
+                state: State::Starting,
+                reason: None,
+                unreachable: BTreeMap::new(),
+                source: SourceStatus::default(),
+                lag: Lag::default(),
+                retained_bytes_max: None,
+                snapshot: None,
+                tables: BTreeMap::new(),
+                pulses: BTreeMap::new(),
+            }),
+            freshness_ms: AtomicI64::new(-1),
+            dead_letters: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+        }
+    }
+
+    /// The connector's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// `Ok` when the connector snapshots or streams with every server reachable; otherwise each reason why not.
+    pub fn ready(&self) -> Result<(), Vec<String>> {
+        let inner = self.inner();
+        let mut reasons: Vec<String> = inner
+            .unreachable
+            .iter()
+            .map(|(peer, reason)| format!("{}: {reason}", peer.name()))
+            .collect();
+        if !matches!(inner.state, State::Snapshotting | State::Streaming) {
+            reasons.push(match &inner.reason {
+                Some(reason) => format!("{}: {reason}", inner.state.name()),
+                None => inner.state.name().to_owned(),
+            });
+        }
+        if let (Some(limit), Some(retained)) =
+            (inner.retained_bytes_max, inner.lag.slot_retained_bytes)
+            && retained > limit
+        {
+            reasons.push(format!(
+                "slot retains {retained} bytes of WAL, more than source.slot_retained_bytes_max = {limit}"
+            ));
+        }
+        if reasons.is_empty() {
+            Ok(())
+        } else {
+            Err(reasons)
+        }
+    }
+
+    /// `Ok` while every stage shows progress within its limit.
+    pub fn live(&self) -> Result<(), String> {
+        let now = Instant::now();
+        let inner = self.inner();
+        for (stage, pulse) in &inner.pulses {
+            let age = now.saturating_duration_since(pulse.at);
+            if age > pulse.limit {
+                return Err(format!(
+                    "stage {stage} has shown no progress for {} s",
+                    age.as_secs()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything, as the connector's element of `GET /status`.
+    pub fn report(&self) -> ConnectorStatus {
+        let inner = self.inner();
+        let state = effective_state(&inner);
+        let reason = inner.reason.clone().or_else(|| {
+            (!inner.unreachable.is_empty()).then(|| {
+                let parts: Vec<String> = inner
+                    .unreachable
+                    .iter()
+                    .map(|(peer, reason)| format!("{}: {reason}", peer.name()))
+                    .collect();
+                parts.join("; ")
+            })
+        });
+        let freshness = self.freshness_ms.load(Ordering::Relaxed);
+        ConnectorStatus {
+            name: self.name.clone(),
+            state,
+            reason,
+            source: inner.source.clone(),
+            positions: self.ledger.positions(),
+            lag: Lag {
+                freshness_ms: (freshness >= 0).then_some(freshness),
+                ..inner.lag.clone()
+            },
+            snapshot: inner
+                .snapshot
+                .as_deref()
+                .map(|progress| progress.tables.clone())
+                .unwrap_or_default(),
+            tables: inner.tables.values().cloned().collect(),
+            errors: self.errors.load(Ordering::Relaxed),
+            dead_letters: self.dead_letters.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(crate) fn set_state(&self, state: State, reason: Option<String>) {
+        let mut inner = self.inner();
+        if inner.state != state {
+            tracing::info!(
+                state = state.name(),
+                reason = reason.as_deref(),
+                "state changed"
+            );
+        }
+        inner.state = state;
+        inner.reason = reason;
+        let effective = effective_state(&inner);
+        drop(inner);
+        self.publish_state(effective);
+    }
+
+    /// A server answers again, or does not and why.
+    pub(crate) fn set_peer(&self, peer: Peer, outcome: Result<(), String>) {
+        let mut inner = self.inner();
+        let before = inner.unreachable.get(&peer).cloned();
+        match &outcome {
+            Ok(()) => inner.unreachable.remove(&peer),
+            Err(reason) => inner.unreachable.insert(peer, reason.clone()),
+        };
+        let effective = effective_state(&inner);
+        drop(inner);
+        match (before, outcome) {
+            (None, Err(reason)) => {
+                self.errors.fetch_add(1, Ordering::Relaxed);
+                metrics::counter!("walferry_errors_total", "connector" => self.name.clone(),
+                    "stage" => peer.name(), "kind" => "connection")
+                .increment(1);
+                tracing::warn!(peer = peer.name(), error = %reason, "a server does not answer");
+            }
+            (Some(_), Ok(())) => tracing::info!(peer = peer.name(), "the server answers again"),
+            _ => return,
+        }
+        metrics::gauge!("walferry_circuit_open", "connector" => self.name.clone(), "stage" => peer.name())
+            .set(if self.inner().unreachable.contains_key(&peer) { 1.0 } else { 0.0 });
+        self.publish_state(effective);
+    }
+
+    fn publish_state(&self, current: State) {
+        for state in State::ALL {
+            metrics::gauge!("walferry_state", "connector" => self.name.clone(), "state" => state.name())
+                .set(if state == current { 1.0 } else { 0.0 });
+        }
+    }
+
+    pub(crate) fn set_source(&self, source: SourceStatus) {
+        self.inner().source = source;
+    }
+
+    pub(crate) fn set_lag(&self, lag: Lag, retained_bytes_max: Option<u64>) {
+        let mut inner = self.inner();
+        inner.lag = lag;
+        inner.retained_bytes_max = retained_bytes_max;
+    }
+
+    pub(crate) fn set_snapshot(&self, progress: Arc<Progress>) {
+        self.inner().snapshot = Some(progress);
+    }
+
+    pub(crate) fn set_table(&self, table: TableStatus) {
+        let mut inner = self.inner();
+        let changes = inner.tables.get(&table.name).map_or(0, |t| t.changes);
+        inner
+            .tables
+            .insert(table.name.clone(), TableStatus { changes, ..table });
+    }
+
+    pub(crate) fn count_changes(&self, table: &str, changes: u64) {
+        if let Some(table) = self.inner().tables.get_mut(table) {
+            table.changes += changes;
+        }
+    }
+
+    pub(crate) fn set_freshness_ms(&self, freshness_ms: i64) {
+        self.freshness_ms
+            .store(freshness_ms.max(0), Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_dead_letter(&self) {
+        self.dead_letters.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_error(&self) {
+        self.errors.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The stage is alive now, and will say so again within `limit`.
+    pub(crate) fn pulse(&self, stage: &'static str, limit: Duration) {
+        let at = Instant::now();
+        self.inner().pulses.insert(stage, Pulse { at, limit });
+    }
+
+    /// The stage has ended in good order.
+    pub(crate) fn pulse_ends(&self, stage: &'static str) {
+        self.inner().pulses.remove(stage);
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        // A holder that panicked left at worst an old value, which is still worth showing.
+        self.inner
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+fn effective_state(inner: &Inner) -> State {
+    match inner.state {
+        State::Streaming | State::Snapshotting if !inner.unreachable.is_empty() => State::Retrying,
+        state => state,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ready_says_each_reason_and_turns_back_by_itself() {
+        let status = Status::new("c");
+        assert_eq!(status.ready(), Err(vec!["starting".to_owned()]));
+        status.set_state(State::Streaming, None);
+        assert_eq!(status.ready(), Ok(()));
+        status.set_peer(Peer::Kafka, Err("no broker answers".into()));
+        assert_eq!(
+            status.ready(),
+            Err(vec!["kafka: no broker answers".to_owned()])
+        );
+        assert_eq!(status.report().state, State::Retrying);
+        assert_eq!(
+            status.report().reason.as_deref(),
+            Some("kafka: no broker answers")
+        );
+        status.set_peer(Peer::Kafka, Ok(()));
+        assert_eq!(status.ready(), Ok(()));
+    }
+
+    #[test]
+    fn a_slot_over_its_budget_is_not_ready() {
+        let status = Status::new("c");
+        status.set_state(State::Streaming, None);
+        let lag = |bytes| Lag {
+            slot_retained_bytes: Some(bytes),
+            ..Lag::default()
+        };
+        status.set_lag(lag(100), Some(100));
+        assert_eq!(status.ready(), Ok(()));
+        status.set_lag(lag(101), Some(100));
+        assert!(status.ready().unwrap_err()[0].contains("slot_retained_bytes_max"));
+    }
+
+    #[test]
+    fn a_stage_without_a_pulse_is_not_live() {
+        let status = Status::new("c");
+        status.pulse("publish", Duration::ZERO);
+        while status.live().is_ok() {
+            std::hint::spin_loop();
+        }
+        status.pulse_ends("publish");
+        assert_eq!(status.live(), Ok(()));
+    }
+}

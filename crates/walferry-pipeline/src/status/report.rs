@@ -1,0 +1,86 @@
+//! The shapes of `GET /status` (product.md, "HTTP"): plain data, serialised as they stand.
+
+use serde::Serialize;
+use walferry_event::Lsn;
+
+use super::State;
+use crate::{ledger::Positions, snapshot::TableProgress};
+
+/// One element of `connectors[]`.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConnectorStatus {
+    /// Its name.
+    pub name: String,
+    /// What it is doing.
+    pub state: State,
+    /// Why, when it is not simply working.
+    pub reason: Option<String>,
+    /// The server and what is used of it.
+    pub source: SourceStatus,
+    /// The four positions of the ring.
+    pub positions: Positions,
+    /// How far behind it is.
+    pub lag: Lag,
+    /// Per table, how far the snapshot has come; empty when none ran in this process.
+    pub snapshot: Vec<TableProgress>,
+    /// The tables that it has met.
+    pub tables: Vec<TableStatus>,
+    /// Errors since the start.
+    pub errors: u64,
+    /// Dead letters since the start.
+    pub dead_letters: u64,
+}
+
+/// The server and what is used of it.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct SourceStatus {
+    /// `system_identifier`, as text because it has 64 bits.
+    pub system_id: Option<String>,
+    /// Timeline.
+    pub timeline: Option<u32>,
+    /// For instance `17.6`.
+    pub server_version: Option<String>,
+    /// Slot name.
+    pub slot: String,
+    /// Publication name.
+    pub publication: String,
+}
+
+/// How far behind.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Lag {
+    /// WAL of the server that the topics do not hold yet, in bytes.
+    pub source_bytes: Option<u64>,
+    /// WAL that the server keeps for the slot, in bytes.
+    pub slot_retained_bytes: Option<u64>,
+    /// Age of the newest published transaction when it became readable, in milliseconds.
+    pub freshness_ms: Option<i64>,
+    /// Where the server's WAL ended when it was last asked.
+    pub server_lsn: Option<Lsn>,
+}
+
+/// A table that the connector has met.
+#[derive(Clone, Debug, Serialize)]
+pub struct TableStatus {
+    /// `schema.table`.
+    pub name: String,
+    /// Where its records go.
+    pub topic: String,
+    /// Columns of the message key.
+    pub key: Vec<String>,
+    /// `default`, `full`, `index` or `nothing`.
+    pub replica_identity: String,
+    /// Changes published since the start.
+    pub changes: u64,
+    /// Ids of the schemas in use.
+    pub schema_ids: SchemaIds,
+}
+
+/// Ids of a table's schemas in the registry.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct SchemaIds {
+    /// Of the key, if the table has one.
+    pub key: Option<u32>,
+    /// Of the value.
+    pub value: Option<u32>,
+}
