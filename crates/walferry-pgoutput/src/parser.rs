@@ -51,7 +51,7 @@ fn rare<'a>(tag: u8, cursor: &mut Cursor<'a>, in_stream: bool) -> Result<Message
         b'T' => Message::Truncate(truncate(cursor, in_stream)?),
         b'M' => Message::Logical(logical(cursor, in_stream)?),
         b'S' => Message::StreamStart(stream_start(cursor)?),
-        b'E' => Message::StreamStop,
+        b'E' => stream_stop(cursor),
         b'c' => stream_commit(cursor)?,
         b'A' => Message::StreamAbort(stream_abort(cursor)?),
         b'b' => Message::BeginPrepare(begin_prepare(cursor)?),
@@ -236,6 +236,14 @@ fn stream_start(cursor: &mut Cursor<'_>) -> Result<StreamStart, Error> {
         xid: cursor.u32("the transaction id")?,
         first: cursor.u8("whether it is the first piece")? == 1,
     })
+}
+
+// Stream Stop ┌───┐
+//             │'E'│
+//             └───┘
+fn stream_stop<'a>(cursor: &mut Cursor<'a>) -> Message<'a> {
+    cursor.name("Stream Stop");
+    Message::StreamStop
 }
 
 // Stream Commit ┌───┬──────────┬────────────────────┐

@@ -279,6 +279,146 @@ proptest! {
     }
 }
 
+/// A value of a row and the bytes that PostgreSQL would send for it.
+fn value() -> impl Strategy<Value = (Option<bool>, Vec<u8>)> {
+    let text = prop::collection::vec(any::<u8>(), 0..40);
+    prop_oneof![
+        text.clone().prop_map(|text| (Some(true), text)),
+        text.prop_map(|bytes| (Some(false), bytes)),
+        any::<bool>().prop_map(|null| (None, vec![u8::from(null)])),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_row_reads_as_it_was_written(values in prop::collection::vec(value(), 0..30), xid: u32) {
+        let mut bytes = Bytes::tag(b'I').u32(xid).u32(42).u8(b'N').u16(values.len() as u16);
+        let mut expected = Vec::new();
+        for (kind, value) in &values {
+            bytes = match kind {
+                None => bytes.u8(if value == &[1] { b'n' } else { b'u' }),
+                Some(text) => {
+                    let kind = if *text { b't' } else { b'b' };
+                    let mut bytes = bytes.u8(kind).u32(value.len() as u32);
+                    bytes.0.extend(value);
+                    bytes
+                }
+            };
+            expected.push(match kind {
+                None if value == &[1] => Datum::Null,
+                None => Datum::Unchanged,
+                Some(true) => Datum::Text(value),
+                Some(false) => Datum::Binary(value),
+            });
+        }
+        let Ok(Message::Insert(insert)) = parse(&bytes.0, true) else { panic!() };
+        prop_assert_eq!((insert.xid, insert.relation), (Some(xid), 42));
+        prop_assert_eq!(insert.new.iter().len(), expected.len());
+        // Rows are appended: what the caller has already stays.
+        let mut row = vec![Datum::Null];
+        insert.new.datums(&mut row);
+        prop_assert_eq!(&row[1..], expected.as_slice());
+        for len in 0..bytes.0.len() {
+            prop_assert!(parse(&bytes.0[..len], true).is_err());
+        }
+    }
+
+    #[test]
+    fn a_relation_reads_as_it_was_written(
+        names in prop::collection::vec("[^\0]{0,12}", 2..12),
+        numbers: (u32, u32, i32),
+    ) {
+        let (oid, type_oid, type_modifier) = numbers;
+        let columns = &names[2..];
+        let mut bytes = Bytes::tag(b'R').u32(oid).text(&names[0]).text(&names[1]);
+        bytes = bytes.u8(b'i').u16(columns.len() as u16);
+        for (index, column) in columns.iter().enumerate() {
+            bytes = bytes.u8((index % 2) as u8).text(column);
+            bytes = bytes.u32(type_oid).u32(type_modifier as u32);
+        }
+        let Ok(Message::Relation(message)) = parse(&bytes.0, false) else { panic!() };
+        let relation = message.to_relation();
+        let schema = if names[0].is_empty() { "pg_catalog" } else { &names[0] };
+        prop_assert_eq!((relation.oid, relation.schema.as_str()), (oid, schema));
+        prop_assert_eq!(&relation.name, &names[1]);
+        prop_assert_eq!(relation.replica_identity, ReplicaIdentity::Index);
+        prop_assert_eq!(relation.columns.len(), columns.len());
+        for (index, (column, name)) in relation.columns.iter().zip(columns).enumerate() {
+            prop_assert_eq!(&column.name, name);
+            prop_assert_eq!(column.in_identity, index % 2 == 1);
+            prop_assert_eq!((column.type_oid, column.type_modifier), (type_oid, type_modifier));
+        }
+    }
+
+    #[test]
+    fn frames_read_as_they_were_laid(
+        bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..60), 0..20),
+        at: u64,
+        sent_us in -1_000_000_000_000_000i64..1_000_000_000_000_000,
+    ) {
+        let mut block = Vec::new();
+        for body in &bodies {
+            let mut data = Bytes::tag(b'w').u64(at).u64(!at).u64(sent_us as u64);
+            data.0.extend(body);
+            block.extend(frame(&data.0));
+        }
+        let mut found = Vec::new();
+        for frame in frames(&block) {
+            let Ok(Frame::XLogData(data)) = frame else { panic!() };
+            prop_assert_eq!((data.start, data.end), (Lsn(at), Lsn(!at)));
+            prop_assert_eq!(data.sent_us, sent_us + EPOCH_US);
+            found.push(data.body.to_vec());
+        }
+        prop_assert_eq!(found, bodies);
+    }
+}
+
+#[test]
+fn faults_name_the_message_the_place_and_what_was_expected() {
+    let cases = [
+        (
+            Bytes::tag(b'?').0,
+            "malformed pgoutput message: expected a known message tag at byte 0",
+        ),
+        (
+            Bytes::tag(b'I').u32(1).u8(b'N').u16(1).u8(b'x').0,
+            "malformed Insert message: expected a value's kind 'n', 'u', 't' or 'b' at byte 8",
+        ),
+        (
+            Bytes::tag(b'I').u32(1).u8(b'N').u16(1).u8(b't').u32(9).0,
+            "malformed Insert message: expected as many bytes as the value's length says at byte 13",
+        ),
+        (
+            Bytes::tag(b'U').u32(1).u8(b'K').u16(0).u8(b'M').0,
+            "malformed Update message: expected 'N' before the new row at byte 8",
+        ),
+        (
+            Bytes::tag(b'D').u32(1).u8(b'N').u16(0).0,
+            "malformed Delete message: expected 'K' or 'O' at byte 5",
+        ),
+        (
+            Bytes::tag(b'R').u32(1).text("s").text("t").u8(b'z').0,
+            "malformed Relation message: expected replica identity 'd', 'n', 'f' or 'i' at byte 9",
+        ),
+        (
+            Bytes::tag(b'Y').u32(1).u8(0xff).u8(0).0,
+            "malformed Type message: expected the schema name at byte 5",
+        ),
+        (
+            Bytes::tag(b'T').u32(u32::MAX).u8(0).0,
+            "malformed Truncate message: expected as many oids as the number says at byte 6",
+        ),
+        (
+            Bytes::tag(b'E').u8(0).0,
+            "malformed Stream Stop message: expected the end of the message at byte 1",
+        ),
+    ];
+    for (bytes, expected) in cases {
+        let error = parse(&bytes, false).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
 /// Looks at everything that a message gives out lazily.
 fn walk(message: Message<'_>) {
     let mut row = Vec::new();
