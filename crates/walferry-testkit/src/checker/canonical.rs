@@ -34,7 +34,7 @@ pub(super) fn column_name(name: &str) -> String {
 }
 
 /// The canonical text of PostgreSQL's text of a type, named as `format_type` does without modifiers.
-pub(super) fn from_postgres(type_name: &str, text: &str) -> Result<String> {
+pub(crate) fn from_postgres(type_name: &str, text: &str) -> Result<String> {
     let canonical = match type_name {
         "boolean" => match text {
             "t" | "true" => "true".to_owned(),

@@ -410,6 +410,12 @@ impl Judge {
         }
     }
 
+    /// The key columns of a row of a followed table, as its record's key has them.
+    pub fn key_row(&self, table: &str, row: &Row) -> Option<Row> {
+        let key = &self.tables[*self.by_name.get(table)? as usize].key;
+        (!key.is_empty()).then(|| row.restricted(key))
+    }
+
     /// The verdict, when both histories are told.
     pub fn finish(mut self) -> Report {
         let dues: Vec<_> = self

@@ -31,6 +31,8 @@ pub use session::{Session, Target, TextRow, quote_identifier, quote_literal};
 pub use witness::{Told, Witness};
 
 pub(crate) use canonical::from_avro;
+#[cfg(test)]
+pub(crate) use canonical::from_postgres;
 
 use crate::topics::{Decoder, Reader, topic_name};
 

@@ -28,7 +28,7 @@ pub fn create_table(url: &str) -> Result<()> {
          begin
             for start in first .. last by {ROWS_PER_TRANSACTION} loop
                insert into public.bench select {COLUMNS}
-               from generate_series(start, least(start + {ROWS_PER_TRANSACTION} - 1, last)) g;
+               from generate_series(start::bigint, least(start + {ROWS_PER_TRANSACTION} - 1, last)) g;
                commit;
             end loop;
          end $$"
@@ -99,7 +99,7 @@ pub fn paced(url: &str, rows_per_second: u64, times: &SentTimes) -> Result<Durat
         }
         let (first_id, last_id) = (times.first + next, times.first + last - 1);
         session.execute(&format!(
-            "insert into public.bench select {COLUMNS} from generate_series({first_id}, {last_id}) g"
+            "insert into public.bench select {COLUMNS} from generate_series({first_id}::bigint, {last_id}) g"
         ))?;
         next = last;
     }

@@ -1,11 +1,12 @@
 //! Loads: what writes into PostgreSQL while something is proved or measured.
 //!
-//! Owns: [`MixedLoad`] (every kind of change, seeded), [`bench`] (the table of the speed tests), [`BareReader`] (the
+//! Owns: [`MixedLoad`] (every kind of change, seeded), [`bench`] (the table of the speed tests), [`Shop`] (the demo's), [`BareReader`] (the
 //! ceiling of the speed tests), [`drain`] (waiting for the connector to have all). Never: a check of what arrives.
 
 mod bare_reader;
 pub mod bench;
 mod mixed;
+mod shop;
 mod writer;
 
 use std::thread;
@@ -17,6 +18,7 @@ use crate::checker::{Session, quote_literal};
 
 pub use bare_reader::{BareReader, BareRun};
 pub use mixed::{Counts, MixedLoad, MixedOptions};
+pub use shop::{SHOP_TABLES, Shop};
 
 /// Creates an empty database beside the one of `admin_url` and returns its URL.
 pub fn create_database(admin_url: &str, name: &str) -> Result<String> {
@@ -59,3 +61,6 @@ pub fn drain(source_url: &str, slot: &str, last_sql: &str, deadline: Duration) -
         thread::sleep(Duration::from_millis(20));
     }
 }
+
+#[cfg(test)]
+mod tests;
