@@ -36,5 +36,8 @@ fuzz_target!(|block: &[u8]| {
         }
     }
     assert!(walked <= block.len());
-    assert!(failed || walked == block.len(), "bytes were passed over in silence");
+    assert!(
+        failed || walked == block.len(),
+        "bytes were passed over in silence"
+    );
 });

@@ -22,7 +22,11 @@ fuzz_target!(|data: &[u8]| {
     };
     walk(message);
     let longer = [body, &[0]].concat();
-    assert!(parse(&longer, in_stream).is_err(), "{} takes any tail", message.name());
+    assert!(
+        parse(&longer, in_stream).is_err(),
+        "{} takes any tail",
+        message.name()
+    );
 });
 
 fn walk(message: Message<'_>) {

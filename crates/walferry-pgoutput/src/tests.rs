@@ -386,7 +386,8 @@ fn faults_name_the_message_the_place_and_what_was_expected() {
         ),
         (
             Bytes::tag(b'I').u32(1).u8(b'N').u16(1).u8(b't').u32(9).0,
-            "malformed Insert message: expected as many bytes as the value's length says at byte 13",
+            "malformed Insert message: expected as many bytes as the \
+             value's length says at byte 13",
         ),
         (
             Bytes::tag(b'U').u32(1).u8(b'K').u16(0).u8(b'M').0,
