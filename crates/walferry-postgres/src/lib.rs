@@ -1,1 +1,39 @@
-//! The walsender session, the catalog, slots, publications and snapshot readers.
+//! PostgreSQL as Walferry talks to it: the replication session, the catalog, and snapshot readers.
+//!
+//! Owns: [`Replication`] and [`spawn`] (the slot's stream, on a client of our own), [`Catalog`] (what the stream does not say, on
+//! `tokio-postgres`), [`SnapshotReader`] (rows as of a slot's creation).
+//! Never: knows Avro or Kafka; reconnects (an error's disposition says what the pipeline may do); confirms a position that
+//! the pipeline has not given to [`Feedback`].
+//! Invariants: each connection lives once; bytes in flight are bounded by permits inside the blocks; feedback is sent
+//! while the sink is blocked.
+//! Source: PostgreSQL documentation, "Frontend/Backend Protocol" and "Logical Replication"; versions 14 to 18.
+//!
+//! Start reading at [`Replication`], then [`spawn`].
+
+mod catalog;
+mod connect;
+mod copy_row;
+mod error;
+mod feedback;
+mod quote;
+mod replication;
+mod server_error;
+mod session;
+mod snapshot;
+mod socket;
+mod startup;
+mod stream;
+mod tls;
+
+pub use catalog::{
+    Catalog, PublicationInfo, PublishedTable, RelationKind, RoleInfo, SlotInfo, TableInfo,
+    TableName,
+};
+pub use connect::{ConnectConfig, TlsConfig, TlsMode};
+pub use copy_row::parse_copy_row;
+pub use error::Error;
+pub use feedback::Feedback;
+pub use quote::{quote_ident, quote_literal, quote_table};
+pub use replication::{CreatedSlot, Identity, Replication, StreamOptions};
+pub use snapshot::{CopyBlock, CopyRows, SnapshotReader};
+pub use stream::{Block, Stream, StreamEvent, StreamHandle, StreamLimits, spawn};

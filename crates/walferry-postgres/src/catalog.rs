@@ -1,0 +1,265 @@
+//! What the stream does not say: tables, types, slots, publications, privileges.
+//!
+//! Owns [`Catalog`], one connection on `tokio-postgres`. Never: caches an answer; opens a second connection when the first is lost.
+//! Invariant: every question names its relations by schema, and the session's search path is `pg_catalog` alone, so no
+//! object of a user can stand in for one of the server's.
+//! Source: PostgreSQL documentation, "System Catalogs" and "System Views"; versions 14 to 18.
+//!
+//! Start reading at [`Catalog::connect`]; `slots`, `publications`, `tables`, `columns` and `types` hold the questions.
+
+mod columns;
+mod publications;
+mod slots;
+mod tables;
+mod types;
+
+use std::time::Duration;
+
+use tokio::time;
+use tokio_postgres::{
+    Client, Config, Row, SimpleQueryMessage,
+    config::SslMode,
+    types::{FromSql, ToSql},
+};
+use tokio_postgres_rustls::MakeRustlsConnect;
+use walferry_event::Lsn;
+
+use crate::{
+    ConnectConfig, Error, TlsMode, connect::SESSION_SETTINGS, error::Kind, session::unexpected, tls,
+};
+
+pub use publications::{PublicationInfo, PublishedTable};
+pub use slots::SlotInfo;
+pub use tables::{RelationKind, TableInfo, TableName};
+
+/// A connection for questions about the database.
+pub struct Catalog {
+    client: Client,
+    server_version: u32,
+}
+
+/// Who we are on the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleInfo {
+    /// Role name.
+    pub name: String,
+    /// Whether it may do everything.
+    pub superuser: bool,
+    /// Whether it may use replication (as a superuser may).
+    pub replication: bool,
+    /// Whether it may create a publication in this database.
+    pub can_create_publication: bool,
+}
+
+/// How long one answer may take before the connection counts as lost.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+/// How long a command waits for a lock; below [`ANSWER_MAX`], so that the server's clear error comes first.
+const LOCK_TIMEOUT_MS: u32 = 30_000;
+
+const _: () = assert!(LOCK_TIMEOUT_MS < ANSWER_MAX.as_millis() as u32);
+
+/// Opens a connection on `tokio-postgres` and drives it in a task until the client is dropped.
+pub(crate) async fn open(config: &ConnectConfig) -> Result<Client, Error> {
+    let doing = format!("connecting to {}", config.place());
+    let mut options = String::from("-c search_path=pg_catalog");
+    for (name, value) in SESSION_SETTINGS
+        .iter()
+        .filter(|(name, _)| *name != "client_encoding")
+    {
+        options.push_str(&format!(" -c {name}={value}"));
+    }
+    options.push_str(&format!(" -c lock_timeout={LOCK_TIMEOUT_MS}"));
+    let mut driver = Config::new();
+    driver
+        .host(config.host.as_str())
+        .port(config.port)
+        .user(config.user.as_str())
+        .dbname(config.database.as_str())
+        .application_name(config.application_name.as_str())
+        .options(options)
+        .connect_timeout(config.connect_timeout())
+        .tcp_user_timeout(Duration::from_secs(10))
+        .keepalives_idle(Duration::from_secs(10))
+        .keepalives_interval(Duration::from_secs(3))
+        .keepalives_retries(3)
+        .ssl_mode(match config.tls.mode {
+            TlsMode::Disable => SslMode::Disable,
+            _ if config.is_unix() => SslMode::Disable,
+            _ => SslMode::Require,
+        });
+    if let Some(password) = config.read_password()? {
+        driver.password(password);
+    }
+    // The files of a TLS mode that is off are not looked at.
+    let tls = MakeRustlsConnect::new(tls::client_config(&config.tls)?);
+    let connecting = time::timeout(2 * config.connect_timeout(), driver.connect(tls));
+    let (client, connection) = match connecting.await {
+        Ok(Ok(connected)) => connected,
+        Ok(Err(error)) => return Err(refused(&doing, config, error)),
+        Err(_) => {
+            return Err(Error::new(
+                Kind::Unreachable,
+                format!("{doing}: no answer within {} ms", config.connect_timeout_ms),
+            ));
+        }
+    };
+    tokio::spawn(async move {
+        // Whoever asks next gets the reason; a task has nobody to tell.
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a catalog connection ended");
+        }
+    });
+    Ok(client)
+}
+
+/// A connection that did not come about: the driver's error, told by its cause.
+fn refused(doing: &str, config: &ConnectConfig, error: tokio_postgres::Error) -> Error {
+    use std::error::Error as _;
+
+    if error.as_db_error().is_some() {
+        return Error::client(doing, error);
+    }
+    let cause = error
+        .source()
+        .and_then(|source| source.downcast_ref::<std::io::Error>());
+    if let Some(cause) = cause {
+        if let Some(why) = tls::why_refused(cause, config) {
+            return Error::new(Kind::Tls, format!("{doing}: {why}")).because(error);
+        }
+        return Error::new(Kind::Unreachable, format!("{doing}: {cause}")).because(error);
+    }
+    let text = error.to_string();
+    let kind = match text.as_str() {
+        text if text.contains("TLS") => Kind::Tls,
+        text if text.contains("authentication") || text.contains("configuration") => Kind::Auth,
+        _ => Kind::Unreachable,
+    };
+    Error::client(doing, error).of_kind(kind)
+}
+
+impl Catalog {
+    /// Connects. The connection ends when the catalog is dropped.
+    ///
+    /// # Errors
+    /// Nobody answers, or TLS or the log-in is refused.
+    pub async fn connect(config: &ConnectConfig) -> Result<Catalog, Error> {
+        let client = open(config).await?;
+        let mut catalog = Catalog {
+            client,
+            server_version: 0,
+        };
+        let version = catalog.setting("server_version_num").await?;
+        catalog.server_version = version
+            .parse()
+            .map_err(|_| unexpected("asking for the server's version", "no number"))?;
+        Ok(catalog)
+    }
+
+    /// `server_version_num`, as 170006.
+    pub fn server_version(&self) -> u32 {
+        self.server_version
+    }
+
+    /// The setting `wal_level`; logical decoding needs `logical`.
+    pub async fn wal_level(&self) -> Result<String, Error> {
+        self.setting("wal_level").await
+    }
+
+    /// Any setting, as `SHOW` shows it.
+    pub async fn setting(&self, name: &str) -> Result<String, Error> {
+        let doing = format!("asking for the setting {name}");
+        let row = self
+            .one(&doing, "SELECT pg_catalog.current_setting($1)", &[&name])
+            .await?;
+        value(&doing, &row, 0)
+    }
+
+    /// Who we are.
+    pub async fn role(&self) -> Result<RoleInfo, Error> {
+        const QUESTION: &str = "\
+            SELECT rolname::text, rolsuper, rolreplication OR rolsuper,
+                   pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE')
+            FROM pg_catalog.pg_roles WHERE rolname = current_user";
+        let doing = "asking for the role's privileges";
+        let row = self.one(doing, QUESTION, &[]).await?;
+        Ok(RoleInfo {
+            name: value(doing, &row, 0)?,
+            superuser: value(doing, &row, 1)?,
+            replication: value(doing, &row, 2)?,
+            can_create_publication: value(doing, &row, 3)?,
+        })
+    }
+
+    /// Where the server's WAL ends; on a standby, where it has replayed to.
+    pub async fn current_wal(&self) -> Result<Lsn, Error> {
+        const QUESTION: &str = "\
+            SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
+                        ELSE pg_catalog.pg_current_wal_lsn() END::text";
+        let doing = "asking where the WAL ends";
+        let row = self.one(doing, QUESTION, &[]).await?;
+        lsn(doing, value(doing, &row, 0)?)
+    }
+
+    /// Whether the server answers.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.command("asking whether the server answers", "").await
+    }
+
+    /// Ends another session; `false` when there is none of that process.
+    pub async fn terminate_backend(&self, pid: i32) -> Result<bool, Error> {
+        let doing = format!("ending the session of process {pid}");
+        let row = self
+            .one(
+                &doing,
+                "SELECT pg_catalog.pg_terminate_backend($1)",
+                &[&pid],
+            )
+            .await?;
+        value(&doing, &row, 0)
+    }
+
+    async fn all(
+        &self,
+        doing: &str,
+        question: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Error> {
+        match time::timeout(ANSWER_MAX, self.client.query(question, parameters)).await {
+            Ok(answer) => answer.map_err(|error| Error::client(doing, error)),
+            Err(_) => Err(Error::late(doing, ANSWER_MAX.as_millis() as u64)),
+        }
+    }
+
+    async fn one(
+        &self,
+        doing: &str,
+        question: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Row, Error> {
+        let mut rows = self.all(doing, question, parameters).await?;
+        rows.pop().ok_or_else(|| unexpected(doing, "no row"))
+    }
+
+    /// Runs commands whose rows do not matter.
+    async fn command(&self, doing: &str, command: &str) -> Result<(), Error> {
+        match time::timeout(ANSWER_MAX, self.client.simple_query(command)).await {
+            Ok(answer) => {
+                let _: Vec<SimpleQueryMessage> =
+                    answer.map_err(|error| Error::client(doing, error))?;
+                Ok(())
+            }
+            Err(_) => Err(Error::late(doing, ANSWER_MAX.as_millis() as u64)),
+        }
+    }
+}
+
+/// A column of an answer. A type that is not the expected one is an error, not a panic.
+fn value<'a, T: FromSql<'a>>(doing: &str, row: &'a Row, column: usize) -> Result<T, Error> {
+    row.try_get(column)
+        .map_err(|error| Error::client(doing, error))
+}
+
+fn lsn(doing: &str, text: String) -> Result<Lsn, Error> {
+    text.parse()
+        .map_err(|error| Error::protocol(format!("{doing}: {error}")))
+}

@@ -1,0 +1,154 @@
+//! Which tables there are, and what may be done with them.
+//!
+//! Owns [`TableInfo`]. Never: lists the server's own schemas, temporary tables or foreign tables.
+//! Source: PostgreSQL documentation, `pg_class`, `pg_index`.
+
+use walferry_event::ReplicaIdentity;
+
+use super::{Catalog, value};
+use crate::{Error, session::unexpected};
+
+/// Schema and name of a table.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TableName {
+    /// Schema name.
+    pub schema: String,
+    /// Table name.
+    pub name: String,
+}
+
+/// What sort of table it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RelationKind {
+    /// Has rows of its own.
+    Table,
+    /// Has partitions, no rows.
+    Partitioned,
+    /// A partition with rows.
+    Partition,
+    /// A partition that has partitions itself.
+    PartitionedPartition,
+}
+
+/// A user's table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableInfo {
+    /// `pg_class.oid`.
+    pub oid: u32,
+    /// Schema name.
+    pub schema: String,
+    /// Table name.
+    pub name: String,
+    /// What old rows will carry.
+    pub replica_identity: ReplicaIdentity,
+    /// What sort of table it is.
+    pub kind: RelationKind,
+    /// Primary key, or without one the columns of the replica identity index, in the order of the key.
+    pub key_columns: Vec<String>,
+    /// Rows by the planner's statistics, over all partitions; 0 when unknown.
+    pub rows_estimated: i64,
+    /// Whether we may add it to a publication.
+    pub owned: bool,
+    /// Whether we may read it.
+    pub can_select: bool,
+    /// Whether its changes are not in the WAL, so that there is nothing to stream.
+    pub unlogged: bool,
+}
+
+impl TableInfo {
+    /// `schema.table`, unquoted.
+    pub fn qualified_name(&self) -> String {
+        format!("{}.{}", self.schema, self.name)
+    }
+
+    /// Its name.
+    pub fn table_name(&self) -> TableName {
+        TableName {
+            schema: self.schema.clone(),
+            name: self.name.clone(),
+        }
+    }
+
+    /// Whether it is a stream of its own: with `partitions_root` the partitioned table and not its partitions, otherwise
+    /// the partitions. An unlogged table never is.
+    pub fn followed(&self, partitions_root: bool) -> bool {
+        let kind = match self.kind {
+            RelationKind::Table => true,
+            RelationKind::Partitioned => partitions_root,
+            RelationKind::Partition => !partitions_root,
+            RelationKind::PartitionedPartition => false,
+        };
+        kind && !self.unlogged
+    }
+
+    /// Whether updates and deletes on it can be published: the server refuses them to the writer when they cannot.
+    pub fn has_identity(&self) -> bool {
+        match self.replica_identity {
+            ReplicaIdentity::Full => true,
+            ReplicaIdentity::Nothing => false,
+            ReplicaIdentity::Default | ReplicaIdentity::Index => !self.key_columns.is_empty(),
+        }
+    }
+}
+
+impl Catalog {
+    /// Every user's table of the database, by name.
+    pub async fn tables(&self) -> Result<Vec<TableInfo>, Error> {
+        const QUESTION: &str = "\
+            SELECT c.oid, n.nspname::text, c.relname::text, c.relreplident::text, c.relkind = 'p', c.relispartition,
+                   coalesce(k.names, '{}'),
+                   CASE WHEN c.relkind = 'p' THEN
+                       (SELECT coalesce(sum(greatest(l.reltuples, 0)), 0)
+                        FROM pg_catalog.pg_partition_tree(c.oid) t JOIN pg_catalog.pg_class l ON l.oid = t.relid
+                        WHERE t.isleaf)
+                   ELSE greatest(c.reltuples, 0) END::bigint,
+                   pg_catalog.pg_has_role(c.relowner, 'USAGE'),
+                   pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+                       AND pg_catalog.has_table_privilege(c.oid, 'SELECT'),
+                   c.relpersistence = 'u'
+            FROM pg_catalog.pg_class c
+            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            LEFT JOIN LATERAL (
+                SELECT (SELECT pg_catalog.array_agg(a.attname::text ORDER BY p.place)
+                        FROM pg_catalog.unnest(i.indkey::smallint[]) WITH ORDINALITY AS p (attnum, place)
+                        JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = p.attnum
+                        WHERE p.place <= i.indnkeyatts) AS names
+                FROM pg_catalog.pg_index i
+                WHERE i.indrelid = c.oid AND i.indisvalid AND (i.indisprimary OR i.indisreplident)
+                ORDER BY i.indisprimary DESC LIMIT 1) k ON true
+            WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+              AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+            ORDER BY 2, 3";
+        let doing = "listing the tables";
+        let mut tables = Vec::new();
+        for row in self.all(doing, QUESTION, &[]).await? {
+            let identity: String = value(doing, &row, 3)?;
+            let kind = match (value(doing, &row, 4)?, value(doing, &row, 5)?) {
+                (false, false) => RelationKind::Table,
+                (true, false) => RelationKind::Partitioned,
+                (false, true) => RelationKind::Partition,
+                (true, true) => RelationKind::PartitionedPartition,
+            };
+            tables.push(TableInfo {
+                oid: value(doing, &row, 0)?,
+                schema: value(doing, &row, 1)?,
+                name: value(doing, &row, 2)?,
+                replica_identity: identity_of(doing, &identity)?,
+                kind,
+                key_columns: value(doing, &row, 6)?,
+                rows_estimated: value(doing, &row, 7)?,
+                owned: value(doing, &row, 8)?,
+                can_select: value(doing, &row, 9)?,
+                unlogged: value(doing, &row, 10)?,
+            });
+        }
+        Ok(tables)
+    }
+}
+
+pub(super) fn identity_of(doing: &str, code: &str) -> Result<ReplicaIdentity, Error> {
+    code.bytes()
+        .next()
+        .and_then(ReplicaIdentity::from_code)
+        .ok_or_else(|| unexpected(doing, &format!("replica identity {code:?}")))
+}

@@ -1,0 +1,175 @@
+//! Why PostgreSQL did not do what was asked.
+//!
+//! Owns the one error of this crate and its ways on. Never: carries a row value or a secret.
+//! Invariant: the text names what was being done, why it failed and, where a person has to act, the remedy.
+//! Start reading at [`Kind`]; what the server's own errors mean is in `server_error`.
+
+use std::{error::Error as StdError, fmt, io};
+
+use walferry_event::Disposition;
+
+use crate::server_error::ServerError;
+
+/// Why PostgreSQL did not do what was asked: print it, or ask for its [`disposition`](Error::disposition).
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: Kind,
+    message: String,
+    sqlstate: Option<String>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// | kind | the operator sees | way on |
+/// |---|---|---|
+/// | settings | a URL, file or TLS setting that cannot be used | halt: mend what it names |
+/// | unreachable | nobody answers at the address | retry |
+/// | tls | the server's certificate or TLS answer is refused | halt: the text says which setting decides |
+/// | auth | role, password, pg_hba | halt: mend what it names |
+/// | lost | the connection ended | reconnect |
+/// | silent | the connection is open but nothing came over it | reconnect |
+/// | late | an answer took longer than its limit | reconnect |
+/// | server | any other error of the server, by its SQLSTATE | as `server_error` says |
+/// | protocol | bytes that are not what the protocol says | halt: not PostgreSQL, or damaged on the way |
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Settings,
+    Unreachable,
+    Tls,
+    Auth,
+    Lost,
+    Silent,
+    Late,
+    Server(Disposition),
+    Protocol,
+}
+
+impl Error {
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Error {
+        Error(Box::new(Inner {
+            kind,
+            message: message.into(),
+            sqlstate: None,
+            source: None,
+        }))
+    }
+
+    pub(crate) fn settings(message: impl Into<String>) -> Error {
+        Error::new(Kind::Settings, message)
+    }
+
+    pub(crate) fn protocol(message: impl Into<String>) -> Error {
+        Error::new(Kind::Protocol, message)
+    }
+
+    /// The connection broke while `doing`.
+    pub(crate) fn lost(doing: &str, error: io::Error) -> Error {
+        let message = match error.kind() {
+            io::ErrorKind::UnexpectedEof => {
+                format!("{doing}: the server closed the connection")
+            }
+            _ => format!("{doing}: the connection was lost: {error}"),
+        };
+        Error::new(Kind::Lost, message).because(error)
+    }
+
+    /// No answer came within its limit.
+    pub(crate) fn late(doing: &str, limit_ms: u64) -> Error {
+        Error::new(
+            Kind::Late,
+            format!("{doing}: no answer within {limit_ms} ms"),
+        )
+    }
+
+    /// The server said no.
+    pub(crate) fn server(doing: &str, error: ServerError) -> Error {
+        let verdict = error.verdict();
+        let mut message = format!("{doing}: {error}");
+        if let Some(remedy) = verdict.remedy {
+            message.push_str("; ");
+            message.push_str(remedy);
+        }
+        let mut this = Error::new(verdict.kind, message);
+        this.0.sqlstate = Some(error.code);
+        this
+    }
+
+    /// A failure of `tokio-postgres` while `doing`.
+    pub(crate) fn client(doing: &str, error: tokio_postgres::Error) -> Error {
+        if let Some(server) = error.as_db_error() {
+            return Error::server(doing, ServerError::from_db(server)).because(error);
+        }
+        let mut reason = error.to_string();
+        if let Some(source) = error.source() {
+            reason = format!("{reason}: {source}");
+        }
+        Error::new(Kind::Lost, format!("{doing}: {reason}")).because(error)
+    }
+
+    pub(crate) fn because(mut self, source: impl StdError + Send + Sync + 'static) -> Error {
+        self.0.source = Some(Box::new(source));
+        self
+    }
+
+    pub(crate) fn of_kind(mut self, kind: Kind) -> Error {
+        self.0.kind = kind;
+        self
+    }
+
+    /// What to do about it.
+    pub fn disposition(&self) -> Disposition {
+        match self.0.kind {
+            Kind::Unreachable => Disposition::Retry,
+            Kind::Lost | Kind::Silent | Kind::Late => Disposition::Reconnect,
+            Kind::Server(disposition) => disposition,
+            Kind::Settings | Kind::Tls | Kind::Auth | Kind::Protocol => Disposition::Halt,
+        }
+    }
+
+    /// The `kind` label of `walferry_errors_total`.
+    pub fn kind(&self) -> &'static str {
+        match self.0.kind {
+            Kind::Settings => "validation",
+            Kind::Unreachable | Kind::Lost | Kind::Tls => "connection",
+            Kind::Auth => "auth",
+            Kind::Silent | Kind::Late => "timeout",
+            Kind::Server(_) => "server",
+            Kind::Protocol => "internal",
+        }
+    }
+
+    /// The server's five-character code, when the server said no.
+    pub fn sqlstate(&self) -> Option<&str> {
+        self.0.sqlstate.as_deref()
+    }
+
+    /// Whether the connection was given up because the peer had fallen silent.
+    pub fn is_silent(&self) -> bool {
+        self.0.kind == Kind::Silent
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("message", &self.0.message)
+            .field("sqlstate", &self.0.sqlstate)
+            .finish_non_exhaustive()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0
+            .source
+            .as_deref()
+            .map(|source| source as &(dyn StdError + 'static))
+    }
+}
