@@ -113,3 +113,6 @@ impl Checker {
         self.witness.drop_slot()
     }
 }
+
+#[cfg(test)]
+mod tests;

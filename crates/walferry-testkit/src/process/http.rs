@@ -1,4 +1,4 @@
-//! One plain HTTP GET, as the tests ask Walferry's admin server and the schema registry.
+//! One plain HTTP request, as the tests ask Walferry's admin server and the schema registry.
 //!
 //! Owns: request and response of one connection. Never: TLS, redirects, keep-alive.
 //! Invariant: an answer, or an error, within the given time.
@@ -27,6 +27,17 @@ impl Response {
 
 /// Asks for `http://host:port/path` and waits at most `timeout` for each step.
 pub fn get(url: &str, timeout: Duration) -> Result<Response> {
+    request("GET", url, "", &[], timeout)
+}
+
+/// Sends `body` by `method`, with more headers if any (`("Authorization", "Bearer x")`).
+pub fn request(
+    method: &str,
+    url: &str,
+    body: &str,
+    headers: &[(&str, &str)],
+    timeout: Duration,
+) -> Result<Response> {
     let rest = url
         .strip_prefix("http://")
         .with_context(|| format!("{url} is not plain http"))?;
@@ -48,9 +59,20 @@ pub fn get(url: &str, timeout: Duration) -> Result<Response> {
         .with_context(|| format!("cannot reach {target}"))?;
     stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))?;
-    let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: {authority}\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+    let mut request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {authority}\r\nAccept: */*\r\nConnection: close\r\n"
     );
+    if !body.is_empty() {
+        request += &format!(
+            "Content-Type: application/json\r\nContent-Length: {}\r\n",
+            body.len()
+        );
+    }
+    for (name, value) in headers {
+        request += &format!("{name}: {value}\r\n");
+    }
+    request += "\r\n";
+    request += body;
     stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream

@@ -269,4 +269,6 @@ fn pump(shared: &Shared, mut from: TcpStream, mut to: TcpStream) {
 }
 
 #[cfg(test)]
+mod late_end_tests;
+#[cfg(test)]
 mod tests;
