@@ -1,1 +1,16 @@
-//! Schema to id in a Confluent-compatible schema registry.
+//! Schema to id in a schema registry that speaks Confluent's API.
+//!
+//! Owns the cache of ids, the classification of the registry's answers and the verbose compatibility check. Never retries:
+//! one call is one try within its timeout, and the caller decides by the error's disposition.
+//! Invariant: an id is handed out only when the registry has said it.
+//! Source: Confluent Schema Registry API reference, `/subjects`, `/compatibility`, `/schemas`.
+//!
+//! Start reading at [`Registry::register`].
+
+mod client;
+mod config;
+mod error;
+
+pub use client::{Registry, Verdict};
+pub use config::Config;
+pub use error::Error;

@@ -1,0 +1,293 @@
+//! The registry's calls, each one try within its timeout.
+
+use std::{collections::HashMap, path::Path, time::Duration};
+
+use reqwest::{Certificate, Client, ClientBuilder, Identity, RequestBuilder, Url};
+use schema_registry_converter::{
+    async_impl::schema_registry::{SrSettings, post_schema},
+    error::SRCError,
+    schema_registry_common::{RawError, SchemaType, SuppliedSchema},
+};
+use serde::Deserialize;
+use tokio::sync::Mutex;
+
+use crate::{Config, Error, error::Kind};
+
+/// Whether a schema may be registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The subject does not exist yet.
+    New,
+    /// The subject's level allows it.
+    Compatible,
+    /// It does not, for these reasons.
+    Incompatible(Vec<String>),
+}
+
+/// A client of the registry, and the ids that it has handed out.
+pub struct Registry {
+    config: Config,
+    http: Client,
+    /// Ids by subject and schema. Held over a call, so that one schema is registered by one call.
+    ids: Mutex<HashMap<(String, String), u32>>,
+}
+
+/// A call that only asks whether the registry is there.
+const PING: &str = "schemas/types";
+
+#[derive(Deserialize)]
+struct Compatibility {
+    is_compatible: bool,
+    #[serde(default)]
+    messages: Vec<String>,
+}
+
+impl Registry {
+    /// A client for these settings. Nothing is asked yet.
+    pub fn new(config: Config) -> Result<Registry, Error> {
+        for url in &config.urls {
+            Url::parse(url).map_err(|error| {
+                Error::new(
+                    Kind::Validation,
+                    format!("registry.url: {url:?} is not a URL: {error}"),
+                )
+            })?;
+        }
+        if config.urls.is_empty() {
+            return Err(Error::new(Kind::Validation, "registry.url is empty"));
+        }
+        let http = builder(&config)?
+            .build()
+            .map_err(|error| Error::new(Kind::Validation, format!("registry.tls: {error}")))?;
+        Ok(Registry {
+            config,
+            http,
+            ids: Mutex::new(HashMap::new()),
+        })
+    }
+
+    /// The id of a schema under a subject, registering it if it is new. Answered from memory the second time.
+    pub async fn register(&self, subject: &str, schema: &str) -> Result<u32, Error> {
+        let mut ids = self.ids.lock().await;
+        let key = (subject.to_owned(), schema.to_owned());
+        if let Some(id) = ids.get(&key) {
+            return Ok(*id);
+        }
+        let supplied = SuppliedSchema::new(None, SchemaType::Avro, schema.to_owned());
+        let answer = post_schema(&self.settings()?, encoded(subject), supplied).await;
+        let registered = answer.map_err(|error| self.explain(&error, subject))?;
+        ids.insert(key, registered.id);
+        Ok(registered.id)
+    }
+
+    /// Whether a schema could be registered, with the registry's reasons. Changes nothing.
+    pub async fn check(&self, subject: &str, schema: &str) -> Result<Verdict, Error> {
+        let path = format!(
+            "compatibility/subjects/{}/versions?verbose=true",
+            encoded(subject)
+        );
+        let body = serde_json::json!({ "schema": schema, "schemaType": "AVRO" });
+        match self
+            .call(|client, url| client.post(url).json(&body), &path)
+            .await?
+        {
+            Answer::Missing => Ok(Verdict::New),
+            Answer::Body(text) => {
+                let verdict: Compatibility = serde_json::from_str(&text).map_err(|error| {
+                    Error::new(
+                        Kind::Internal,
+                        format!("the registry's answer on {subject:?} cannot be read: {error}"),
+                    )
+                })?;
+                Ok(if verdict.is_compatible {
+                    Verdict::Compatible
+                } else {
+                    Verdict::Incompatible(verdict.messages)
+                })
+            }
+        }
+    }
+
+    /// Whether the registry answers.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.call(|client, url| client.get(url), PING)
+            .await
+            .map(drop)
+    }
+
+    /// Host and port of the first URL, to see whether its port answers.
+    pub fn address(&self) -> Option<(String, u16)> {
+        let url = Url::parse(self.config.urls.first()?).ok()?;
+        Some((url.host_str()?.to_owned(), url.port_or_known_default()?))
+    }
+
+    /// Made anew for each registration, because secrets are read at each use.
+    fn settings(&self) -> Result<SrSettings, Error> {
+        let mut urls = self.config.urls.iter().cloned();
+        let mut settings = SrSettings::new_builder(urls.next().unwrap_or_default());
+        for url in urls {
+            settings.add_url(url);
+        }
+        if let Some(token) = &self.config.token {
+            settings.set_token_authorization(&read("registry.token", token)?);
+        } else if let Some(username) = &self.config.username {
+            let password = self.config.password.as_ref();
+            let password = password.map(|p| read("registry.password", p)).transpose()?;
+            settings.set_basic_authorization(username, password.as_deref());
+        }
+        settings.set_timeout(Duration::from_millis(self.config.timeout_ms));
+        settings
+            .build_with(builder(&self.config)?)
+            .map_err(|error| Error::new(Kind::Validation, format!("registry: {}", error.error)))
+    }
+
+    /// Tries the URLs in turn; an answer that is not a passing fault ends it.
+    async fn call(
+        &self,
+        request: impl Fn(&Client, String) -> RequestBuilder,
+        path: &str,
+    ) -> Result<Answer, Error> {
+        let mut last = Error::new(Kind::Validation, "registry.url is empty");
+        for url in &self.config.urls {
+            let request = request(&self.http, format!("{}/{path}", url.trim_end_matches('/')));
+            match self.ask(request).await {
+                Err(error) if error.disposition() == walferry_event::Disposition::Retry => {
+                    last = error
+                }
+                outcome => return outcome,
+            }
+        }
+        Err(last)
+    }
+
+    async fn ask(&self, mut request: RequestBuilder) -> Result<Answer, Error> {
+        if let Some(token) = &self.config.token {
+            request = request.bearer_auth(read("registry.token", token)?);
+        } else if let Some(username) = &self.config.username {
+            let password = self.config.password.as_ref();
+            let password = password.map(|p| read("registry.password", p)).transpose()?;
+            request = request.basic_auth(username, password);
+        }
+        let response = request
+            .send()
+            .await
+            .map_err(|error| self.unreachable(&error))?;
+        let status = response.status();
+        let text = response
+            .text()
+            .await
+            .map_err(|error| self.unreachable(&error))?;
+        if status.is_success() {
+            return Ok(Answer::Body(text));
+        }
+        if status.as_u16() == 404 {
+            return Ok(Answer::Missing);
+        }
+        match serde_json::from_str::<RawError>(&text) {
+            Ok(raw) => Err(Error::answered(raw.error_code, &raw.message)),
+            Err(_) => Err(Error::answered(status.as_u16().into(), "without a reason")),
+        }
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Error {
+        let kind = if error.is_timeout() {
+            Kind::Timeout
+        } else {
+            Kind::Connection
+        };
+        // The innermost source says what happened; the outer ones only that something did.
+        let mut cause: &dyn std::error::Error = error;
+        while let Some(source) = cause.source() {
+            cause = source;
+        }
+        Error::new(
+            kind,
+            format!(
+                "no registry of registry.url = {:?} answers: {cause}",
+                self.config.urls.join(",")
+            ),
+        )
+    }
+
+    fn explain(&self, error: &SRCError, subject: &str) -> Error {
+        let mut source = std::error::Error::source(error);
+        while let Some(cause) = source {
+            if let Some(raw) = cause.downcast_ref::<RawError>() {
+                return Error::answered(
+                    raw.error_code,
+                    &format!("subject {subject:?}: {}", raw.message),
+                );
+            }
+            if let Some(transport) = cause.downcast_ref::<reqwest::Error>() {
+                return self.unreachable(transport);
+            }
+            source = cause.source();
+        }
+        let kind = if error.retriable {
+            Kind::Connection
+        } else {
+            Kind::Internal
+        };
+        Error::new(
+            kind,
+            format!("registering subject {subject:?}: {}", error.error),
+        )
+    }
+}
+
+enum Answer {
+    Body(String),
+    Missing,
+}
+
+fn read(name: &str, secret: &walferry_event::Secret) -> Result<String, Error> {
+    secret
+        .read()
+        .map_err(|error| Error::new(Kind::Validation, format!("{name}: {error}")))
+}
+
+fn builder(config: &Config) -> Result<ClientBuilder, Error> {
+    let mut builder = Client::builder().timeout(Duration::from_millis(config.timeout_ms));
+    let bad = |name: &str, error: &dyn std::fmt::Display| {
+        Error::new(Kind::Validation, format!("registry.tls.{name}: {error}"))
+    };
+    if let Some(path) = &config.ca {
+        for certificate in
+            Certificate::from_pem_bundle(&file("ca", path)?).map_err(|error| bad("ca", &error))?
+        {
+            builder = builder.add_root_certificate(certificate);
+        }
+    }
+    if let (Some(cert), Some(key)) = (&config.cert, &config.key) {
+        let mut pem = file("cert", cert)?;
+        pem.extend(file("key", key)?);
+        builder = builder.identity(Identity::from_pem(&pem).map_err(|error| bad("cert", &error))?);
+    }
+    Ok(builder)
+}
+
+fn file(name: &str, path: &Path) -> Result<Vec<u8>, Error> {
+    std::fs::read(path).map_err(|error| {
+        Error::new(
+            Kind::Validation,
+            format!("registry.tls.{name}: {}: {error}", path.display()),
+        )
+    })
+}
+
+/// A subject as one segment of a path (RFC 3986, 2.3).
+fn encoded(subject: &str) -> String {
+    let mut out = String::with_capacity(subject.len());
+    for byte in subject.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(char::from(byte))
+            }
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    sync::mpsc,
+};
+
+use super::*;
+
+/// Answers each connection in turn with one of `answers`, and tells what was asked.
+fn fake(answers: Vec<(u16, &'static str)>) -> (Registry, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (told, asked) = mpsc::channel();
+    std::thread::spawn(move || {
+        for (status, body) in answers {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = vec![0; 64 * 1024];
+            let len = stream.read(&mut request).unwrap();
+            // A test that does not look at the request has let go of the other end.
+            let _ = told.send(String::from_utf8_lossy(&request[..len]).into_owned());
+            let answer = format!(
+                "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    (Registry::new(config(vec![url])).unwrap(), asked)
+}
+
+fn config(urls: Vec<String>) -> Config {
+    Config {
+        urls,
+        username: None,
+        password: None,
+        token: None,
+        ca: None,
+        cert: None,
+        key: None,
+        timeout_ms: 5_000,
+    }
+}
+
+#[tokio::test]
+async fn an_id_is_asked_for_once() {
+    let (registry, asked) = fake(vec![(200, r#"{"id":42}"#)]);
+    for _ in 0..2 {
+        assert_eq!(
+            registry.register("t-value", r#""string""#).await.unwrap(),
+            42
+        );
+    }
+    assert!(
+        asked
+            .recv()
+            .unwrap()
+            .starts_with("POST /subjects/t-value/versions")
+    );
+}
+
+#[tokio::test]
+async fn a_refused_schema_comes_with_the_registry_s_words() {
+    let (registry, _) = fake(vec![(
+        409,
+        r#"{"error_code":409,"message":"reader field a missing"}"#,
+    )]);
+    let error = registry
+        .register("t-value", r#""string""#)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), "schema");
+    assert!(
+        error.to_string().contains("reader field a missing"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_fault_that_may_pass_is_not_remembered() {
+    let (registry, _) = fake(vec![
+        (500, r#"{"error_code":50001,"message":"store"}"#),
+        (200, r#"{"id":7}"#),
+    ]);
+    let error = registry.register("s", r#""string""#).await.unwrap_err();
+    assert_eq!(error.disposition(), walferry_event::Disposition::Retry);
+    assert_eq!(registry.register("s", r#""string""#).await.unwrap(), 7);
+}
+
+#[tokio::test]
+async fn the_check_gives_the_reasons() {
+    let (registry, asked) = fake(vec![
+        (200, r#"{"is_compatible":false,"messages":["because"]}"#),
+        (404, r#"{"error_code":40401,"message":"subject not found"}"#),
+    ]);
+    assert_eq!(
+        registry.check("a/b", "{}").await.unwrap(),
+        Verdict::Incompatible(vec!["because".into()])
+    );
+    assert!(
+        asked
+            .recv()
+            .unwrap()
+            .contains("/compatibility/subjects/a%2Fb/versions?verbose=true")
+    );
+    assert_eq!(registry.check("a/b", "{}").await.unwrap(), Verdict::New);
+}
+
+#[tokio::test]
+async fn a_registry_that_is_away_is_named_and_may_come_back() {
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let registry = Registry::new(config(vec![format!("http://127.0.0.1:{port}")])).unwrap();
+    let error = registry.ping().await.unwrap_err();
+    assert_eq!(error.disposition(), walferry_event::Disposition::Retry);
+    assert!(error.to_string().contains(&port.to_string()), "{error}");
+    assert_eq!(registry.address(), Some(("127.0.0.1".into(), port)));
+}
+
+#[test]
+fn settings_that_cannot_work_are_named() {
+    for (urls, part) in [
+        (vec![], "registry.url is empty"),
+        (vec!["nonsense".into()], "nonsense"),
+    ] {
+        let text = Registry::new(config(urls)).err().unwrap().to_string();
+        assert!(text.contains(part), "{text}");
+    }
+    let mut settings = config(vec!["https://r".into()]);
+    settings.ca = Some("/no/such/ca.pem".into());
+    let text = Registry::new(settings).err().unwrap().to_string();
+    assert!(
+        text.contains("registry.tls.ca") && text.contains("/no/such/ca.pem"),
+        "{text}"
+    );
+}
