@@ -179,8 +179,7 @@ impl Bench {
     }
 
     fn drop_slot(&self, connector: &str) -> Result<()> {
-        let slot = quote_literal(&format!("walferry_{connector}"));
-        Session::connect(&self.url)?.execute(&format!("select pg_drop_replication_slot({slot})"))
+        load::drop_slot(&self.url, &format!("walferry_{connector}"))
     }
 
     fn drain_once(&self, settings: &Settings, rows: u64) -> Result<Drain> {

@@ -179,11 +179,14 @@ fn verdict(
 fn tidy_up(url: &str, servers: &Coordinates) -> Result<()> {
     let database = url.rsplit('/').next().unwrap_or_default();
     let mut admin = Session::connect(&servers.postgres_url)?;
-    let database_literal = quote_literal(database);
-    admin.execute(&format!(
-        "select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = {database_literal}"
+    let slots = admin.query(&format!(
+        "select slot_name from pg_replication_slots where database = {}",
+        quote_literal(database)
     ))?;
-    admin.execute(&format!("drop database {database}"))
+    for slot in slots.into_iter().flatten().flatten() {
+        load::drop_slot(url, &slot)?;
+    }
+    admin.execute(&format!("drop database {database} with (force)"))
 }
 
 fn wait_topics(

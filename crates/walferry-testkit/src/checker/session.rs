@@ -192,14 +192,14 @@ impl Session {
         }
     }
 
-    /// Begins the copy stream of a slot; afterwards the socket carries copy data until it is closed.
-    pub fn start_replication(mut self, slot: &str, options: &str) -> Result<TcpStream> {
+    /// Begins the copy stream of a slot; afterwards the socket carries copy data until it is closed. Returns the socket
+    /// and what it brought already.
+    pub fn start_replication(mut self, slot: &str, options: &str) -> Result<(TcpStream, Vec<u8>)> {
         let sql = format!("START_REPLICATION SLOT \"{slot}\" LOGICAL 0/0 ({options})\0");
         self.send(b'Q', sql.as_bytes())?;
         let (tag, body) = self.read()?;
         match tag {
-            b'W' if self.reader.buffer().is_empty() => Ok(self.writer),
-            b'W' => bail!("the server sent copy data with its answer to START_REPLICATION"),
+            b'W' => Ok((self.writer, self.reader.buffer().to_vec())),
             b'E' => bail!("{}", error_text(&body)),
             other => bail!(
                 "START_REPLICATION was answered by message {:?}",

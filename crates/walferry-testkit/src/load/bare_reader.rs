@@ -64,15 +64,11 @@ impl BareReader {
     /// Reads until so many inserts came.
     pub fn run(&self, rows: u64) -> Result<BareRun> {
         let begun = Instant::now();
-        let session = Session::open(&self.target, true)?;
-        let walsender = session.backend_pid as u32;
-        let options = format!(
-            "proto_version '1', publication_names '\"{}\"'",
-            self.publication
-        );
-        let mut socket = session.start_replication(&self.slot, &options)?;
+        let (mut socket, walsender, brought) = self.start()?;
         socket.set_read_timeout(Some(FEEDBACK_EVERY))?;
-        let (mut buffer, mut held) = (vec![0; BUFFER_BYTES], 0);
+        let mut buffer = vec![0; BUFFER_BYTES];
+        let mut held = brought.len();
+        buffer[..held].copy_from_slice(&brought);
         let mut run = BareRun {
             rows: 0,
             elapsed: Duration::ZERO,
@@ -110,13 +106,31 @@ impl BareReader {
         Ok(run)
     }
 
+    /// Opens the stream. The session that had the slot before may need a moment to notice that its client is gone.
+    fn start(&self) -> Result<(TcpStream, u32, Vec<u8>)> {
+        let options = format!(
+            "proto_version '1', publication_names '\"{}\"'",
+            self.publication
+        );
+        let begun = Instant::now();
+        loop {
+            let session = Session::open(&self.target, true)?;
+            let walsender = session.backend_pid as u32;
+            match session.start_replication(&self.slot, &options) {
+                Ok((socket, brought)) => return Ok((socket, walsender, brought)),
+                Err(error)
+                    if error.to_string().contains("55006") && begun.elapsed() < super::RELEASED =>
+                {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// Removes the slot.
     pub fn drop_slot(self, url: &str) -> Result<()> {
-        let sql = format!(
-            "select pg_drop_replication_slot({})",
-            quote_literal(&self.slot)
-        );
-        Session::connect(url)?.execute(&sql)
+        super::drop_slot(url, &self.slot)
     }
 }
 

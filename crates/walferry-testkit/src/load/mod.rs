@@ -1,6 +1,6 @@
 //! Loads: what writes into PostgreSQL while something is proved or measured.
 //!
-//! Owns: [`MixedLoad`] (every kind of change, seeded), [`bench`] (the table of the speed tests), [`Shop`] (the demo's), [`BareReader`] (the
+//! Owns: [`MixedLoad`] (every kind of change, seeded), [`mod@bench`] (the table of the speed tests), [`Shop`] (the demo's), [`BareReader`] (the
 //! ceiling of the speed tests), [`drain`] (waiting for the connector to have all). Never: a check of what arrives.
 
 mod bare_reader;
@@ -27,6 +27,23 @@ pub fn create_database(admin_url: &str, name: &str) -> Result<String> {
         .rsplit_once('/')
         .context("the URL names no database")?;
     Ok(format!("{server}/{name}"))
+}
+
+/// How long a slot may stay in use after its reader is gone.
+const RELEASED: Duration = Duration::from_secs(10);
+
+/// Removes a slot, as soon as its last reader's session has ended.
+pub fn drop_slot(url: &str, slot: &str) -> Result<()> {
+    let sql = format!("select pg_drop_replication_slot({})", quote_literal(slot));
+    let (mut session, begun) = (Session::connect(url)?, Instant::now());
+    loop {
+        match session.execute(&sql) {
+            Err(error) if error.to_string().contains("55006") && begun.elapsed() < RELEASED => {
+                thread::sleep(Duration::from_millis(5));
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 /// Runs `last_sql`, one small transaction on a followed table, and waits until the slot is confirmed up to it: then

@@ -8,7 +8,7 @@ pub mod http;
 mod settings;
 mod usage;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -89,10 +89,19 @@ impl Walferry {
 
     /// Starts the binary with other arguments, for instance `check`.
     pub fn start_with(arguments: &[&str], settings: &Settings, folder: &Path) -> Result<Walferry> {
-        let binary = binary()?;
+        Walferry::spawn(&binary()?, arguments, settings, folder)
+    }
+
+    fn spawn(
+        binary: &Path,
+        arguments: &[&str],
+        settings: &Settings,
+        folder: &Path,
+    ) -> Result<Walferry> {
+        fs::create_dir_all(folder)?;
         let log_path = folder.join(format!("{}.log", settings.name()));
         let file = File::options().create(true).append(true).open(&log_path)?;
-        let mut child = Command::new(&binary)
+        let mut child = Command::new(binary)
             .args(arguments)
             .envs(settings.environment())
             .stdin(Stdio::null())
@@ -352,3 +361,6 @@ fn gather(
         .name("walferry-log".into())
         .spawn(reading)?)
 }
+
+#[cfg(test)]
+mod tests;

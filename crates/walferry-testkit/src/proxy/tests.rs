@@ -1,3 +1,5 @@
+//! The proxy before an echo server: what passes, what is cut, what hangs, what is refused.
+
 use std::io::ErrorKind;
 
 use super::*;
