@@ -1,0 +1,285 @@
+//! PostgreSQL type to Avro type and writer.
+//!
+//! Owns: [`Mapping`]. Built-in types are known by OID, so that a column is mapped although the
+//! catalog no longer has it; extension types by name.
+//! Never: leaves a column out. A type without a mapping goes out as its PostgreSQL text.
+//!
+//! `numeric(p,s)` is a decimal of scale s and precision p. PostgreSQL also allows s below zero and
+//! above p: `numeric(5,-2)` (multiples of 100 up to 9999900) is precision 7, scale 0, and
+//! `numeric(2,4)` (up to 0.0099) is precision 4, scale 4, because Avro wants 0 <= scale <= precision.
+//! Source: PostgreSQL `pg_type.dat` for the OIDs; numeric's modifier is `(p << 16 | s & 0x7FF) + 4`.
+
+use walferry_event::{ColumnType, TypeKind};
+
+use crate::format::{BinaryMode, DecimalMode, Format, TimeMode};
+use crate::schema::{Avro, TypeSchema};
+use crate::temporal::Unit;
+use crate::writer::Writer;
+
+/// What the plan needs to know of a type.
+#[derive(Clone, Debug)]
+pub(crate) struct Mapping {
+    pub(crate) schema: TypeSchema,
+    pub(crate) writer: Writer,
+    /// What fills a required column that an old row of the identity's columns does not carry.
+    pub(crate) zero: Zero,
+    /// What a default that is a function becomes; `None` when the type takes no default at all.
+    pub(crate) placeholder: Option<&'static str>,
+    /// A constant default is rounded to this scale, as PostgreSQL will round it.
+    pub(crate) default_scale: Option<usize>,
+}
+
+/// A type's zero.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Zero {
+    /// PostgreSQL text, for the column's writer.
+    Written(&'static str),
+    /// An Avro string.
+    Literal(&'static str),
+}
+
+impl Mapping {
+    fn new(schema: TypeSchema, writer: Writer, zero: &'static str) -> Mapping {
+        Mapping {
+            schema,
+            writer,
+            zero: Zero::Written(zero),
+            placeholder: None,
+            default_scale: None,
+        }
+    }
+
+    fn with_default(self, placeholder: &'static str) -> Mapping {
+        Mapping {
+            placeholder: Some(placeholder),
+            ..self
+        }
+    }
+}
+
+mod oid {
+    pub(super) const BOOL: u32 = 16;
+    pub(super) const BYTEA: u32 = 17;
+    pub(super) const INT8: u32 = 20;
+    pub(super) const INT2: u32 = 21;
+    pub(super) const INT4: u32 = 23;
+    pub(super) const TEXT: u32 = 25;
+    pub(super) const OID: u32 = 26;
+    pub(super) const JSON: u32 = 114;
+    pub(super) const XML: u32 = 142;
+    pub(super) const FLOAT4: u32 = 700;
+    pub(super) const FLOAT8: u32 = 701;
+    pub(super) const BPCHAR: u32 = 1042;
+    pub(super) const VARCHAR: u32 = 1043;
+    pub(super) const DATE: u32 = 1082;
+    pub(super) const TIME: u32 = 1083;
+    pub(super) const TIMESTAMP: u32 = 1114;
+    pub(super) const TIMESTAMPTZ: u32 = 1184;
+    pub(super) const NUMERIC: u32 = 1700;
+    pub(super) const UUID: u32 = 2950;
+    pub(super) const TSVECTOR: u32 = 3614;
+    pub(super) const JSONB: u32 = 3802;
+}
+
+/// The mapping of a type under a format.
+pub(crate) fn map(data_type: &ColumnType, format: &Format) -> Mapping {
+    if let TypeKind::Enum(labels) = &data_type.kind {
+        let schema = TypeSchema::named(Avro::String, "io.debezium.data.Enum")
+            .parameter("allowed", labels.join(","));
+        return Mapping::new(schema, Writer::Text, "").with_default("");
+    }
+    let modifier = data_type.modifier;
+    match data_type.oid {
+        oid::BOOL => plain(Avro::Boolean, Writer::Boolean, "f"),
+        oid::INT2 => {
+            let writer = Writer::Integer {
+                min: i16::MIN.into(),
+                max: i16::MAX.into(),
+            };
+            let schema = TypeSchema::plain(Avro::Int).connect_type("int16");
+            Mapping::new(schema, writer, "0").with_default("0")
+        }
+        oid::INT4 => {
+            let writer = Writer::Integer {
+                min: i32::MIN.into(),
+                max: i32::MAX.into(),
+            };
+            plain(Avro::Int, writer, "0")
+        }
+        oid::INT8 => plain(
+            Avro::Long,
+            Writer::Integer {
+                min: i64::MIN,
+                max: i64::MAX,
+            },
+            "0",
+        ),
+        oid::OID => {
+            let writer = Writer::Integer {
+                min: 0,
+                max: u32::MAX.into(),
+            };
+            Mapping::new(TypeSchema::plain(Avro::Long), writer, "0")
+        }
+        oid::FLOAT4 => plain(Avro::Float, Writer::Single, "0"),
+        oid::FLOAT8 => plain(Avro::Double, Writer::Double, "0"),
+        oid::NUMERIC => numeric(modifier, format.decimal),
+        oid::TEXT | oid::VARCHAR | oid::BPCHAR => plain(Avro::String, Writer::Text, ""),
+        oid::BYTEA => bytea(format.binary),
+        oid::JSON | oid::JSONB => text("io.debezium.data.Json").with_default("{}"),
+        oid::XML => text("io.debezium.data.Xml").with_default(""),
+        oid::UUID => {
+            text("io.debezium.data.Uuid").with_default("00000000-0000-0000-0000-000000000000")
+        }
+        oid::TSVECTOR => text("io.debezium.data.Tsvector"),
+        oid::DATE => date(format.time),
+        oid::TIME => time(precision(modifier), format.time),
+        oid::TIMESTAMP => timestamp(precision(modifier), format.time),
+        oid::TIMESTAMPTZ => Mapping {
+            zero: Zero::Literal("1970-01-01T00:00:00Z"),
+            writer: Writer::Zoned {
+                digits: precision(modifier),
+            },
+            ..text("io.debezium.time.ZonedTimestamp").with_default("1970-01-01 00:00:00+00")
+        },
+        _ if data_type.name == "ltree" => text("io.debezium.data.Ltree"),
+        _ => Mapping::new(TypeSchema::plain(Avro::String), Writer::Text, ""),
+    }
+}
+
+/// A type without a semantic name, whose zero is also the placeholder of its defaults.
+fn plain(avro: Avro, writer: Writer, zero: &'static str) -> Mapping {
+    Mapping::new(TypeSchema::plain(avro), writer, zero).with_default(zero)
+}
+
+/// Text with a semantic name.
+fn text(name: &'static str) -> Mapping {
+    Mapping::new(TypeSchema::named(Avro::String, name), Writer::Text, "")
+}
+
+fn bytea(mode: BinaryMode) -> Mapping {
+    let avro = if mode == BinaryMode::Bytes {
+        Avro::Bytes
+    } else {
+        Avro::String
+    };
+    Mapping::new(TypeSchema::plain(avro), Writer::Bytea(mode), "\\x")
+}
+
+/// Digits after the second: the type's modifier, 6 when there is none.
+fn precision(modifier: i32) -> u8 {
+    u8::try_from(modifier).map_or(6, |digits| digits.min(6))
+}
+
+fn numeric(modifier: i32, mode: DecimalMode) -> Mapping {
+    let declared = decimal_declared(modifier);
+    let scale = declared.map(|(_, scale)| scale);
+    let mapping = match (mode, declared) {
+        (DecimalMode::Precise, Some((precision, scale))) => {
+            let schema = TypeSchema::named(Avro::Bytes, "org.apache.kafka.connect.data.Decimal")
+                .decimal(precision, scale);
+            Mapping::new(schema, Writer::Decimal { scale }, "0").with_default("0")
+        }
+        // No default: a record's default is not written by the converter whose schema this is.
+        (DecimalMode::Precise, None) => {
+            let schema = TypeSchema::plain(Avro::VariableScaleDecimal);
+            Mapping::new(schema, Writer::VariableScaleDecimal, "0")
+        }
+        (DecimalMode::String, _) => plain(Avro::String, Writer::DecimalText, "0"),
+        (DecimalMode::Double, _) => plain(Avro::Double, Writer::DecimalDouble, "0"),
+    };
+    Mapping {
+        default_scale: scale,
+        ..mapping
+    }
+}
+
+/// Precision and scale as Avro may have them; `None` when the column declares neither.
+fn decimal_declared(modifier: i32) -> Option<(usize, usize)> {
+    let packed = modifier.checked_sub(4).filter(|packed| *packed >= 0)?;
+    let precision = packed >> 16 & 0xFFFF;
+    // Eleven bits with a sign: -1024 to 1023.
+    let scale = ((packed & 0x7FF) ^ 0x400) - 0x400;
+    let widened = (precision - scale.min(0)).max(scale);
+    Some((
+        usize::try_from(widened).ok()?,
+        usize::try_from(scale.max(0)).ok()?,
+    ))
+}
+
+fn date(mode: TimeMode) -> Mapping {
+    let epoch = "1970-01-01";
+    match mode {
+        TimeMode::IsoString => {
+            let schema = TypeSchema::named(Avro::String, "io.debezium.time.IsoDate");
+            Mapping::new(schema, Writer::DateIso, epoch)
+        }
+        TimeMode::Connect => {
+            let schema = TypeSchema::named(Avro::Int, "org.apache.kafka.connect.data.Date");
+            Mapping::new(schema.logical("date"), Writer::Date, epoch)
+        }
+        _ => {
+            let schema = TypeSchema::named(Avro::Int, "io.debezium.time.Date");
+            Mapping::new(schema, Writer::Date, epoch)
+        }
+    }
+    .with_default(epoch)
+}
+
+fn time(digits: u8, mode: TimeMode) -> Mapping {
+    let midnight = "00:00:00";
+    let counted = |avro, name, unit| {
+        Mapping::new(TypeSchema::named(avro, name), Writer::Time(unit), midnight)
+    };
+    match mode {
+        TimeMode::Adaptive if digits <= 3 => {
+            counted(Avro::Int, "io.debezium.time.Time", Unit::Milliseconds)
+        }
+        TimeMode::Adaptive | TimeMode::AdaptiveTimeMicroseconds | TimeMode::Microseconds => {
+            counted(Avro::Long, "io.debezium.time.MicroTime", Unit::Microseconds)
+        }
+        TimeMode::Nanoseconds => {
+            counted(Avro::Long, "io.debezium.time.NanoTime", Unit::Nanoseconds)
+        }
+        TimeMode::Connect => {
+            let schema = TypeSchema::named(Avro::Int, "org.apache.kafka.connect.data.Time");
+            let writer = Writer::Time(Unit::Milliseconds);
+            Mapping::new(schema.logical("time-millis"), writer, midnight)
+        }
+        TimeMode::IsoString => {
+            let schema = TypeSchema::named(Avro::String, "io.debezium.time.IsoTime");
+            Mapping::new(schema, Writer::TimeIso, midnight)
+        }
+    }
+    .with_default(midnight)
+}
+
+fn timestamp(digits: u8, mode: TimeMode) -> Mapping {
+    let epoch = "1970-01-01 00:00:00";
+    let counted = |name, unit| {
+        Mapping::new(
+            TypeSchema::named(Avro::Long, name),
+            Writer::Timestamp(unit),
+            epoch,
+        )
+    };
+    match mode {
+        TimeMode::Adaptive | TimeMode::AdaptiveTimeMicroseconds if digits <= 3 => {
+            counted("io.debezium.time.Timestamp", Unit::Milliseconds)
+        }
+        TimeMode::Adaptive | TimeMode::AdaptiveTimeMicroseconds | TimeMode::Microseconds => {
+            counted("io.debezium.time.MicroTimestamp", Unit::Microseconds)
+        }
+        TimeMode::Nanoseconds => counted("io.debezium.time.NanoTimestamp", Unit::Nanoseconds),
+        TimeMode::Connect => {
+            let schema = TypeSchema::named(Avro::Long, "org.apache.kafka.connect.data.Timestamp");
+            let writer = Writer::Timestamp(Unit::Milliseconds);
+            Mapping::new(schema.logical("timestamp-millis"), writer, epoch)
+        }
+        TimeMode::IsoString => {
+            let schema = TypeSchema::named(Avro::String, "io.debezium.time.IsoTimestamp");
+            Mapping::new(schema, Writer::TimestampIso, epoch)
+        }
+    }
+    .with_default(epoch)
+}

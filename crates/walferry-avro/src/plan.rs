@@ -1,0 +1,355 @@
+//! The encode plan of one relation version.
+//!
+//! Owns: [`EncodePlan`], compiled once from a table, its names and the format; afterwards it only
+//! reads. A record is Confluent's wire format:
+//!
+//! ```text
+//! | 0 | schema id, 4 bytes, highest first | Avro binary of the record |
+//! ```
+//!
+//! An old row of the replica identity's columns ([`Row::Key`]) has NULL elsewhere: a required
+//! column then gets its default, else its type's zero, and a nullable one gets null. A key never
+//! gets either: what is not known of a key is an error.
+//! Invariant: on an error `out` holds what was written so far; the caller truncates it.
+
+use walferry_event::{Datum, Operation, Origin, Table};
+
+use crate::default::{self, Expression};
+use crate::envelope::{self, Source};
+use crate::error::{EncodeError, EncodeErrorKind, Error, Kind, Written};
+use crate::format::{Format, FunctionDefaults, Naming};
+use crate::mapping::{self, Mapping, Zero};
+use crate::schema::{self, Field};
+use crate::wire::{self, BRANCH_0, BRANCH_1};
+use crate::writer::Writer;
+use crate::{names, numeric};
+
+/// One side of a change: the row before it, or after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Row<'a> {
+    /// Not there.
+    None,
+    /// Only the columns of the replica identity are known; the others are NULL.
+    Key(&'a [Datum<'a>]),
+    /// The whole row.
+    Full(&'a [Datum<'a>]),
+}
+
+/// Schemas and writers of one version of one table.
+#[derive(Clone, Debug)]
+pub struct EncodePlan {
+    /// `schema.table`, for errors.
+    table: String,
+    names: Vec<String>,
+    columns: Box<[Column]>,
+    key: Box<[usize]>,
+    key_schema: Option<String>,
+    value_schema: String,
+    key_header: [u8; 5],
+    value_header: [u8; 5],
+    source: Source,
+}
+
+/// How one column is written.
+#[derive(Clone, Debug)]
+struct Column {
+    writer: Writer,
+    /// Branch of a value; `None` when the field is no union.
+    branch: Option<u8>,
+    /// Branch of NULL; `None` when NULL is not allowed.
+    null: Option<u8>,
+    /// The encoded default or zero.
+    fill: Box<[u8]>,
+    /// The encoded placeholder of an unchanged TOAST value.
+    unavailable: Option<Box<[u8]>>,
+}
+
+impl EncodePlan {
+    /// Compiles the plan of a table. The error names what no schema can hold.
+    pub fn compile(
+        table: &Table,
+        naming: &Naming<'_>,
+        format: &Format,
+    ) -> Result<EncodePlan, Error> {
+        let relation = &table.relation;
+        let fail = |kind| Error::new(relation.qualified_name(), kind);
+        if relation.columns.len() != table.columns.len() {
+            return Err(fail(Kind::Columns {
+                stream: relation.columns.len(),
+                catalog: table.columns.len(),
+            }));
+        }
+        if let Some(&column) = table.key.iter().find(|&&at| at >= table.columns.len()) {
+            return Err(fail(Kind::Key(column)));
+        }
+        let (columns, fields): (Vec<_>, Vec<_>) = table
+            .columns
+            .iter()
+            .map(|column| Column::compile(column, format))
+            .unzip();
+        for (at, field) in fields.iter().enumerate() {
+            if let Some(first) = fields[..at]
+                .iter()
+                .position(|other| other.name == field.name)
+            {
+                return Err(fail(Kind::Collision {
+                    first: table.columns[first].name.clone(),
+                    second: table.columns[at].name.clone(),
+                    field: field.name.clone(),
+                }));
+            }
+        }
+        let namespace = if format.adjust_names {
+            names::dotted(naming.topic)
+        } else {
+            naming.topic.to_owned()
+        };
+        let key_schema = (!table.key.is_empty())
+            .then(|| schema::key(&namespace, table.key.iter().map(|&at| &fields[at])));
+        Ok(EncodePlan {
+            table: relation.qualified_name(),
+            names: table
+                .columns
+                .iter()
+                .map(|column| column.name.clone())
+                .collect(),
+            columns: columns.into(),
+            key: table.key.clone().into(),
+            key_schema,
+            value_schema: schema::envelope(&namespace, fields.iter()),
+            key_header: [0; 5],
+            value_header: [0; 5],
+            source: Source::new(naming, &relation.schema, &relation.name),
+        })
+    }
+
+    /// The key's Avro schema as JSON; `None` for a table without a key.
+    pub fn key_schema(&self) -> Option<&str> {
+        self.key_schema.as_deref()
+    }
+
+    /// The value's Avro schema as JSON.
+    pub fn value_schema(&self) -> &str {
+        &self.value_schema
+    }
+
+    /// The registry's ids of both schemas. Until they are set, records carry id 0.
+    pub fn set_ids(&mut self, key: Option<u32>, value: u32) {
+        self.key_header[1..].copy_from_slice(&key.unwrap_or(0).to_be_bytes());
+        self.value_header[1..].copy_from_slice(&value.to_be_bytes());
+    }
+
+    /// Indexes of the key's columns, in the key's order; empty for a table without a key.
+    pub fn key_columns(&self) -> &[usize] {
+        &self.key
+    }
+
+    /// Writes the key of a row; nothing for a table without a key. A key column that is an
+    /// unchanged TOAST value is an error: [`EncodePlan::key_from`] takes it from the old row.
+    pub fn key(&self, row: &[Datum<'_>], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        self.key_from(row, &[], out)
+    }
+
+    /// Writes the key of a row, with unchanged TOAST values from `old`, the row before it.
+    pub fn key_from(
+        &self,
+        row: &[Datum<'_>],
+        old: &[Datum<'_>],
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        if self.key.is_empty() {
+            return Ok(());
+        }
+        self.check_length(row)?;
+        out.extend_from_slice(&self.key_header);
+        for &at in &self.key {
+            let datum = match row[at] {
+                Datum::Unchanged => old.get(at).copied().unwrap_or(Datum::Unchanged),
+                datum => datum,
+            };
+            let written = match datum {
+                Datum::Unchanged => Err(EncodeErrorKind::Unavailable),
+                datum => self.columns[at].write(datum, None, false, out),
+            };
+            written.map_err(|kind| self.fault(at, kind))?;
+        }
+        Ok(())
+    }
+
+    /// Whether two rows have different keys, by their text. An unchanged TOAST value is no
+    /// difference. Always false for a table without a key.
+    pub fn key_changed(&self, old: &[Datum<'_>], new: &[Datum<'_>]) -> bool {
+        self.key.iter().any(|&at| match (old.get(at), new.get(at)) {
+            (_, Some(Datum::Unchanged)) => false,
+            (old, new) => old != new,
+        })
+    }
+
+    /// Writes the value of a change. A TOAST value that is unchanged in `after` is taken from
+    /// `before` where that has it; else it is the placeholder, or an error where the type has none.
+    /// A truncate has neither row.
+    pub fn value(
+        &self,
+        operation: Operation,
+        before: Row<'_>,
+        after: Row<'_>,
+        origin: &Origin<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        out.reserve(self.source.bytes_max());
+        out.extend_from_slice(&self.value_header);
+        self.image(before, &[], out)?;
+        let old = match before {
+            Row::Key(old) | Row::Full(old) => old,
+            Row::None => &[],
+        };
+        self.image(after, old, out)?;
+        self.source.write(origin, out);
+        envelope::tail(operation, origin.encoded_us, out);
+        Ok(())
+    }
+
+    fn image(&self, row: Row<'_>, old: &[Datum<'_>], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let (row, fill) = match row {
+            Row::None => {
+                out.push(BRANCH_0);
+                return Ok(());
+            }
+            Row::Key(row) => (row, true),
+            Row::Full(row) => (row, false),
+        };
+        self.check_length(row)?;
+        out.push(BRANCH_1);
+        for (at, (column, datum)) in self.columns.iter().zip(row).enumerate() {
+            if let Err(kind) = column.write(*datum, old.get(at).copied(), fill, out) {
+                return Err(self.fault(at, kind));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_length(&self, row: &[Datum<'_>]) -> Result<(), EncodeError> {
+        if row.len() == self.columns.len() {
+            return Ok(());
+        }
+        Err(self.fault(row.len().min(self.columns.len()), EncodeErrorKind::Columns))
+    }
+
+    #[cold]
+    fn fault(&self, column: usize, kind: EncodeErrorKind) -> EncodeError {
+        EncodeError {
+            column,
+            name: self.names.get(column).cloned().unwrap_or_default(),
+            table: self.table.clone(),
+            kind,
+        }
+    }
+}
+
+impl Column {
+    fn compile(column: &walferry_event::Column, format: &Format) -> (Column, Field) {
+        let mapping = mapping::map(&column.data_type, format);
+        let default = column
+            .default
+            .as_deref()
+            .and_then(|text| encoded_default(text, &mapping, format.function_defaults));
+        let (default_bytes, default_json) = default.unzip();
+        let (branch, null) = match (column.nullable, &default_json) {
+            (false, _) => (None, None),
+            (true, None) => (Some(BRANCH_1), Some(BRANCH_0)),
+            (true, Some(_)) => (Some(BRANCH_0), Some(BRANCH_1)),
+        };
+        let plan = Column {
+            writer: mapping.writer,
+            branch,
+            null,
+            fill: default_bytes.unwrap_or_else(|| zero(&mapping)).into(),
+            unavailable: mapping.writer.unavailable(&format.unavailable_value),
+        };
+        let name = if format.adjust_names {
+            names::field(&column.name)
+        } else {
+            column.name.clone()
+        };
+        let field = Field {
+            name,
+            schema: mapping.schema,
+            nullable: column.nullable,
+            default: default_json,
+        };
+        (plan, field)
+    }
+
+    /// Writes a value with its branch. `old` is the same column of the row before; `fill` says
+    /// that NULL means not known.
+    #[inline]
+    fn write(
+        &self,
+        datum: Datum<'_>,
+        old: Option<Datum<'_>>,
+        fill: bool,
+        out: &mut Vec<u8>,
+    ) -> Written {
+        let text = match (datum, old) {
+            (Datum::Text(text), _) | (Datum::Unchanged, Some(Datum::Text(text))) => text,
+            (Datum::Null, _) => {
+                match self.null {
+                    Some(branch) => out.push(branch),
+                    None if fill => out.extend_from_slice(&self.fill),
+                    None => return Err(EncodeErrorKind::NullInRequired),
+                }
+                return Ok(());
+            }
+            (Datum::Unchanged, _) => {
+                let placeholder = self
+                    .unavailable
+                    .as_deref()
+                    .ok_or(EncodeErrorKind::Unavailable)?;
+                out.extend(self.branch);
+                out.extend_from_slice(placeholder);
+                return Ok(());
+            }
+            // The session asks for text only.
+            (Datum::Binary(_), _) => return Err(EncodeErrorKind::Malformed),
+        };
+        if let Some(branch) = self.branch {
+            out.push(branch);
+        }
+        self.writer.write(out, text)
+    }
+}
+
+/// The encoding of a column's default, and its JSON. A constant goes through the column's own
+/// writer, so that the schema says what a row would get.
+fn encoded_default(
+    text: &str,
+    mapping: &Mapping,
+    functions: FunctionDefaults,
+) -> Option<(Vec<u8>, String)> {
+    let placeholder = mapping.placeholder?;
+    let text = match (default::parse(text), functions) {
+        (Expression::Constant(text), _) => text,
+        (Expression::Function, FunctionDefaults::Placeholder) => placeholder.to_owned(),
+        (Expression::Null, _) | (Expression::Function, FunctionDefaults::None) => return None,
+    };
+    let text = match mapping.default_scale {
+        Some(scale) => numeric::rounded(&text, scale).unwrap_or(text),
+        None => text,
+    };
+    let mut encoded = Vec::new();
+    mapping.writer.write(&mut encoded, text.as_bytes()).ok()?;
+    let json = mapping.schema.default_json(&encoded)?;
+    Some((encoded, json))
+}
+
+fn zero(mapping: &Mapping) -> Vec<u8> {
+    let mut out = Vec::new();
+    match mapping.zero {
+        Zero::Literal(text) => wire::bytes(&mut out, text.as_bytes()),
+        Zero::Written(text) => {
+            let written = mapping.writer.write(&mut out, text.as_bytes());
+            debug_assert_eq!(written, Ok(()), "a type's zero is in its own text form");
+        }
+    }
+    out
+}
