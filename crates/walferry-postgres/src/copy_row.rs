@@ -67,10 +67,7 @@ fn unescape(value: &[u8], to: &mut [u8]) -> Result<usize, Error> {
                 Some(b'r') => b'\r',
                 Some(b't') => b'\t',
                 Some(b'v') => 0x0B,
-                Some(b'x') => match digits(&mut from, 16, 2) {
-                    Some(value) => value,
-                    None => b'x',
-                },
+                Some(b'x') => digits(&mut from, 16, 2).unwrap_or(b'x'),
                 Some(first @ b'0'..=b'7') => {
                     let more = digits_after(first - b'0', &mut from, 8, 2);
                     // As in the server, only the low eight bits of three octal digits count.

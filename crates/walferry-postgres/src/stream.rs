@@ -1,14 +1,29 @@
-//! The slot's stream on its own thread: bytes in bursts, feedback in time.
+//! The slot's stream on a thread of its own: bytes in bursts to the encoder, feedback in time to the server.
 //!
-//! Owns [`spawn`] and what it hands on. Never: looks into a message of the plugin.
+//! Owns [`spawn`], what it hands on, and the handle that ends it. Never: looks into a message of the plugin; reconnects.
+//! Invariants: bytes in blocks that are not dropped <= `wire_bytes_max`, or one single message that is larger; the last
+//! event is always [`StreamEvent::Ended`].
 //! Source: PostgreSQL documentation, "Streaming Replication Protocol".
+//!
+//! Start reading at [`spawn`]; the loop is in `follow`, the walk over frames in `scan`.
 
-use std::sync::Arc;
+mod follow;
+mod scan;
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::Instant,
+};
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
-use crate::{Error, Feedback, session::Session};
+use self::follow::Follower;
+use crate::{Error, Feedback, error::Kind, session::Session};
 
 /// A stream that has begun and is not read yet: give it to [`spawn`].
 pub struct Stream {
@@ -30,15 +45,16 @@ impl Stream {
 pub struct StreamLimits {
     /// Bytes in blocks that have not been dropped.
     pub wire_bytes_max: u64,
-    /// The longest message that is believed.
+    /// The longest message that is taken; PostgreSQL's own limit is 1 GiB.
     pub frame_bytes_max: u64,
-    /// Feedback is sent at least this often.
+    /// Feedback is sent at least this often. It has to be well below `wal_sender_timeout`.
     pub feedback_ms: u64,
-    /// How soon a new flush is told to the server.
+    /// A new flush is told to the server this soon, and not more often.
     pub confirm_ms: u64,
-    /// Without a byte for this long, an answer is asked for.
+    /// Without a byte for this long, feedback asks for an answer.
     pub probe_ms: u64,
-    /// Without a byte for this long, the peer counts as gone.
+    /// Without a byte for this long, the peer counts as gone. It doubles with each connection in a row that ends so without
+    /// having brought anything new, because a server can be busy for long with a transaction that nothing is sent of.
     pub silent_ms: u64,
     /// How long the server may take over an orderly end.
     pub stop_ms: u64,
@@ -72,22 +88,60 @@ pub enum StreamEvent {
 pub struct Block {
     /// The frames; none in a block that only says that the flow has paused.
     pub bytes: Bytes,
-    /// Whether more is known to be on its way. The last block before a pause says no.
+    /// Whether more was on its way when the block was cut. The last block before a pause says no.
     pub more_follows: bool,
+    /// None when there are no bytes.
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-/// A running stream.
+/// What the thread shows of itself.
 #[derive(Debug)]
-pub struct StreamHandle {}
+struct Shown {
+    begun: Instant,
+    /// When the last byte came, in milliseconds since `begun`.
+    heard_ms: AtomicU64,
+    /// The sink has no room, so nothing is read; or the stream is over.
+    deaf: AtomicBool,
+}
+
+impl Shown {
+    fn hear(&self, now: Instant) {
+        let heard_ms = now.saturating_duration_since(self.begun).as_millis() as u64;
+        self.heard_ms.store(heard_ms, Relaxed);
+    }
+}
+
+/// A running stream. Dropping it stops the stream, too, without waiting.
+#[derive(Debug)]
+pub struct StreamHandle {
+    stop: watch::Sender<bool>,
+    ended: watch::Receiver<bool>,
+    shown: Arc<Shown>,
+}
 
 impl StreamHandle {
-    /// Asks the stream to end in order, and waits until it has: last feedback, CopyDone, good-bye.
-    pub async fn stop(&self) {}
+    /// Asks the stream to end in order, and waits until it has: last feedback, CopyDone, good-bye. Blocks that are not
+    /// handed on yet are forgotten. May be called again.
+    pub async fn stop(&self) {
+        self.stop.send_replace(true);
+        // An error means that the thread is gone, which is what is waited for.
+        let _ = self.ended.clone().wait_for(|ended| *ended).await;
+    }
 
-    /// Milliseconds since the last byte; `None` while the sink is blocked, because then nothing is read.
+    /// Milliseconds since the last byte came; below `probe_ms` and a round trip while the peer lives. `None` while the
+    /// sink is blocked, because then nothing is read, and after the end.
     pub fn silent_ms(&self) -> Option<u64> {
-        None
+        if self.shown.deaf.load(Relaxed) {
+            return None;
+        }
+        let now_ms = self.shown.begun.elapsed().as_millis() as u64;
+        Some(now_ms.saturating_sub(self.shown.heard_ms.load(Relaxed)))
+    }
+}
+
+impl Drop for StreamHandle {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
     }
 }
 
@@ -97,7 +151,71 @@ pub fn spawn(
     limits: StreamLimits,
     feedback: Arc<Feedback>,
 ) -> (StreamHandle, mpsc::UnboundedReceiver<StreamEvent>) {
-    let (_send, receive) = mpsc::unbounded_channel();
-    drop((stream.session, stream.slot, limits, feedback));
-    (StreamHandle {}, receive)
+    let (events, receive) = mpsc::unbounded_channel();
+    let (stop, stop_asked) = watch::channel(false);
+    let (ended_said, ended) = watch::channel(false);
+    let shown = Arc::new(Shown {
+        begun: Instant::now(),
+        heard_ms: AtomicU64::new(0),
+        deaf: AtomicBool::new(false),
+    });
+    let handle = StreamHandle {
+        stop,
+        ended,
+        shown: shown.clone(),
+    };
+    let last = events.clone();
+    let body = {
+        let shown = shown.clone();
+        move || {
+            let follow = || run(stream, limits, feedback, shown, events, stop_asked);
+            catch_unwind(AssertUnwindSafe(follow))
+                .unwrap_or_else(|_| Err(defect("the session thread panicked; see the log")))
+        }
+    };
+    let thread = std::thread::Builder::new().name("walferry-session".to_owned());
+    let started = thread.spawn({
+        let (last, shown) = (last.clone(), shown.clone());
+        move || {
+            let outcome = body();
+            shown.deaf.store(true, Relaxed);
+            // Nobody listens any more when the process is on its way out.
+            let _ = last.send(StreamEvent::Ended(outcome));
+            ended_said.send_replace(true);
+        }
+    });
+    if let Err(error) = started {
+        shown.deaf.store(true, Relaxed);
+        let error = defect(&format!("the session thread cannot be started: {error}"));
+        let _ = last.send(StreamEvent::Ended(Err(error)));
+    }
+    (handle, receive)
+}
+
+fn defect(message: &str) -> Error {
+    Error::new(Kind::Lost, message)
+}
+
+fn run(
+    stream: Stream,
+    limits: StreamLimits,
+    feedback: Arc<Feedback>,
+    shown: Arc<Shown>,
+    events: mpsc::UnboundedSender<StreamEvent>,
+    stop: watch::Receiver<bool>,
+) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::lost("starting the session thread", error))?;
+    runtime.block_on(async {
+        let mut session = stream.session;
+        session
+            .socket
+            .rehome()
+            .map_err(|error| Error::lost("taking over the connection", error))?;
+        Follower::new(session, &stream.slot, limits, feedback, shown, events, stop)
+            .follow()
+            .await
+    })
 }

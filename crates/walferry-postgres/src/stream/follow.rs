@@ -1,0 +1,489 @@
+//! The loop of the session thread: read in bursts, hand on whole frames, keep the server told.
+//!
+//! Owns [`Follower`]. Never: two tasks on one socket; reading and feedback are one task's, so neither waits for the other.
+//! Invariants: feedback goes out every `feedback_ms` whether or not the sink takes blocks; after a block that says that
+//! more follows, another one comes, if need be an empty one that says that the flow has paused.
+//! Start reading at [`Follower::follow`].
+//!
+//! PostgreSQL sends message by message. A reader that waits on the socket is woken by each of them, at the walsender's
+//! expense; one that lets a burst gather and then takes all there is spares the primary that work.
+//!
+//! ```text
+//!            ┌────────── a read >= 4 KiB, or many in a row ─────────┐
+//!   idle: wait on the socket                          flow: sleep 500 µs, take all
+//!            └──────────────── a burst of nothing ──────────────────┘
+//! ```
+
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use futures_util::FutureExt;
+use postgres_protocol::message::frontend;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
+    task, time,
+};
+use walferry_event::Lsn;
+
+use super::{Block, Shown, StreamEvent, StreamLimits, scan::Scan};
+use crate::{
+    Error, Feedback,
+    error::Kind,
+    feedback::status_update,
+    server_error::ServerError,
+    session::{Session, unexpected},
+    socket::Socket,
+};
+
+/// A read that brings as much shows that more is on its way.
+const FLOW_BYTES: usize = 4 << 10;
+/// As many reads within [`FLOW_WINDOW`] show the same when each brings little.
+const FLOW_READS: u32 = 8;
+const FLOW_WINDOW: Duration = Duration::from_millis(2);
+/// How long a burst gathers in the socket's buffer. No longer than feedback may be late.
+const GATHER: Duration = Duration::from_micros(500);
+/// A block is about this long at most, unless one message is longer.
+const BLOCK_BYTES: usize = 1 << 20;
+/// With less room than this, a read would bring too little.
+const ROOM_BYTES: usize = 32 << 10;
+/// rustls hands out at most one record at a time, and clears the whole room before it does.
+const TLS_READ_BYTES: usize = 32 << 10;
+/// The doubling of `silent_ms` ends here.
+const SILENCE_DOUBLINGS_MAX: u32 = 6;
+/// How long to look for the server's reason after it has closed the connection.
+const REASON_MAX: Duration = Duration::from_millis(200);
+
+/// What ended a wait.
+enum Woken {
+    Read(io::Result<usize>),
+    Permit(OwnedSemaphorePermit),
+    /// Something may be due: feedback, a probe, the stop.
+    Due,
+}
+
+/// One stream from its first byte to its last.
+pub(super) struct Follower {
+    doing: String,
+    socket: Socket,
+    buffer: BytesMut,
+    scan: Scan,
+    limits: StreamLimits,
+    feedback: Arc<Feedback>,
+    shown: Arc<Shown>,
+    events: mpsc::UnboundedSender<StreamEvent>,
+    stop: watch::Receiver<bool>,
+    room: Arc<Semaphore>,
+    room_bytes: u32,
+    block_bytes: usize,
+    read_bytes: usize,
+    /// Whether the stream comes in bursts now.
+    flowing: bool,
+    /// Reads since `window`, while idle.
+    reads: u32,
+    window: Instant,
+    /// Whether the last block said that more follows.
+    announced: bool,
+    /// When the last byte came, or since when the sink takes blocks again.
+    heard: Instant,
+    /// When feedback was last sent, and what it confirmed.
+    told: Instant,
+    told_flush: Option<Lsn>,
+}
+
+impl Follower {
+    pub(super) fn new(
+        session: Session,
+        slot: &str,
+        limits: StreamLimits,
+        feedback: Arc<Feedback>,
+        shown: Arc<Shown>,
+        events: mpsc::UnboundedSender<StreamEvent>,
+        stop: watch::Receiver<bool>,
+    ) -> Follower {
+        let now = Instant::now();
+        let room_bytes = u32::try_from(limits.wire_bytes_max)
+            .unwrap_or(u32::MAX)
+            .max(1);
+        let block_bytes = (room_bytes as usize / 4).clamp(ROOM_BYTES, BLOCK_BYTES);
+        let read_bytes = match session.socket {
+            Socket::Plain(_) => block_bytes,
+            Socket::Tls(_) => TLS_READ_BYTES,
+        };
+        shown.hear(now);
+        Follower {
+            doing: format!("streaming slot {slot:?}"),
+            socket: session.socket,
+            buffer: session.buffer,
+            scan: Scan::default(),
+            limits,
+            feedback,
+            shown,
+            events,
+            stop,
+            room: Arc::new(Semaphore::new(room_bytes as usize)),
+            room_bytes,
+            block_bytes,
+            read_bytes,
+            flowing: false,
+            reads: 0,
+            window: now,
+            announced: false,
+            heard: now,
+            told: now,
+            told_flush: None,
+        }
+    }
+
+    /// Follows the stream until it is asked to stop (`Ok`) or cannot go on.
+    pub(super) async fn follow(mut self) -> Result<(), Error> {
+        // What came with the answer to START_REPLICATION is in the buffer already.
+        let mut more = !self.buffer.is_empty();
+        loop {
+            self.hand_on(more).await?;
+            self.tell_if_due().await?;
+            if self.stop_asked() {
+                return self.end().await;
+            }
+            more = if self.flowing {
+                let gained = self.burst().await?;
+                self.flowing = gained > 0;
+                gained >= FLOW_BYTES
+            } else {
+                self.wait_for_bytes().await?;
+                // The burst that follows a first big read decides what is said of it.
+                self.flowing
+            };
+        }
+    }
+
+    fn stop_asked(&self) -> bool {
+        *self.stop.borrow() || self.stop.has_changed().is_err() || self.events.is_closed()
+    }
+
+    /// Waits for one read, or until something else is due.
+    async fn wait_for_bytes(&mut self) -> Result<(), Error> {
+        self.make_room();
+        let Woken::Read(read) = self.wait(None).await else {
+            return Ok(());
+        };
+        let count = self.take(read).await?;
+        let now = self.heard;
+        if now.duration_since(self.window) > FLOW_WINDOW {
+            (self.window, self.reads) = (now, 0);
+        }
+        self.reads += 1;
+        self.flowing = count >= FLOW_BYTES || self.reads >= FLOW_READS;
+        Ok(())
+    }
+
+    /// Lets a burst gather, then takes all there is, up to a block. Returns how many bytes came.
+    async fn burst(&mut self) -> Result<usize, Error> {
+        // This thread has nothing else to do, and feedback has milliseconds to spare.
+        std::thread::sleep(GATHER);
+        // The reactor learns what has arrived.
+        task::yield_now().await;
+        let mut gained = 0;
+        while self.buffer.len() < self.block_bytes || self.frame_is_open() {
+            self.make_room();
+            let mut room = (&mut self.buffer).limit(self.read_bytes);
+            let Some(read) = self.socket.read_buf(&mut room).now_or_never() else {
+                break;
+            };
+            gained += self.take(read).await?;
+            if gained >= self.block_bytes {
+                break;
+            }
+        }
+        Ok(gained)
+    }
+
+    /// Whether the buffer holds the beginning of a frame and nothing before it.
+    fn frame_is_open(&self) -> bool {
+        self.scan.whole == 0 && self.scan.next.is_some()
+    }
+
+    /// Makes room to read into; for the whole of a frame that has begun, whose length `scan` has checked.
+    fn make_room(&mut self) {
+        let held = self.buffer.len();
+        let wanted = match self.scan.next {
+            Some(frame) => (self.scan.whole + frame).saturating_sub(held),
+            None => 0,
+        };
+        if self.buffer.capacity() - held < wanted.max(ROOM_BYTES) {
+            self.buffer.reserve(wanted.max(self.block_bytes));
+        }
+    }
+
+    /// Takes note of a read.
+    async fn take(&mut self, read: io::Result<usize>) -> Result<usize, Error> {
+        match read {
+            Ok(0) => Err(self.lost(io::ErrorKind::UnexpectedEof.into()).await),
+            Ok(count) => {
+                self.heard = Instant::now();
+                self.shown.hear(self.heard);
+                Ok(count)
+            }
+            Err(error) => Err(self.lost(error).await),
+        }
+    }
+
+    /// Hands on the whole frames of the buffer, and deals with what is no frame.
+    async fn hand_on(&mut self, more: bool) -> Result<(), Error> {
+        loop {
+            let max = self.limits.frame_bytes_max;
+            self.scan.walk(&self.doing, &self.buffer, max)?;
+            if let Some(lsn) = self.scan.reached {
+                self.feedback.advance(lsn);
+            }
+            if self.scan.whole > 0 || (self.announced && !more) {
+                let bytes = self.buffer.split_to(self.scan.whole).freeze();
+                self.scan.cut();
+                if !self.send(bytes, more).await? {
+                    // The stop is seen by the caller.
+                    return Ok(());
+                }
+            }
+            let (Some(tag), Some(len)) = (self.scan.other, self.scan.next) else {
+                return Ok(());
+            };
+            let mut message = self.buffer.split_to(len).freeze();
+            self.scan.passed();
+            message.advance(size_of::<u8>() + size_of::<u32>());
+            self.other(tag, message)?;
+        }
+    }
+
+    /// Sends a block when the sink has room for it; `false` when it was asked to stop first.
+    async fn send(&mut self, bytes: Bytes, mut more: bool) -> Result<bool, Error> {
+        let mut permit = None;
+        if !bytes.is_empty() {
+            // A message longer than all the room there is goes alone.
+            let wanted = u32::try_from(bytes.len())
+                .unwrap_or(u32::MAX)
+                .min(self.room_bytes);
+            permit = self.room.clone().try_acquire_many_owned(wanted).ok();
+            if permit.is_none() {
+                permit = self.wait_for_sink(wanted).await?;
+                if permit.is_none() {
+                    return Ok(false);
+                }
+                // Much may have gathered meanwhile: the next burst tells.
+                (self.flowing, more) = (true, true);
+            }
+        }
+        self.announced = more;
+        let block = Block {
+            bytes,
+            more_follows: more,
+            _permit: permit,
+        };
+        // A receiver that is gone counts as a stop.
+        Ok(self.events.send(StreamEvent::Block(block)).is_ok())
+    }
+
+    /// Waits until the sink has room; the server is kept told. `None` when it was asked to stop first.
+    async fn wait_for_sink(&mut self, wanted: u32) -> Result<Option<OwnedSemaphorePermit>, Error> {
+        self.shown.deaf.store(true, Relaxed);
+        let permit = loop {
+            if let Woken::Permit(permit) = self.wait(Some(wanted)).await {
+                break Some(permit);
+            }
+            // Nobody listened, so nobody was silent.
+            self.heard = Instant::now();
+            self.tell_if_due().await?;
+            if self.stop_asked() {
+                break None;
+            }
+        };
+        self.heard = Instant::now();
+        self.shown.hear(self.heard);
+        self.shown.deaf.store(false, Relaxed);
+        Ok(permit)
+    }
+
+    /// Waits for room in the sink or else for bytes, but not beyond what is due.
+    async fn wait(&mut self, wanted: Option<u32>) -> Woken {
+        let due = time::Instant::from_std(self.due_at());
+        let unconfirmed = self.unconfirmed();
+        let mut room = (&mut self.buffer).limit(self.read_bytes);
+        tokio::select! {
+            biased;
+            _ = self.stop.changed() => Woken::Due,
+            () = self.events.closed() => Woken::Due,
+            // Once something is to be confirmed, the time to do so is in `due`.
+            () = self.feedback.changed(), if !unconfirmed => Woken::Due,
+            permit = self.room.clone().acquire_many_owned(wanted.unwrap_or(0)), if wanted.is_some() => {
+                permit.map_or(Woken::Due, Woken::Permit)
+            }
+            read = self.socket.read_buf(&mut room), if wanted.is_none() => Woken::Read(read),
+            () = time::sleep_until(due) => Woken::Due,
+        }
+    }
+
+    /// Whether there is a flush that the server has not been told of.
+    fn unconfirmed(&self) -> bool {
+        Some(self.feedback.flushed()) > self.told_flush
+    }
+
+    /// When feedback is due, or the peer's silence is too long.
+    fn due_at(&self) -> Instant {
+        let since_told = if self.unconfirmed() {
+            self.limits.confirm_ms.min(self.limits.feedback_ms)
+        } else {
+            self.limits.feedback_ms
+        };
+        let feedback = self.told + Duration::from_millis(since_told);
+        feedback.min(self.heard + self.silent_max())
+    }
+
+    fn silent_max(&self) -> Duration {
+        let doublings = self.feedback.silences().min(SILENCE_DOUBLINGS_MAX);
+        Duration::from_millis(self.limits.silent_ms) * (1 << doublings)
+    }
+
+    /// Sends feedback when it is due or was asked for; an error when the peer has been silent for too long.
+    async fn tell_if_due(&mut self) -> Result<(), Error> {
+        let now = Instant::now();
+        let quiet = now.duration_since(self.heard);
+        if quiet >= self.silent_max() {
+            self.feedback.count_silence();
+            return Err(Error::new(
+                Kind::Silent,
+                format!(
+                    "{}: nothing came for {} ms, though feedback asked for an answer; the network or the server's \
+                     process hangs, or it is busy with a transaction that nothing is sent of",
+                    self.doing,
+                    quiet.as_millis()
+                ),
+            ));
+        }
+        if now >= self.due_at() || self.scan.reply_requested {
+            let probing = quiet >= Duration::from_millis(self.limits.probe_ms);
+            self.tell(probing).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends feedback.
+    async fn tell(&mut self, reply: bool) -> Result<(), Error> {
+        let flushed = self.feedback.flushed();
+        let update = status_update(self.feedback.received(), flushed, reply);
+        self.write(&update).await?;
+        self.scan.reply_requested = false;
+        self.told = Instant::now();
+        self.told_flush = Some(flushed);
+        self.feedback.set_confirmed(flushed);
+        Ok(())
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let writing = async {
+            self.socket.write_all(bytes).await?;
+            self.socket.flush().await
+        };
+        match time::timeout(Duration::from_millis(self.limits.silent_ms), writing).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(self.lost(error).await),
+            Err(_) => {
+                self.feedback.count_silence();
+                let doing = format!("{}: sending feedback", self.doing);
+                Err(Error::late(&doing, self.limits.silent_ms).of_kind(Kind::Silent))
+            }
+        }
+    }
+
+    /// What the server says between the frames.
+    fn other(&mut self, tag: u8, payload: Bytes) -> Result<(), Error> {
+        match tag {
+            b'E' => Err(Error::server(&self.doing, ServerError::parse(payload))),
+            b'N' | b'S' | b'A' => Ok(()),
+            // A server that shuts down completes the command, with or without CopyDone.
+            b'c' | b'C' => Err(Error::new(
+                Kind::Lost,
+                format!(
+                    "{}: the server ended the stream; it is shutting down",
+                    self.doing
+                ),
+            )),
+            _ => Err(unexpected(
+                &self.doing,
+                &format!("message {:?}", char::from(tag)),
+            )),
+        }
+    }
+
+    /// The connection broke. The server's last word, if it can still be read, says why.
+    async fn lost(&mut self, error: io::Error) -> Error {
+        let last_word = async {
+            loop {
+                let max = self.limits.frame_bytes_max;
+                self.scan.walk(&self.doing, &self.buffer, max).ok()?;
+                self.buffer.advance(self.scan.whole);
+                self.scan.cut();
+                if let (Some(tag), Some(len)) = (self.scan.other, self.scan.next) {
+                    let mut message = self.buffer.split_to(len).freeze();
+                    self.scan.passed();
+                    if tag == b'E' {
+                        message.advance(size_of::<u8>() + size_of::<u32>());
+                        return Some(ServerError::parse(message));
+                    }
+                    continue;
+                }
+                self.make_room();
+                let mut room = (&mut self.buffer).limit(TLS_READ_BYTES);
+                if self.socket.read_buf(&mut room).await.ok()? == 0 {
+                    return None;
+                }
+            }
+        };
+        match time::timeout(REASON_MAX, last_word).await {
+            Ok(Some(reason)) => Error::server(&self.doing, reason),
+            _ => Error::lost(&self.doing, error),
+        }
+    }
+
+    /// The orderly end: last feedback, CopyDone, the server's completion, good-bye.
+    async fn end(&mut self) -> Result<(), Error> {
+        self.shown.deaf.store(true, Relaxed);
+        self.tell(false).await?;
+        let mut done = BytesMut::new();
+        frontend::copy_done(&mut done);
+        self.write(&done).await?;
+        let limit = Duration::from_millis(self.limits.stop_ms);
+        // Inside a large transaction the server may take long. What it has still to say is not needed.
+        let _ = time::timeout(limit, self.drain()).await;
+        let mut terminate = BytesMut::new();
+        frontend::terminate(&mut terminate);
+        let _ = time::timeout(limit, self.socket.write_all(&terminate)).await;
+        let _ = time::timeout(limit, self.socket.shutdown()).await;
+        Ok(())
+    }
+
+    /// Reads and forgets until the server is ready for the next command, or gone.
+    async fn drain(&mut self) -> Option<()> {
+        loop {
+            let max = self.limits.frame_bytes_max;
+            self.scan.walk(&self.doing, &self.buffer, max).ok()?;
+            self.buffer.advance(self.scan.whole);
+            self.scan.cut();
+            if let (Some(tag), Some(len)) = (self.scan.other, self.scan.next) {
+                self.buffer.advance(len);
+                self.scan.passed();
+                if matches!(tag, b'Z' | b'E') {
+                    return Some(());
+                }
+                continue;
+            }
+            self.make_room();
+            let mut room = (&mut self.buffer).limit(self.read_bytes);
+            if self.socket.read_buf(&mut room).await.ok()? == 0 {
+                return None;
+            }
+        }
+    }
+}
