@@ -1,3 +1,5 @@
+//! The state machine against a fake broker: each outcome of a commit, fences, oversized records, random plans.
+
 use std::sync::Mutex;
 
 use proptest::prelude::*;

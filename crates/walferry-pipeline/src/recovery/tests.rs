@@ -1,3 +1,5 @@
+//! Each row of the recovery table decides its case, and what a refusal says.
+
 use super::*;
 
 fn written(end: u64) -> Checkpoint {

@@ -1,3 +1,5 @@
+//! The client against a small fake registry.
+
 use std::{
     io::{Read, Write},
     net::TcpListener,
