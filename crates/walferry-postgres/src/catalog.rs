@@ -11,7 +11,7 @@ mod columns;
 mod publications;
 mod slots;
 mod tables;
-mod types;
+mod column_type;
 
 use std::time::Duration;
 
