@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 use walferry_event::{Column, Relation, RelationColumn, ReplicaIdentity, Table};
 
-use super::{Catalog, tables::identity_of, column_type::Types, value};
+use super::{Catalog, column_type::Types, tables::identity_of, value};
 use crate::{Error, error::Kind};
 
 /// What the catalog says of a column now.
