@@ -1,0 +1,15 @@
+//! Schemas against the dictionary's text, and every record decoded from its schema alone.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `harness` | tables, records, and what apache-avro reads from them |
+//! | `schemas` | schema text, property by property |
+//! | `values` | one table of text and expected value for each type and mode |
+//! | `rows` | before and after, keys, unchanged TOAST, the source block |
+//! | `properties` | random values against independent arithmetic, random bytes against panics |
+
+mod harness;
+mod properties;
+mod rows;
+mod schemas;
+mod values;
