@@ -7,11 +7,11 @@
 //!
 //! Start reading at [`Catalog::connect`]; `slots`, `publications`, `tables`, `columns` and `types` hold the questions.
 
+mod column_type;
 mod columns;
 mod publications;
 mod slots;
 mod tables;
-mod column_type;
 
 use std::time::Duration;
 
@@ -25,7 +25,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use walferry_event::Lsn;
 
 use crate::{
-    ConnectConfig, Error, TlsMode, connect::SESSION_SETTINGS, error::Kind, session::unexpected, tls,
+    ConnectConfig, Error, TlsMode, connect::SESSION_SETTINGS, error::Kind, session::unexpected,
+    socket, startup, tls,
 };
 
 pub use publications::{PublicationInfo, PublishedTable};
@@ -119,22 +120,29 @@ fn refused(doing: &str, config: &ConnectConfig, error: tokio_postgres::Error) ->
     if error.as_db_error().is_some() {
         return Error::client(doing, error);
     }
-    let cause = error
-        .source()
-        .and_then(|source| source.downcast_ref::<std::io::Error>());
-    if let Some(cause) = cause {
-        if let Some(why) = tls::why_refused(cause, config) {
-            return Error::new(Kind::Tls, format!("{doing}: {why}")).because(error);
-        }
-        return Error::new(Kind::Unreachable, format!("{doing}: {cause}")).because(error);
+    let cause = error.source();
+    if let Some(cause) = cause.and_then(|source| source.downcast_ref::<std::io::Error>()) {
+        return match tls::why_refused(cause, config) {
+            Some(why) => Error::new(Kind::Tls, format!("{doing}: {why}")).because(error),
+            None => socket::unreachable(config, cause),
+        };
     }
-    let text = error.to_string();
-    let kind = match text.as_str() {
-        text if text.contains("TLS") => Kind::Tls,
-        text if text.contains("authentication") || text.contains("configuration") => Kind::Auth,
-        _ => Kind::Unreachable,
+    // The driver names these by their text alone.
+    let whole = match cause {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
     };
-    Error::client(doing, error).of_kind(kind)
+    if whole.contains("password missing") {
+        return startup::no_password(doing);
+    }
+    let kind = if whole.contains("TLS") {
+        Kind::Tls
+    } else if whole.contains("authentication") || whole.contains("configuration") {
+        Kind::Auth
+    } else {
+        Kind::Unreachable
+    };
+    Error::new(kind, format!("{doing}: {whole}")).because(error)
 }
 
 impl Catalog {

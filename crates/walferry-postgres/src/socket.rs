@@ -196,7 +196,8 @@ pub(crate) async fn within<T>(
         })
 }
 
-fn unreachable(config: &ConnectConfig, error: &io::Error) -> Error {
+/// Nobody answers at the address.
+pub(crate) fn unreachable(config: &ConnectConfig, error: &io::Error) -> Error {
     let hint = match error.kind() {
         io::ErrorKind::ConnectionRefused => "; is the server running, and is the port right",
         io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => "; is the host right",

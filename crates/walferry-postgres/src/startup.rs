@@ -144,15 +144,8 @@ impl Login<'_> {
     }
 
     fn password(&self) -> Result<String, Error> {
-        self.config.read_password()?.ok_or_else(|| {
-            Error::new(
-                Kind::Auth,
-                format!(
-                    "{}: the server asks for a password and none is configured: set source.password",
-                    self.doing
-                ),
-            )
-        })
+        let password = self.config.read_password()?;
+        password.ok_or_else(|| no_password(self.doing))
     }
 
     async fn send_password(&mut self, password: &[u8]) -> Result<(), Error> {
@@ -215,6 +208,12 @@ impl Login<'_> {
             ),
         )
     }
+}
+
+/// The server wants a password, and there is none.
+pub(crate) fn no_password(doing: &str) -> Error {
+    let message = "the server asks for a password and none is configured: set source.password";
+    Error::new(Kind::Auth, format!("{doing}: {message}"))
 }
 
 /// The strongest mechanism that both sides know. `unrequested` tells the server that we could have bound the log-in to
