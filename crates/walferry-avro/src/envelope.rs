@@ -121,15 +121,31 @@ fn sequence(origin: &Origin<'_>, out: &mut Vec<u8>) {
 
 #[inline]
 fn quoted_number(mut number: u64, out: &mut Vec<u8>) {
-    let mut digits = [b'"'; 22];
+    // A quote, at most 20 digits, two a step, and a quote.
+    let mut text = [b'"'; 22];
     let mut at = 21;
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
+    while number >= 100 {
+        at -= 2;
+        text[at..at + 2].copy_from_slice(&PAIRS[(number % 100) as usize]);
+        number /= 100;
     }
-    out.extend_from_slice(&digits[at - 1..]);
+    if number >= 10 {
+        at -= 2;
+        text[at..at + 2].copy_from_slice(&PAIRS[number as usize]);
+    } else {
+        at -= 1;
+        text[at] = b'0' + number as u8;
+    }
+    out.extend_from_slice(&text[at - 1..]);
 }
+
+/// The two digits of 0 to 99.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    pairs
+};
