@@ -135,6 +135,9 @@ fn refused(doing: &str, config: &ConnectConfig, error: tokio_postgres::Error) ->
     if whole.contains("password missing") {
         return startup::no_password(doing);
     }
+    if whole.contains("does not support TLS") {
+        return tls::switched_off(doing);
+    }
     let kind = if whole.contains("TLS") {
         Kind::Tls
     } else if whole.contains("authentication") || whole.contains("configuration") {

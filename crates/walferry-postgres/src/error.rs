@@ -8,7 +8,7 @@ use std::{error::Error as StdError, fmt, io};
 
 use walferry_event::Disposition;
 
-use crate::server_error::ServerError;
+use crate::{server_error::ServerError, tls};
 
 /// Why PostgreSQL did not do what was asked: print it, or ask for its [`disposition`](Error::disposition).
 pub struct Error(Box<Inner>);
@@ -64,6 +64,9 @@ impl Error {
 
     /// The connection broke while `doing`.
     pub(crate) fn lost(doing: &str, error: io::Error) -> Error {
+        if let Some(alert) = tls::alert(&error) {
+            return Error::new(Kind::Tls, format!("{doing}: {alert}")).because(error);
+        }
         let message = match error.kind() {
             io::ErrorKind::UnexpectedEof => {
                 format!("{doing}: the server closed the connection")

@@ -79,6 +79,7 @@ const VERDICTS: &[Row] = &[
     row("3D000", "", Halt, "create the database, or correct it in source.url"),
     row("55006", "is active", Retry, "another process follows this slot: stop it, or wait until it lets go"),
     row("55006", "", Retry, "it is in use: wait, or stop its user"),
+    row("42710", "publication", Halt, "choose another source.publication, or use the one that is there"),
     row("42704", "replication slot", Halt, "the slot is not on this server: correct source.slot, or run walferry resync"),
     row("42704", "publication", Halt, "a publication has to exist from before the slot's position on: create it, then run \
         walferry resync"),

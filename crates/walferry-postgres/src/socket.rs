@@ -80,14 +80,7 @@ impl Socket {
         match answer {
             // Whatever else has arrived was not sent by the peer of the handshake; reading one byte leaves it to fail there.
             [b'S'] => {}
-            [b'N'] => {
-                return Err(Error::new(
-                    Kind::Tls,
-                    format!(
-                        "{doing}: the server has TLS switched off; set ssl = on there, or [source.tls] mode = \"disable\""
-                    ),
-                ));
-            }
+            [b'N'] => return Err(tls::switched_off(&doing)),
             _ => {
                 return Err(Error::protocol(format!(
                     "{doing}: the answer is neither S nor N"

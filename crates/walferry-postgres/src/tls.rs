@@ -9,20 +9,26 @@
 use std::{io, path::Path, sync::Arc};
 
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore,
+    SignatureScheme,
     client::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_cert_signed_by_trust_anchor, verify_server_name,
     },
-    crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
+    crypto::{
+        CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
+        verify_tls13_signature_with_raw_key,
+    },
     server::ParsedCertificate,
 };
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject};
+use rustls_pki_types::{
+    CertificateDer, PrivateKeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime, pem::PemObject,
+};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use tokio_rustls::TlsConnector;
 use x509_cert::{
     Certificate,
-    der::{Decode, oid::db::rfc5912 as oid},
+    der::{Decode, Encode, oid::db::rfc5912 as oid},
 };
 
 use crate::{ConnectConfig, Error, TlsConfig, TlsMode, error::Kind};
@@ -44,7 +50,10 @@ pub(crate) fn client_config(tls: &TlsConfig) -> Result<ClientConfig, Error> {
                 .map_err(|error| unusable("source.tls.key", key, &error.to_string()))?;
             builder
                 .with_client_auth_cert(chain, private)
-                .map_err(|error| unusable("source.tls.key", key, &error.to_string()))
+                .map_err(|error| {
+                    let reason = format!("with source.tls.key = {:?}: {error}", key.display());
+                    unusable("source.tls.cert", cert, &reason)
+                })
         }
         _ => Err(Error::settings(
             "source.tls.cert and source.tls.key belong together: one is missing",
@@ -151,6 +160,12 @@ impl Verifier {
     }
 }
 
+fn public_key(leaf: &CertificateDer<'_>) -> Option<SubjectPublicKeyInfoDer<'static>> {
+    let certificate = Certificate::from_der(leaf).ok()?;
+    let key = certificate.tbs_certificate.subject_public_key_info;
+    Some(SubjectPublicKeyInfoDer::from(key.to_der().ok()?))
+}
+
 fn verify_dates(leaf: &CertificateDer<'_>, now: UnixTime) -> Result<(), rustls::Error> {
     let certificate = Certificate::from_der(leaf).map_err(|_| CertificateError::BadEncoding)?;
     let validity = certificate.tbs_certificate.validity;
@@ -200,7 +215,15 @@ impl ServerCertVerifier for Verifier {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, leaf, signature, algorithms)
+        let verified = verify_tls13_signature(message, leaf, signature, algorithms);
+        match (&verified, self.mode) {
+            // A certificate of X.509 version 1, as `openssl x509 -req` makes it, is not for rustls, but its key is.
+            (Err(rustls::Error::InvalidCertificate(_)), TlsMode::Require) => {
+                let key = public_key(leaf).ok_or(CertificateError::BadEncoding)?;
+                verify_tls13_signature_with_raw_key(message, &key, signature, algorithms)
+            }
+            _ => verified,
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -235,11 +258,28 @@ pub(crate) fn server_end_point(leaf: &CertificateDer<'_>) -> ServerEndPoint {
     ServerEndPoint::Hash(hash)
 }
 
+/// The server has no TLS.
+pub(crate) fn switched_off(doing: &str) -> Error {
+    let remedy = "set ssl = on there, or [source.tls] mode = \"disable\"";
+    Error::new(
+        Kind::Tls,
+        format!("{doing}: the server has TLS switched off; {remedy}"),
+    )
+}
+
 /// A handshake that failed.
 pub(crate) fn refused(doing: &str, config: &ConnectConfig, error: io::Error) -> Error {
     match why_refused(&error, config) {
         Some(why) => Error::new(Kind::Tls, format!("{doing}: {why}")).because(error),
         None => Error::lost(doing, error),
+    }
+}
+
+/// With TLS 1.3 a refused client certificate comes to light only after the handshake, as an alert in place of the answer.
+pub(crate) fn alert(error: &io::Error) -> Option<String> {
+    match error.get_ref()?.downcast_ref::<rustls::Error>()? {
+        rustls::Error::AlertReceived(alert) => Some(explain_alert(*alert)),
+        _ => None,
     }
 }
 
@@ -266,15 +306,24 @@ fn explain(reason: &rustls::Error, config: &ConnectConfig) -> String {
             }
             CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
                 "the server's certificate is self-signed and calls itself an authority (CA:TRUE); put exactly this \
-                 certificate into source.tls.ca, or use mode = \"require\""
+                 certificate into source.tls.ca, or use mode = \"require\" without ca"
+                    .to_owned()
+            }
+            CertificateError::Other(other) if other.to_string().contains("UnsupportedCertVersion") => {
+                "the server's certificate is of X.509 version 1; make one with a subjectAltName, or use mode = \"require\" \
+                 without ca"
                     .to_owned()
             }
             other => format!("the server's certificate is refused: {other}"),
         },
-        rustls::Error::AlertReceived(alert) => format!(
-            "the server refused TLS: {alert:?}; when it asks for a client certificate, set source.tls.cert and \
-             source.tls.key"
-        ),
+        rustls::Error::AlertReceived(alert) => explain_alert(*alert),
         other => other.to_string(),
     }
+}
+
+fn explain_alert(alert: AlertDescription) -> String {
+    format!(
+        "the server refused TLS: {alert:?}; when it asks for a client certificate, set source.tls.cert and source.tls.key to \
+         one that its ssl_ca_file has signed"
+    )
 }
