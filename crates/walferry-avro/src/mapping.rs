@@ -92,35 +92,15 @@ pub(crate) fn map(data_type: &ColumnType, format: &Format) -> Mapping {
     match data_type.oid {
         oid::BOOL => plain(Avro::Boolean, Writer::Boolean, "f"),
         oid::INT2 => {
-            let writer = Writer::Integer {
-                min: i16::MIN.into(),
-                max: i16::MAX.into(),
-            };
             let schema = TypeSchema::plain(Avro::Int).connect_type("int16");
-            Mapping::new(schema, writer, "0").with_default("0")
+            integer(schema, i16::MIN.into(), i16::MAX.into()).with_default("0")
         }
         oid::INT4 => {
-            let writer = Writer::Integer {
-                min: i32::MIN.into(),
-                max: i32::MAX.into(),
-            };
-            plain(Avro::Int, writer, "0")
+            let schema = TypeSchema::plain(Avro::Int);
+            integer(schema, i32::MIN.into(), i32::MAX.into()).with_default("0")
         }
-        oid::INT8 => plain(
-            Avro::Long,
-            Writer::Integer {
-                min: i64::MIN,
-                max: i64::MAX,
-            },
-            "0",
-        ),
-        oid::OID => {
-            let writer = Writer::Integer {
-                min: 0,
-                max: u32::MAX.into(),
-            };
-            Mapping::new(TypeSchema::plain(Avro::Long), writer, "0")
-        }
+        oid::INT8 => integer(TypeSchema::plain(Avro::Long), i64::MIN, i64::MAX).with_default("0"),
+        oid::OID => integer(TypeSchema::plain(Avro::Long), 0, u32::MAX.into()),
         oid::FLOAT4 => plain(Avro::Float, Writer::Single, "0"),
         oid::FLOAT8 => plain(Avro::Double, Writer::Double, "0"),
         oid::NUMERIC => numeric(modifier, format.decimal),
@@ -150,6 +130,15 @@ pub(crate) fn map(data_type: &ColumnType, format: &Format) -> Mapping {
 /// A type without a semantic name, whose zero is also the placeholder of its defaults.
 fn plain(avro: Avro, writer: Writer, zero: &'static str) -> Mapping {
     Mapping::new(TypeSchema::plain(avro), writer, zero).with_default(zero)
+}
+
+/// An integer between two ends; a default with a fraction is rounded, as PostgreSQL will do it.
+fn integer(schema: TypeSchema, min: i64, max: i64) -> Mapping {
+    let mapping = Mapping::new(schema, Writer::Integer { min, max }, "0");
+    Mapping {
+        default_scale: Some(0),
+        ..mapping
+    }
 }
 
 /// Text with a semantic name.

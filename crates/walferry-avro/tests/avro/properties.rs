@@ -177,6 +177,25 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn any_default_expression_gives_a_schema(
+        expression in prop_oneof![
+            any::<String>(),
+            "[(]{0,2}E?'?[a-z0-9'.\\\\-]{0,8}'?(::[a-z \"(),.]{0,12}){0,2}[)]{0,2}",
+        ],
+        name: String,
+        oid in prop::sample::select(&[BOOL, INT2, FLOAT4, NUMERIC, TEXT, DATE, TIMESTAMPTZ][..]),
+        nullable: bool,
+    ) {
+        let column = default(column(&name, oid, -1), &expression);
+        let column = if nullable { column } else { required(column) };
+        let plan = plan(vec![column], &[0], &<_>::default());
+        parse(plan.value_schema());
+        parse(plan.key_schema().unwrap());
+    }
+}
+
 /// Every type in every mode.
 fn every_lone() -> Vec<Lone> {
     let mut lones = Vec::new();
