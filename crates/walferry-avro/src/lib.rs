@@ -35,6 +35,7 @@ mod envelope;
 mod error;
 mod format;
 mod java;
+mod key_json;
 mod mapping;
 mod names;
 mod numeric;

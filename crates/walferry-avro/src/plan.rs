@@ -22,7 +22,7 @@ use crate::mapping::{self, Mapping, Zero};
 use crate::schema::{self, Field};
 use crate::wire::{self, BRANCH_0, BRANCH_1};
 use crate::writer::Writer;
-use crate::{names, numeric};
+use crate::{key_json, names, numeric};
 
 /// One side of a change: the row before it, or after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,6 +173,31 @@ impl EncodePlan {
             };
             written.map_err(|kind| self.fault(at, kind))?;
         }
+        Ok(())
+    }
+
+    /// Writes the key of a row as compact JSON, `{"id":2}`; nothing for a table without a key.
+    pub fn key_json(&self, row: &[Datum<'_>], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        if self.key.is_empty() {
+            return Ok(());
+        }
+        self.check_length(row)?;
+        for (count, &at) in self.key.iter().enumerate() {
+            out.push(if count == 0 { b'{' } else { b',' });
+            key_json::quoted(self.names[at].as_bytes(), out);
+            out.push(b':');
+            let written = match row[at] {
+                Datum::Text(text) => key_json::write(self.columns[at].writer, text, out),
+                Datum::Null => {
+                    out.extend_from_slice(b"null");
+                    Ok(())
+                }
+                Datum::Unchanged => Err(EncodeErrorKind::Unavailable),
+                Datum::Binary(_) => Err(EncodeErrorKind::Malformed),
+            };
+            written.map_err(|kind| self.fault(at, kind))?;
+        }
+        out.push(b'}');
         Ok(())
     }
 

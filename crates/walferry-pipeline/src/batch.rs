@@ -12,11 +12,11 @@ use walferry_event::Position;
 
 /// How long a Kafka transaction may be open before it is cut wherever it stands. Far below `transaction.timeout.ms`
 /// (60 s), after which the broker aborts it.
-pub const OPEN_MAX: Duration = Duration::from_secs(10);
+pub(crate) const OPEN_MAX: Duration = Duration::from_secs(10);
 
 /// A place where a batch may end: the changes up to here are all in the records before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cut {
+pub(crate) struct Cut {
     /// What the topics hold when the batch ends here.
     pub position: Position,
     /// Whether a PostgreSQL transaction ends here.
@@ -25,7 +25,7 @@ pub struct Cut {
 
 /// What the open Kafka transaction holds.
 #[derive(Debug)]
-pub struct Batch {
+pub(crate) struct Batch {
     budget_bytes: u64,
     interval: Duration,
     opened: Option<Instant>,
@@ -36,7 +36,7 @@ pub struct Batch {
 
 impl Batch {
     /// An empty batch under these limits.
-    pub fn new(budget_bytes: u64, interval: Duration) -> Batch {
+    pub(crate) fn new(budget_bytes: u64, interval: Duration) -> Batch {
         Batch {
             budget_bytes,
             interval,
@@ -48,7 +48,7 @@ impl Batch {
     }
 
     /// Records of `bytes` were handed to Kafka, and `cut` stands behind them. Says whether to commit there.
-    pub fn add(&mut self, bytes: u64, cut: Cut, now: Instant) -> bool {
+    pub(crate) fn add(&mut self, bytes: u64, cut: Cut, now: Instant) -> bool {
         self.opened.get_or_insert(now);
         self.bytes += bytes;
         self.unfinished_bytes += bytes;
@@ -60,7 +60,7 @@ impl Batch {
     }
 
     /// Whether the batch has to be committed at its last cut by now.
-    pub fn due(&self, now: Instant) -> bool {
+    pub(crate) fn due(&self, now: Instant) -> bool {
         let (Some(opened), Some(cut)) = (self.opened, self.last) else {
             return false;
         };
@@ -75,12 +75,12 @@ impl Batch {
     }
 
     /// Whether the batch should be committed because nothing more waits.
-    pub fn complete(&self) -> bool {
+    pub(crate) fn complete(&self) -> bool {
         self.last.is_some_and(|cut| cut.whole)
     }
 
     /// When [`Batch::due`] may turn true without more records.
-    pub fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         let limit = if self.last?.whole {
             self.interval
         } else {
@@ -90,17 +90,17 @@ impl Batch {
     }
 
     /// Where the batch would end.
-    pub fn cut(&self) -> Option<Cut> {
+    pub(crate) fn cut(&self) -> Option<Cut> {
         self.last
     }
 
     /// Bytes of records in it.
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 
     /// The batch was committed: the next one is empty. What is unfinished goes on in it.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.opened = None;
         self.bytes = 0;
         self.unfinished_bytes = 0;

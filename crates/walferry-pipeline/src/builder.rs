@@ -57,11 +57,6 @@ impl Builder {
         self.handed
     }
 
-    /// Starts anew at a position that is not the end of what was handed over: after a snapshot.
-    pub(crate) fn start_at(&mut self, position: Position) {
-        self.handed = position;
-    }
-
     /// Whether the block has reached its size.
     pub(crate) fn is_full(&self) -> bool {
         self.records.bytes() >= BLOCK_BYTES
@@ -70,7 +65,7 @@ impl Builder {
     /// A transaction ends here.
     pub(crate) fn commit(&mut self, position: Position, commit_us: i64, xid: u32) {
         self.handed = position;
-        let nothing_new = self.marks.last().map_or(self.records.len() == 0, |m| {
+        let nothing_new = self.marks.last().map_or(self.records.is_empty(), |m| {
             m.records_end == self.records.len() && m.cut.whole
         });
         if nothing_new {
@@ -135,7 +130,7 @@ impl Builder {
         }
         let records = std::mem::take(&mut self.records);
         let permit =
-            (records.len() > 0).then(|| self.memory.take(records.memory_bytes(), &self.runtime));
+            (!records.is_empty()).then(|| self.memory.take(records.memory_bytes(), &self.runtime));
         let block = EncodedBlock {
             records: Arc::new(records),
             marks: std::mem::take(&mut self.marks),

@@ -3,8 +3,6 @@
 //! Owns the shape of what a change turns into (debezium-compatible, docs/COMPAT). Never decides where a batch ends.
 //! Invariant: a change is written whole or not at all; the caller truncates the block back on an error.
 
-use std::sync::Arc;
-
 use walferry_avro::{EncodeError, Row};
 use walferry_event::{Datum, Operation, Origin};
 use walferry_kafka::RecordBlock;
@@ -133,8 +131,8 @@ impl Records<'_, '_> {
         new: &[Datum<'_>],
         tombstones: bool,
     ) -> Result<(), EncodeError> {
-        let to_new = self.header(NEW_KEY, new);
-        let to_old = self.header(OLD_KEY, old.datums());
+        let to_new = self.header(NEW_KEY, new)?;
+        let to_old = self.header(OLD_KEY, old.datums())?;
         let key = self.encode_key(old.datums())?;
         let value = self.encode_value(Operation::Delete, old.row(), Row::None)?;
         self.push(key, Some(value), Some(to_new.clone()));
@@ -158,10 +156,10 @@ impl Records<'_, '_> {
         Ok(())
     }
 
-    fn header(&self, name: &str, row: &[Datum<'_>]) -> Headers {
+    fn header(&self, name: &str, row: &[Datum<'_>]) -> Result<Headers, EncodeError> {
         let mut json = Vec::new();
-        self.plan.encode.key_json(row, &mut json);
-        Box::new([(name.into(), json)])
+        self.plan.encode.key_json(row, &mut json)?;
+        Ok(Box::new([(name.into(), json)]))
     }
 
     fn encode_key(&mut self, row: &[Datum<'_>]) -> Result<Option<Span>, EncodeError> {
@@ -219,6 +217,3 @@ impl Bookmark {
         block.truncate(self.records, self.bytes);
     }
 }
-
-/// The topic of dead letters, interned.
-pub(crate) type Topic = Arc<str>;

@@ -26,7 +26,7 @@ use crate::{
     publish::Publishing,
     recovery::{self, Decision, Server},
     relations::Relations,
-    retry::{self, Retry},
+    retry,
     ring::{self, Begin, Ring},
     snapshot, source,
     stamp::{self, Stamp},
@@ -86,7 +86,7 @@ struct Start {
 }
 
 /// What a start has found out.
-struct Found {
+pub(crate) struct Found {
     catalog: Catalog,
     replication: Replication,
     server: Server,

@@ -3,12 +3,14 @@
 //! Owns the shape of a dead letter: JSON with the position, the error and the row as PostgreSQL's text. It goes into the
 //! same Kafka transaction as the batch that the change belongs to, so it is neither lost nor doubled.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 use walferry_event::{Datum, Origin};
 use walferry_kafka::RecordBlock;
 
 use crate::{
-    changes::{Bookmark, Change, Old, Topic},
+    changes::{Bookmark, Change, Old},
     relations::Plan,
 };
 
@@ -18,7 +20,7 @@ pub(crate) fn write(
     change: Change<'_>,
     origin: &Origin<'_>,
     (kind, reason): (&str, &str),
-    topic: &Topic,
+    topic: &Arc<str>,
     block: &mut RecordBlock,
 ) {
     let (old, new) = match change {

@@ -444,7 +444,7 @@ impl<'a> Rows<'a> {
         &mut self,
         old: Option<OldTuple<'a>>,
         new: Option<Tuple<'a>>,
-    ) -> fn(&Rows<'a>) -> Option<Old<'_>> {
+    ) -> for<'r> fn(&'r Rows<'a>) -> Option<Old<'r>> {
         self.old.clear();
         self.new.clear();
         if let Some(new) = new {

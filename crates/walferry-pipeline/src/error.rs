@@ -41,11 +41,6 @@ impl Error {
         Error::of(Kind::Refused, message)
     }
 
-    /// The checkpoint is not the one that we expected: start again from it.
-    pub(crate) fn diverged(message: impl Into<String>) -> Error {
-        Error::of(Kind::Diverged, message)
-    }
-
     /// Asked to stop.
     pub(crate) fn stopped() -> Error {
         Error::of(Kind::Stopped, "asked to stop")
@@ -102,6 +97,25 @@ impl From<walferry_postgres::Error> for Error {
     fn from(error: walferry_postgres::Error) -> Error {
         Error {
             kind: Kind::Failed,
+            message: error.to_string(),
+            source: Some(Box::new(error)),
+        }
+    }
+}
+
+impl From<walferry_kafka::Error> for Error {
+    fn from(error: walferry_kafka::Error) -> Error {
+        let kind = if error.is_fenced() {
+            Kind::Fenced
+        } else if error.is_diverged() {
+            Kind::Diverged
+        } else if error.is_stopped() {
+            Kind::Stopped
+        } else {
+            Kind::Failed
+        };
+        Error {
+            kind,
             message: error.to_string(),
             source: Some(Box::new(error)),
         }

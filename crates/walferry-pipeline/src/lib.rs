@@ -4,9 +4,33 @@
 //! Never: HTTP, command line, configuration files; those are the binary's.
 //! Invariant: `confirmed <= checkpointed <= published <= received` ([`ledger`]).
 //!
-//! Start reading at [`recovery::ROWS`], then [`batch::Batch`].
+//! Start reading at [`connector::run`], then `ring`, `encode` and `publish` in the order in which a change meets them.
 
-pub mod batch;
+mod batch;
+mod block;
+mod builder;
+mod changes;
+mod config;
+pub mod connector;
+mod dead_letter;
+mod encode;
+mod error;
 pub mod ledger;
+mod monitor;
+mod publish;
 pub mod recovery;
-pub mod selection;
+mod relations;
+mod retry;
+mod ring;
+mod selection;
+mod snapshot;
+mod source;
+mod stamp;
+mod status;
+
+pub use config::{Config, Errors, Policy, Publish, SnapshotMode, Source, TableConfig};
+pub use connector::run;
+pub use error::Error;
+pub use ledger::Positions;
+pub use snapshot::{Progress, TableProgress, TableState};
+pub use status::{ConnectorStatus, Lag, SchemaIds, SourceStatus, State, Status, TableStatus};

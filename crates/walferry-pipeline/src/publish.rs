@@ -109,21 +109,17 @@ impl Publishing {
         let mut pause = false;
         loop {
             self.status.pulse("publish", STUCK);
-            let next = if pause {
-                // Nothing more waits behind the last block, unless it has come meanwhile.
-                match self.input.try_recv() {
-                    Ok(block) => Some(block),
-                    Err(TryRecvError::Empty) if self.batch.complete() => {
+            let next = match self.input.try_recv() {
+                Ok(block) => Some(block),
+                Err(TryRecvError::Disconnected) => return self.finish(),
+                Err(TryRecvError::Empty) => {
+                    if pause && self.batch.complete() {
                         self.commit()?;
-                        None
                     }
-                    Err(TryRecvError::Empty) => self.wait()?,
-                    Err(TryRecvError::Disconnected) => return self.finish(),
-                }
-            } else {
-                match self.wait() {
-                    Ok(next) => next,
-                    Err(Closed) => return self.finish(),
+                    match self.wait() {
+                        Ok(next) => next,
+                        Err(Closed) => return self.finish(),
+                    }
                 }
             };
             match next {
@@ -257,9 +253,3 @@ impl Publishing {
 
 /// The encoder has closed its end.
 struct Closed;
-
-impl From<Closed> for Error {
-    fn from(_: Closed) -> Error {
-        Error::stopped()
-    }
-}

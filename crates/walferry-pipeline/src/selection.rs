@@ -4,7 +4,7 @@
 
 /// The globs of `source.tables`.
 #[derive(Clone, Debug)]
-pub struct Selection {
+pub(crate) struct Selection {
     globs: Vec<Glob>,
 }
 
@@ -16,7 +16,7 @@ struct Glob {
 
 impl Selection {
     /// From the globs as configured.
-    pub fn new(globs: &[String]) -> Selection {
+    pub(crate) fn new(globs: &[String]) -> Selection {
         let globs = globs
             .iter()
             .map(|glob| match glob.strip_prefix('!') {
@@ -34,7 +34,7 @@ impl Selection {
     }
 
     /// Whether the table `schema.table` is followed.
-    pub fn includes(&self, qualified_name: &str) -> bool {
+    pub(crate) fn includes(&self, qualified_name: &str) -> bool {
         self.globs
             .iter()
             .rev()
@@ -43,7 +43,7 @@ impl Selection {
     }
 
     /// The including patterns that name one table outright and match none of `names`: most likely a typing error.
-    pub fn missing<'a>(&'a self, names: &[String]) -> Vec<&'a str> {
+    pub(crate) fn missing<'a>(&'a self, names: &[String]) -> Vec<&'a str> {
         self.globs
             .iter()
             .filter(|glob| glob.include && !glob.pattern.contains(['*', '?']))

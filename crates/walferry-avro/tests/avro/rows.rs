@@ -422,3 +422,35 @@ fn a_table_without_columns() {
     let created = value(&plan, Operation::Create, Row::None, Row::Full(&[]));
     assert_eq!(side(&created, "after"), "{}");
 }
+
+#[test]
+fn a_key_as_json() {
+    let columns = vec![
+        required(column("id", INT4, -1)),
+        required(column("na\"me", TEXT, -1)),
+        required(column("at", TIMESTAMP, -1)),
+        required(column("price", NUMERIC, numeric(9, 2))),
+        required(column("any", NUMERIC, -1)),
+        required(column("raw", BYTEA, -1)),
+        column("flag", BOOL, -1),
+    ];
+    let plan = plan(columns, &[0, 1, 2, 3, 4, 5, 6], &<_>::default());
+    let row: Vec<Datum<'_>> = [
+        "2",
+        "O'Hara \"x\"",
+        "1970-01-01 00:00:01",
+        "1.50",
+        "1.25",
+        "\\x0102",
+        "t",
+    ]
+    .iter()
+    .map(|text| Datum::Text(text.as_bytes()))
+    .collect();
+    let mut json = Vec::new();
+    plan.key_json(&row, &mut json).unwrap();
+    assert_eq!(
+        String::from_utf8(json).unwrap(),
+        r#"{"id":2,"na\"me":"O'Hara \"x\"","at":1000000,"price":1.50,"any":{"scale":2,"value":"fQ=="},"raw":"AQI=","flag":true}"#
+    );
+}

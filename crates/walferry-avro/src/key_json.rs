@@ -1,0 +1,94 @@
+//! A key as compact JSON, for the headers that join the two halves of a key change.
+//!
+//! Owns: how each value of a key looks in a header. A key changes seldom, so this path may allocate.
+//! Invariant: what the key's record holds is what the JSON says: both come from the same writer.
+//!
+//! | Avro | JSON |
+//! |---|---|
+//! | boolean, int, long, float, double | as it is; NaN and the infinities quoted |
+//! | string | quoted |
+//! | bytes | quoted, base 64 |
+//! | bytes of a decimal | a number with its digits |
+//! | `VariableScaleDecimal` | `{"scale":2,"value":"base 64"}` |
+//!
+//! Source: Kafka Connect's `SimpleHeaderConverter`, as Debezium's records show it.
+
+use crate::bytea;
+use crate::error::{EncodeErrorKind, Written};
+use crate::format::BinaryMode;
+use crate::wire;
+use crate::writer::Writer;
+
+/// Writes one value of a key as JSON.
+pub(crate) fn write(writer: Writer, text: &[u8], out: &mut Vec<u8>) -> Written {
+    let mut encoded = Vec::new();
+    writer.write(&mut encoded, text)?;
+    let mut rest = &encoded[..];
+    match writer {
+        Writer::Boolean => out.extend_from_slice(match text {
+            b"t" => b"true",
+            _ => b"false",
+        }),
+        Writer::Integer { .. } | Writer::Date | Writer::Time(_) | Writer::Timestamp(_) => {
+            let value = wire::read_long(&mut rest).ok_or(EncodeErrorKind::Malformed)?;
+            out.extend_from_slice(value.to_string().as_bytes());
+        }
+        Writer::Single | Writer::Double | Writer::Decimal { .. } | Writer::DecimalDouble => {
+            number(text, out);
+        }
+        Writer::Text
+        | Writer::DecimalText
+        | Writer::DateIso
+        | Writer::TimeIso
+        | Writer::TimestampIso
+        | Writer::Zoned { .. }
+        | Writer::Bytea(BinaryMode::Hex | BinaryMode::Base64 | BinaryMode::Base64UrlSafe) => {
+            quoted(content(&mut rest)?, out)
+        }
+        Writer::Bytea(BinaryMode::Bytes) => base64(content(&mut rest)?, out),
+        Writer::VariableScaleDecimal => {
+            let scale = wire::read_long(&mut rest).ok_or(EncodeErrorKind::Malformed)?;
+            out.extend_from_slice(format!("{{\"scale\":{scale},\"value\":").as_bytes());
+            base64(content(&mut rest)?, out);
+            out.push(b'}');
+        }
+    }
+    Ok(())
+}
+
+/// A JSON string.
+pub(crate) fn quoted(text: &[u8], out: &mut Vec<u8>) {
+    let text = String::from_utf8_lossy(text);
+    out.extend_from_slice(serde_json::Value::from(text).to_string().as_bytes());
+}
+
+/// PostgreSQL writes numbers as JSON does, but for the values that JSON does not have.
+fn number(text: &[u8], out: &mut Vec<u8>) {
+    if text.iter().any(|byte| matches!(byte, b'N' | b'I')) {
+        quoted(text, out);
+    } else {
+        out.extend_from_slice(text);
+    }
+}
+
+fn base64(bytes: &[u8], out: &mut Vec<u8>) {
+    let mut encoded = Vec::new();
+    bytea::raw(
+        &mut encoded,
+        bytes.iter().copied(),
+        bytes.len(),
+        BinaryMode::Base64,
+    );
+    // What `raw` has just written is a length and that many ASCII bytes.
+    if let Ok(text) = content(&mut &encoded[..]) {
+        quoted(text, out);
+    }
+}
+
+/// The bytes of an encoded `bytes` or `string`.
+fn content<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], EncodeErrorKind> {
+    let length = wire::read_long(rest).and_then(|length| usize::try_from(length).ok());
+    length
+        .and_then(|length| rest.get(..length))
+        .ok_or(EncodeErrorKind::Malformed)
+}
