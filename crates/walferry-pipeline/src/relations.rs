@@ -311,7 +311,7 @@ fn keep_wide(old: &Table, new: &mut Table) {
 }
 
 /// Replaces the key by the configured one.
-fn choose_key(config: &Config, table: &mut Table) -> Result<(), Error> {
+pub(crate) fn choose_key(config: &Config, table: &mut Table) -> Result<(), Error> {
     let name = table.relation.qualified_name();
     let Some(key) = config.table(&name).and_then(|t| t.key.as_ref()) else {
         return Ok(());

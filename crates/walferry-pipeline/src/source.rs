@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::{sync::watch, time};
 use walferry_event::Lsn;
-use walferry_postgres::{Catalog, Identity, Replication, TableInfo, TableName};
+use walferry_postgres::{Catalog, Identity, PublicationInfo, Replication, TableInfo, TableName};
 
 use crate::{
     config::{Config, Source},
@@ -45,7 +45,7 @@ pub(crate) async fn survey(config: &Config, catalog: &Catalog) -> Result<Survey,
 }
 
 /// The tables that the globs choose. A table that is named outright and does not exist is an error.
-async fn select(source: &Source, catalog: &Catalog) -> Result<Vec<TableInfo>, Error> {
+pub(crate) async fn select(source: &Source, catalog: &Catalog) -> Result<Vec<TableInfo>, Error> {
     let selection = Selection::new(&source.tables);
     let mut tables = catalog.tables().await?;
     let names: Vec<String> = tables.iter().map(TableInfo::qualified_name).collect();
@@ -91,12 +91,7 @@ pub(crate) async fn ensure_publication(
         return Ok(());
     };
     for table in tables {
-        let published = publication.all_tables
-            || publication
-                .tables
-                .iter()
-                .any(|t| t.schema == table.schema && t.name == table.name);
-        if !published {
+        if !publishes(&publication, table) {
             tracing::warn!(
                 table = table.qualified_name(),
                 "the table is not in publication {name:?}, so its changes do not arrive: ALTER PUBLICATION {} ADD TABLE {}",
@@ -106,6 +101,15 @@ pub(crate) async fn ensure_publication(
         }
     }
     Ok(())
+}
+
+/// Whether a publication carries a table.
+pub(crate) fn publishes(publication: &PublicationInfo, table: &TableInfo) -> bool {
+    publication.all_tables
+        || publication
+            .tables
+            .iter()
+            .any(|t| t.schema == table.schema && t.name == table.name)
 }
 
 /// The slot as the recovery table wants it.

@@ -1,0 +1,148 @@
+//! `walferry check`: everything that a start needs, looked at without changing anything, and the plan of `run`.
+//!
+//! Owns the findings and their order. Never creates, registers or claims; what `run` would do is said, not done.
+//! Invariant: an error here is one that `run` would stop with, or that would lose changes later.
+//! Start reading at [`examine`].
+
+mod plan;
+mod postgres;
+
+use std::sync::{Arc, atomic::AtomicBool};
+
+use serde::Serialize;
+use walferry_kafka::Checkpoint;
+use walferry_registry::Registry;
+
+use crate::config::Config;
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// As it should be.
+    Ok,
+    /// What `run` would do.
+    Plan,
+    /// It works, but not as most people want it.
+    Warning,
+    /// `run` would stop, or a writer would be refused.
+    Error,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What was looked at: `postgresql`, `slot`, `table public.orders`, `kafka`, `registry`, …
+    pub subject: String,
+    /// What was found.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: Option<String>,
+    /// SQL that mends it.
+    pub fix_sql: Option<String>,
+}
+
+impl Finding {
+    pub(crate) fn new(
+        severity: Severity,
+        subject: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Finding {
+        Finding {
+            severity,
+            subject: subject.into(),
+            message: message.into(),
+            remedy: None,
+            fix_sql: None,
+        }
+    }
+
+    pub(crate) fn remedy(mut self, remedy: impl Into<String>) -> Finding {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
+    pub(crate) fn sql(mut self, sql: impl Into<String>) -> Finding {
+        self.fix_sql = Some(sql.into());
+        self
+    }
+}
+
+/// Looks at everything that a start needs. The servers are asked one after the other; one that does not answer is a
+/// finding, and the others are still asked.
+pub async fn examine(config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let source = postgres::examine(config, &mut findings).await;
+    let checkpoint = kafka(config, &mut findings).await;
+    let registry = registry(config, &mut findings).await;
+    if let Some(source) = &source {
+        plan::topics(config, source, &mut findings).await;
+        if let Some(registry) = &registry {
+            plan::schemas(config, source, registry, &mut findings).await;
+        }
+        if let Some(checkpoint) = checkpoint {
+            plan::start(config, source, checkpoint.as_ref(), &mut findings);
+        }
+    }
+    findings
+}
+
+/// The checkpoint, when the cluster answers; `Some(None)` when there is none yet.
+async fn kafka(config: &Config, findings: &mut Vec<Finding>) -> Option<Option<Checkpoint>> {
+    const SUBJECT: &str = "kafka";
+    match checkpoint(config).await {
+        Ok(found) => {
+            let message = match &found {
+                None => "answers; no checkpoint of this connector".to_owned(),
+                Some(checkpoint) => match checkpoint.position {
+                    Some(position) => format!("answers; checkpoint at {}", position.end_lsn),
+                    None => "answers; a start began and has not finished".to_owned(),
+                },
+            };
+            findings.push(Finding::new(Severity::Ok, SUBJECT, message));
+            Some(found)
+        }
+        Err(error) => {
+            findings.push(Finding::new(Severity::Error, SUBJECT, error.to_string()));
+            None
+        }
+    }
+}
+
+/// Reads the connector's checkpoint record; none when the topic or the record does not exist.
+pub async fn checkpoint(config: &Config) -> Result<Option<Checkpoint>, crate::Error> {
+    config.kafka.check()?;
+    let kafka = config.kafka.clone();
+    let read = tokio::task::spawn_blocking(move || {
+        let topic = kafka.checkpoint_topic.clone();
+        if !walferry_kafka::topics_missing(&kafka, &[&topic])?.is_empty() {
+            return Ok(None);
+        }
+        walferry_kafka::read_checkpoint(&kafka, &AtomicBool::new(false))
+    });
+    let read = read
+        .await
+        .map_err(|error| crate::Error::failed(format!("reading the checkpoint: {error}")))?;
+    Ok(read?)
+}
+
+async fn registry(config: &Config, findings: &mut Vec<Finding>) -> Option<Arc<Registry>> {
+    const SUBJECT: &str = "registry";
+    let asked = async {
+        let registry = Registry::new(config.registry.clone())?;
+        registry.ping().await?;
+        Ok::<_, walferry_registry::Error>(registry)
+    };
+    match asked.await {
+        Ok(registry) => {
+            findings.push(Finding::new(Severity::Ok, SUBJECT, "answers"));
+            Some(Arc::new(registry))
+        }
+        Err(error) => {
+            findings.push(Finding::new(Severity::Error, SUBJECT, error.to_string()));
+            None
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The plan of `walferry check`: what `run` would do with topics, schemas, slot and snapshot.
+
+use walferry_avro::{EncodePlan, Naming};
+use walferry_kafka::Checkpoint;
+use walferry_postgres::{TableInfo, quote_literal};
+use walferry_registry::{Registry, Verdict};
+
+use super::{Finding, Severity, postgres::Examined};
+use crate::{
+    config::{Config, SnapshotMode},
+    recovery::{self, Decision, Slot},
+    relations::choose_key,
+    source, stamp,
+};
+
+/// Which topics `run` would create.
+pub(super) async fn topics(config: &Config, source: &Examined, findings: &mut Vec<Finding>) {
+    let topics: Vec<String> = source
+        .tables
+        .iter()
+        .map(|table| config.topic(&table.schema, &table.name))
+        .chain([config.kafka.checkpoint_topic.clone()])
+        .collect();
+    let kafka = config.kafka.clone();
+    let asked = tokio::task::spawn_blocking(move || {
+        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+        walferry_kafka::topics_missing(&kafka, &names)
+            .map(|missing| missing.into_iter().map(str::to_owned).collect::<Vec<_>>())
+    });
+    // That no broker answers has been said already.
+    if let Ok(Ok(missing)) = asked.await {
+        for topic in missing {
+            findings.push(Finding::new(
+                Severity::Plan,
+                format!("topic {topic}"),
+                "is created by run, with its first record",
+            ));
+        }
+    }
+}
+
+/// Whether the registry would take each table's schemas.
+pub(super) async fn schemas(
+    config: &Config,
+    source: &Examined,
+    registry: &Registry,
+    findings: &mut Vec<Finding>,
+) {
+    for table in &source.tables {
+        let subject = format!("schemas of {}", table.qualified_name());
+        match verdicts(config, source, registry, table).await {
+            Ok(found) => findings.extend(found.into_iter().map(|(severity, message)| {
+                let finding = Finding::new(severity, &subject, message);
+                if severity == Severity::Error {
+                    finding.remedy("mend the table, or the subject's compatibility level")
+                } else {
+                    finding
+                }
+            })),
+            Err(error) => findings.push(Finding::new(Severity::Error, subject, error.to_string())),
+        }
+    }
+}
+
+async fn verdicts(
+    config: &Config,
+    source: &Examined,
+    registry: &Registry,
+    table: &TableInfo,
+) -> Result<Vec<(Severity, String)>, crate::Error> {
+    let relation = source.catalog.relation(table.oid).await?;
+    let mut version = source.catalog.table(&relation).await?;
+    choose_key(config, &mut version)?;
+    let topic = config.topic(&table.schema, &table.name);
+    let naming = Naming {
+        topic: &topic,
+        server: &config.topic_prefix,
+        database: &config.source.connect.database,
+    };
+    let plan = EncodePlan::compile(&version, &naming, &config.format)?;
+    let mut found = Vec::new();
+    let schemas = [
+        ("key", plan.key_schema()),
+        ("value", Some(plan.value_schema())),
+    ];
+    for (part, schema) in schemas {
+        let Some(schema) = schema else { continue };
+        let subject = format!("{topic}-{part}");
+        found.push(match registry.check(&subject, schema).await? {
+            Verdict::New => (Severity::Plan, format!("subject {subject} is new")),
+            Verdict::Compatible => (Severity::Ok, format!("subject {subject} is compatible")),
+            Verdict::Incompatible(reasons) => (
+                Severity::Error,
+                format!("subject {subject} is incompatible: {}", reasons.join("; ")),
+            ),
+        });
+    }
+    Ok(found)
+}
+
+/// Which row of the recovery table applies, and what follows from it.
+pub(super) fn start(
+    config: &Config,
+    source: &Examined,
+    checkpoint: Option<&Checkpoint>,
+    findings: &mut Vec<Finding>,
+) {
+    let evidence = source::evidence(
+        config,
+        source.slot.clone(),
+        stamp::evidence(checkpoint),
+        source.server.clone(),
+    );
+    let (row, decision) = recovery::decide(&evidence);
+    let subject = format!("recovery: {row}");
+    let slot = &config.source.slot;
+    let created = if source.slot == Slot::Missing && !config.source.create {
+        findings.push(
+            Finding::new(
+                Severity::Error,
+                format!("slot {slot}"),
+                "does not exist, and source.create is false",
+            )
+            .remedy("create it")
+            .sql(format!(
+                "SELECT pg_create_logical_replication_slot({}, 'pgoutput');",
+                quote_literal(slot)
+            )),
+        );
+        return;
+    } else if source.publication_exists {
+        format!("slot {slot} is created")
+    } else {
+        format!(
+            "publication {} and slot {slot} are created",
+            config.source.publication
+        )
+    };
+    let message = match decision {
+        Decision::Create => created,
+        Decision::StartOver { .. } => format!("an unfinished start begins anew: {created}"),
+        Decision::Resume(position) => format!("goes on at {}", position.end_lsn),
+        Decision::Refuse(reason) => {
+            findings.push(Finding::new(Severity::Error, subject, reason));
+            return;
+        }
+    };
+    let resumes = matches!(decision, Decision::Resume(_));
+    findings.push(Finding::new(Severity::Plan, subject, message));
+    if !resumes && config.snapshot != SnapshotMode::Never {
+        let rows: i64 = source.tables.iter().map(|t| t.rows_estimated.max(0)).sum();
+        findings.push(Finding::new(
+            Severity::Plan,
+            "snapshot",
+            format!("reads about {rows} rows of {} tables", source.tables.len()),
+        ));
+    }
+}
