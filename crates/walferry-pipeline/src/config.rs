@@ -4,8 +4,13 @@
 //! Invariant: [`Publish::wire_bytes_max`] + [`Publish::encoded_bytes_max`] + [`Publish::queue_bytes_max`] is at most
 //! `memory_bytes_max`.
 
-use walferry_event::Operation;
-use walferry_postgres::ConnectConfig;
+pub use walferry_avro::{
+    BinaryMode, DecimalMode, Envelope, Format, HstoreMode, IntervalMode, TimeMode,
+};
+pub use walferry_event::{Operation, Secret};
+pub use walferry_kafka::{Config as Kafka, RetryLimits};
+pub use walferry_postgres::{ConnectConfig, TlsConfig, TlsMode};
+pub use walferry_registry::Config as Registry;
 
 /// One connector.
 #[derive(Clone, Debug)]
@@ -17,13 +22,13 @@ pub struct Config {
     /// Whether rows that exist before the slot are read.
     pub snapshot: SnapshotMode,
     /// The Kafka side.
-    pub kafka: walferry_kafka::Config,
+    pub kafka: Kafka,
     /// First part of the default topic names, and `source.name` of each record.
     pub topic_prefix: String,
     /// The schema registry.
-    pub registry: walferry_registry::Config,
+    pub registry: Registry,
     /// What records look like.
-    pub format: walferry_avro::Format,
+    pub format: Format,
     /// Whether a delete is followed by a record with the key and no value.
     pub tombstones: bool,
     /// Operations that are not published.

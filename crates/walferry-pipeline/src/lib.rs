@@ -10,7 +10,7 @@ mod batch;
 mod block;
 mod builder;
 mod changes;
-mod config;
+pub mod config;
 pub mod connector;
 mod dead_letter;
 mod encode;
@@ -30,7 +30,7 @@ mod stamp;
 mod status;
 mod tail;
 
-pub use config::{Config, Errors, Policy, Publish, SnapshotMode, Source, TableConfig};
+pub use config::Config;
 pub use connector::run;
 pub use error::Error;
 pub use examine::{Finding, Severity, checkpoint, examine};
