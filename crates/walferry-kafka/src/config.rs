@@ -213,6 +213,16 @@ impl Config {
         Ok(client)
     }
 
+    /// Bytes that records which share a request may have together.
+    pub(crate) fn batch_bytes(&self) -> usize {
+        let set = self.properties.get("batch.size").map(String::as_str);
+        let default = || DEFAULTS.iter().find(|(name, _)| *name == "batch.size");
+        let value = set.or_else(|| default().map(|(_, value)| *value));
+        value
+            .and_then(|value| value.parse().ok())
+            .unwrap_or(usize::MAX)
+    }
+
     /// Settings of a consumer of the checkpoint topic.
     pub(crate) fn consumer(&self, isolation: &str) -> Result<ClientConfig, Error> {
         let mut client = self.client()?;

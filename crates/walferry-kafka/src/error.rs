@@ -14,6 +14,7 @@ pub struct Error {
 /// | kind | what the operator sees | what to do |
 /// |---|---|---|
 /// | Config | a property that would break the guarantee | take it out |
+/// | NoTopic | a topic that does not exist | create it, or let it be created |
 /// | Denied | topic, group or transactional id not authorised | grant it |
 /// | Unreachable | no broker answers, all tries used | mend the cluster |
 /// | TooLarge | a record above the topic's limit | raise `max.message.bytes`, or a policy |
@@ -24,6 +25,7 @@ pub struct Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Config,
+    NoTopic,
     Denied,
     Unreachable,
     TooLarge,
@@ -39,6 +41,10 @@ impl Error {
             kind,
             message: message.into(),
         }
+    }
+
+    pub(crate) fn sort(&self) -> Kind {
+        self.kind
     }
 
     /// What to do about it.
@@ -68,7 +74,7 @@ impl Error {
     /// The `kind` label of the error metric.
     pub fn kind(&self) -> &'static str {
         match self.kind {
-            Kind::Config => "validation",
+            Kind::Config | Kind::NoTopic => "validation",
             Kind::Denied => "auth",
             Kind::Unreachable => "connection",
             Kind::TooLarge => "too_large",

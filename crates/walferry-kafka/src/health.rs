@@ -1,6 +1,6 @@
-//! Whether Kafka answers, as librdkafka's events and a small question of our own have it.
+//! Whether Kafka answers: what the watch was told, and what the publisher is trying to mend.
 //!
-//! Owns the last word of each source. Never decides what to do about it.
+//! Owns the last word of each. Never decides what to do about it.
 
 use std::sync::{
     Mutex, PoisonError,
@@ -19,8 +19,9 @@ pub struct Health {
 impl Health {
     /// Why Kafka does not answer, or nothing when it does.
     pub fn reason(&self) -> Option<String> {
-        let mending = lock(&self.mending).clone();
-        mending.or_else(|| lock(&self.reason).clone())
+        // That nobody answers explains whatever else is being mended.
+        let unanswered = lock(&self.reason).clone();
+        unanswered.or_else(|| lock(&self.mending).clone())
     }
 
     /// Producers that were replaced, by doubt or by the guard.

@@ -5,7 +5,7 @@
 //! Invariant: a batch is kept until its outcome is known; a producer that has seen an error is never used again; a
 //! producer is never initialised without reading the checkpoint afterwards.
 //!
-//! Start reading at [`Publisher`] (the state machine), then `producer` (librdkafka behind five calls).
+//! Start reading at [`Publisher`] (the state machine), then `producer` (librdkafka behind six calls).
 
 mod admin;
 mod block;
@@ -14,11 +14,13 @@ mod clock;
 mod config;
 mod error;
 mod health;
+mod journal;
 mod native;
 mod producer;
 mod publisher;
 mod reader;
 mod transactions;
+mod watch;
 
 pub use admin::{ensure_checkpoint_topic, ensure_topics, topics_missing};
 pub use block::{Headers, OwnedRecord, RecordBlock, RecordRef};

@@ -33,7 +33,8 @@ pub(crate) fn flush(producer: &BaseProducer<Events>, limit: Duration) -> bool {
     code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
 }
 
-/// Commits the open transaction, waiting at most `limit`.
+/// Commits the open transaction, waiting at most `limit`. It goes on in the background when that has passed; the same
+/// call may then be made again.
 pub(crate) fn commit(
     producer: &BaseProducer<Events>,
     limit: Duration,

@@ -1,4 +1,4 @@
-//! librdkafka behind the five calls: one transactional producer, and a thread that polls it.
+//! librdkafka behind the six calls: one transactional producer, and a thread that polls it.
 //!
 //! Owns the producer, its poll thread and what their events said. Invariant: a producer that has seen an error is dropped
 //! by the state machine, never used again.
@@ -21,18 +21,20 @@ use rdkafka::{
 };
 
 use crate::{
-    Checkpoint, Config, Error, Health, RecordRef,
+    Checkpoint, Config, Error, RecordRef,
     config::{QUEUE_MESSAGES_MAX, RETRY_BACKOFF_MS, TRANSACTION_TIMEOUT},
+    error::Kind,
     native,
-    reader::read_checkpoint,
-    transactions::{Fault, Timing, Transactions},
+    reader::read_until,
+    transactions::{End, Fault, Grouping, Timing, Transactions},
 };
 
 /// What librdkafka's callbacks have said.
 pub(crate) struct Events {
     failed: Mutex<Option<Fault>>,
     disconnected: AtomicBool,
-    health: Arc<Health>,
+    /// A record of at least this many bytes is always alone in its request.
+    alone_bytes_min: usize,
 }
 
 impl ClientContext for Events {
@@ -49,10 +51,6 @@ impl ClientContext for Events {
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.disconnected.store(true, Ordering::SeqCst);
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
-            self.health
-                .answer(Err(format!("no broker answers: {reason}")));
-        }
         tracing::debug!(target: "librdkafka", %error, "{reason}");
     }
 }
@@ -65,13 +63,21 @@ impl ProducerContext for Events {
             return;
         };
         let fault = match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::MessageSizeTooLarge) => Fault::TooLarge {
-                sequence,
-                bytes: message.payload_len() + message.key_len(),
-            },
-            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
-                Fault::Denied(format!("topic {:?}: {error}", message.topic()))
+            Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
+                let bytes = message.payload_len() + message.key_len();
+                Fault::TooLarge {
+                    sequence,
+                    bytes,
+                    alone: bytes >= self.alone_bytes_min,
+                }
             }
+            Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition) => {
+                Fault::NoTopic(message.topic().to_owned())
+            }
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => Fault::Final(
+                Kind::Denied,
+                format!("topic {:?}: {error}; grant WRITE on it", message.topic()),
+            ),
             // What a replaced or aborted transaction leaves behind says nothing new.
             Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight) => return,
             _ => Fault::Doubt(format!(
@@ -104,10 +110,9 @@ impl Drop for Live {
     }
 }
 
-/// The five calls on librdkafka.
+/// The six calls on librdkafka.
 pub(crate) struct Librdkafka {
     config: Config,
-    health: Arc<Health>,
     stop: Arc<AtomicBool>,
     live: Option<Live>,
     committed_at: Option<Instant>,
@@ -123,14 +128,15 @@ const PAUSE_MAX: Duration = Duration::from_millis(20);
 /// A flush of a batch below this many bytes that takes longer than this has met CONCURRENT_TRANSACTIONS.
 const SMALL_BATCH_BYTES: usize = 64 * 1024;
 const SLOW_FLUSH: Duration = Duration::from_millis(15);
+/// How long an abort may take. Without an answer the next start or the coordinator's clock ends the transaction.
+const ABORT: Duration = Duration::from_secs(2);
 /// One step of a wait, after which the stop is looked at.
 const STEP: Duration = Duration::from_millis(250);
 
 impl Librdkafka {
-    pub(crate) fn new(config: Config, health: Arc<Health>, stop: Arc<AtomicBool>) -> Librdkafka {
+    pub(crate) fn new(config: Config, stop: Arc<AtomicBool>) -> Librdkafka {
         Librdkafka {
             config,
-            health,
             stop,
             live: None,
             committed_at: None,
@@ -192,7 +198,7 @@ impl Librdkafka {
     fn end(&self) -> Result<(), Fault> {
         let until = Instant::now() + TRANSACTION_TIMEOUT;
         loop {
-            match native::commit(&self.live()?.producer, TRANSACTION_TIMEOUT) {
+            match native::commit(&self.live()?.producer, STEP) {
                 Ok(()) => return Ok(()),
                 Err(error) if error.retriable && !error.fatal && Instant::now() < until => {}
                 Err(error) if error.fenced => return Err(Fault::Fenced(error.text)),
@@ -244,11 +250,18 @@ impl Transactions for Librdkafka {
                 Some(RDKafkaErrorCode::QueueFull) => self.wait_for_room()?,
                 Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
                     let bytes = record.value.map_or(0, <[u8]>::len);
-                    return Err(Fault::TooLarge { sequence, bytes });
+                    return Err(Fault::TooLarge {
+                        sequence,
+                        bytes,
+                        alone: true,
+                    });
                 }
                 _ => {
                     self.failure()?;
-                    return Err(fault(&error));
+                    return Err(match fault(&error) {
+                        Fault::NoTopic(_) => Fault::NoTopic(record.topic.to_owned()),
+                        other => other,
+                    });
                 }
             }
         }
@@ -277,20 +290,32 @@ impl Transactions for Librdkafka {
         Ok(timing)
     }
 
-    fn replace(&mut self) -> Result<(), Fault> {
+    fn abort(&mut self) {
+        let Some(live) = &self.live else { return };
+        if let Err(error) = live.producer.abort_transaction(ABORT) {
+            tracing::debug!(%error, "the open transaction was left to the coordinator");
+        }
+    }
+
+    fn replace(&mut self, grouping: Grouping) -> Result<(), Fault> {
         self.live = None;
+        let mut settings = self
+            .config
+            .producer()
+            .map_err(|error| error_fault(&error))?;
+        let mut alone_bytes_min = self.config.batch_bytes();
+        if grouping == Grouping::Single {
+            settings.set("batch.num.messages", "1");
+            alone_bytes_min = 0;
+        }
         let events = Events {
             failed: Mutex::new(None),
             disconnected: AtomicBool::new(false),
-            health: self.health.clone(),
+            alone_bytes_min,
         };
-        let settings = self
-            .config
-            .producer()
-            .map_err(|error| Fault::Denied(error.to_string()))?;
         let producer: BaseProducer<Events> = settings
             .create_with_context(events)
-            .map_err(|error| Fault::Denied(format!("kafka.properties: {error}")))?;
+            .map_err(|error| Fault::Final(Kind::Config, format!("kafka.properties: {error}")))?;
         let producer = Arc::new(producer);
         let polling = Arc::new(AtomicBool::new(true));
         let poller = std::thread::Builder::new()
@@ -329,8 +354,8 @@ impl Transactions for Librdkafka {
         Ok(())
     }
 
-    fn checkpoint(&mut self) -> Result<Option<Checkpoint>, Fault> {
-        read_checkpoint(&self.config, &self.stop).map_err(|error| error_fault(&error))
+    fn checkpoint(&mut self, end: End) -> Result<Option<Checkpoint>, Fault> {
+        read_until(end, &self.config, &self.stop).map_err(|error| error_fault(&error))
     }
 }
 
@@ -338,7 +363,7 @@ fn error_fault(error: &Error) -> Fault {
     if error.is_stopped() {
         Fault::Stopped
     } else if error.disposition() == walferry_event::Disposition::Halt {
-        Fault::Denied(error.to_string())
+        Fault::Final(error.sort(), error.to_string())
     } else {
         Fault::Doubt(error.to_string())
     }
@@ -370,7 +395,8 @@ fn fault(error: &KafkaError) -> Fault {
             Code::TopicAuthorizationFailed
             | Code::ClusterAuthorizationFailed
             | Code::TransactionalIdAuthorizationFailed,
-        ) => Fault::Denied(error.to_string()),
+        ) => Fault::Final(Kind::Denied, error.to_string()),
+        Some(Code::UnknownTopic | Code::UnknownTopicOrPartition) => Fault::NoTopic(String::new()),
         _ => Fault::Doubt(error.to_string()),
     }
 }

@@ -1,7 +1,8 @@
 //! Reads the newest committed checkpoint: up to the topic's end, or an error, never a guess.
 //!
-//! Owns the proof that the end was reached: the position of a read_committed reader against the high-water mark that a
-//! read_uncommitted one saw before. A timeout is an error and never "no checkpoint".
+//! Owns the proof that the end was reached: the position of a read_committed reader against the end that another client
+//! saw before. A timeout is an error and never "no checkpoint".
+//! Start reading at [`read_checkpoint`].
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -11,41 +12,47 @@ use std::{
 use rdkafka::{
     Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
-    error::KafkaError,
+    error::{KafkaError, RDKafkaErrorCode as Code},
 };
 
-use crate::{Checkpoint, Config, Error, config::TRANSACTION_TIMEOUT, error::Kind};
+use crate::{
+    Checkpoint, Config, Error, config::TRANSACTION_TIMEOUT, error::Kind, journal::Journal,
+    transactions::End,
+};
 
+/// How long the question for the ends may take, and one step of it, after which the stop is looked at.
 const ASK: Duration = Duration::from_secs(10);
+const ASK_STEP: Duration = Duration::from_secs(2);
+const ASK_PAUSE: Duration = Duration::from_millis(100);
 const POLL: Duration = Duration::from_millis(50);
 /// An open transaction of another instance holds the reader back until the coordinator ends it.
 const SLACK: Duration = Duration::from_secs(15);
 
 /// The newest committed checkpoint of the connector. The topic has to exist.
 pub fn read_checkpoint(config: &Config, stop: &AtomicBool) -> Result<Option<Checkpoint>, Error> {
+    read_until(End::Written, config, stop)
+}
+
+/// The newest committed checkpoint up to an end.
+pub(crate) fn read_until(
+    end: End,
+    config: &Config,
+    stop: &AtomicBool,
+) -> Result<Option<Checkpoint>, Error> {
     let topic = &config.checkpoint_topic;
-    let unreachable = |error: KafkaError| {
-        Error::new(
-            Kind::Unreachable,
-            format!("reading checkpoint topic {topic:?}: {error}"),
-        )
-    };
-    let asker: BaseConsumer = config
-        .consumer("read_uncommitted")?
-        .create()
-        .map_err(unreachable)?;
-    let (low, high) = asker.fetch_watermarks(topic, 0, ASK).map_err(unreachable)?;
+    let failed = |error: KafkaError| describe(topic, &error);
+    let (low, high) = ends(end, config, stop)?;
     if high <= low {
         return Ok(None);
     }
-    let reader: BaseConsumer = config
+    let reader: BaseConsumer<Journal> = config
         .consumer("read_committed")?
-        .create()
-        .map_err(unreachable)?;
+        .create_with_context(Journal)
+        .map_err(failed)?;
     let mut from = TopicPartitionList::new();
     from.add_partition_offset(topic, 0, Offset::Offset(low))
-        .map_err(unreachable)?;
-    reader.assign(&from).map_err(unreachable)?;
+        .map_err(failed)?;
+    reader.assign(&from).map_err(failed)?;
     let until = Instant::now() + TRANSACTION_TIMEOUT + SLACK;
     let mut newest = None;
     loop {
@@ -56,10 +63,11 @@ pub fn read_checkpoint(config: &Config, stop: &AtomicBool) -> Result<Option<Chec
                     None => None,
                 };
             }
+            Some(Err(error)) if is_final(&error) => return Err(failed(error)),
             Some(Err(error)) => tracing::debug!(%error, "reading the checkpoint topic"),
             _ => {}
         }
-        let at = reader.position().map_err(unreachable)?;
+        let at = reader.position().map_err(failed)?;
         let position = at.find_partition(topic, 0).map(|p| p.offset());
         if matches!(position, Some(Offset::Offset(offset)) if offset >= high) {
             return Ok(newest);
@@ -76,6 +84,70 @@ pub fn read_checkpoint(config: &Config, stop: &AtomicBool) -> Result<Option<Chec
             ));
         }
     }
+}
+
+/// The topic's first offset and the one after its last. What is stable is what a read_committed client is told.
+fn ends(end: End, config: &Config, stop: &AtomicBool) -> Result<(i64, i64), Error> {
+    let topic = &config.checkpoint_topic;
+    let isolation = match end {
+        End::Stable => "read_committed",
+        End::Written => "read_uncommitted",
+    };
+    let asker: BaseConsumer<Journal> = config
+        .consumer(isolation)?
+        .remove("group.id")
+        .create_with_context(Journal)
+        .map_err(|error| describe(topic, &error))?;
+    let until = Instant::now() + ASK;
+    loop {
+        let error = match asker.fetch_watermarks(topic, 0, ASK_STEP) {
+            Ok(ends) => return Ok(ends),
+            Err(error) => error,
+        };
+        if stop.load(Ordering::Relaxed) {
+            return Err(Error::new(Kind::Stopped, "asked to stop"));
+        }
+        if is_final(&error) || Instant::now() >= until {
+            return Err(describe(topic, &error));
+        }
+        // A broker that has just started may not know its topics yet.
+        std::thread::sleep(ASK_PAUSE);
+    }
+}
+
+/// Whether asking again cannot help.
+fn is_final(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::TopicAuthorizationFailed
+                | Code::GroupAuthorizationFailed
+                | Code::ClusterAuthorizationFailed
+                | Code::SaslAuthenticationFailed
+        )
+    )
+}
+
+fn describe(topic: &str, error: &KafkaError) -> Error {
+    let (kind, remedy) = match error.rdkafka_error_code() {
+        Some(Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed) => (
+            Kind::Denied,
+            "; grant READ on it and on the group walferry-*",
+        ),
+        Some(Code::ClusterAuthorizationFailed | Code::SaslAuthenticationFailed) => (
+            Kind::Denied,
+            "; check kafka.properties and the secrets in them",
+        ),
+        Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => (
+            Kind::NoTopic,
+            "; it was there at the start: whoever removed it has removed the position too",
+        ),
+        _ => (Kind::Unreachable, ""),
+    };
+    Error::new(
+        kind,
+        format!("reading checkpoint topic {topic:?}: {error}{remedy}"),
+    )
 }
 
 fn parse(topic: &str, offset: i64, value: &[u8]) -> Result<Checkpoint, Error> {

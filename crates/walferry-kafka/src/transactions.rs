@@ -1,9 +1,9 @@
-//! The five calls that separate the state machine from the client, so that another client can take librdkafka's place
+//! The six calls that separate the state machine from the client, so that another client can take librdkafka's place
 //! and tests can drive the machine with a fake.
 
 use std::time::Duration;
 
-use crate::{Checkpoint, RecordRef};
+use crate::{Checkpoint, RecordRef, error::Kind};
 
 /// What a client of Kafka's transactions can do.
 pub(crate) trait Transactions {
@@ -13,10 +13,32 @@ pub(crate) trait Transactions {
     fn send(&mut self, record: RecordRef<'_>, sequence: usize) -> Result<(), Fault>;
     /// Flushes and commits.
     fn commit(&mut self) -> Result<Timing, Fault>;
+    /// Aborts the open transaction if that can be had quickly, so that it does not hold up the topics' readers until
+    /// the coordinator's clock ends it. The producer is not to be used again.
+    fn abort(&mut self);
     /// Drops the producer and makes a new one: fences every older instance and ends its open transaction.
-    fn replace(&mut self) -> Result<(), Fault>;
-    /// The newest committed checkpoint, read up to the topic's end.
-    fn checkpoint(&mut self) -> Result<Option<Checkpoint>, Fault>;
+    fn replace(&mut self, grouping: Grouping) -> Result<(), Fault>;
+    /// The newest committed checkpoint.
+    fn checkpoint(&mut self, end: End) -> Result<Option<Checkpoint>, Fault>;
+}
+
+/// How many records a producer may put into one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Grouping {
+    /// As many as fit.
+    Full,
+    /// One. A broker refuses a whole group for its size; alone, a record is refused for its own.
+    Single,
+}
+
+/// Up to where the checkpoint topic is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Up to the first open transaction, which may be our own. Enough to see that another has taken over, because he
+    /// has ended ours before.
+    Stable,
+    /// Up to the last record that is there. Whatever is still open is waited for.
+    Written,
 }
 
 /// How long the two phases of a commit took, and whether the guard asks for a new producer.
@@ -39,8 +61,15 @@ pub(crate) enum Fault {
     Doubt(String),
     /// Our producer was fenced, by another instance or by the coordinator's clock.
     Fenced(String),
-    /// The broker refused this record of the transaction for its size.
-    TooLarge { sequence: usize, bytes: usize },
-    /// We are not allowed to; trying again cannot help.
-    Denied(String),
+    /// The broker refused this record of the transaction for its size, or the group that it was sent in.
+    TooLarge {
+        sequence: usize,
+        bytes: usize,
+        /// It was alone, so that no other can be the one that is too large.
+        alone: bool,
+    },
+    /// A topic does not exist.
+    NoTopic(String),
+    /// Trying again cannot help.
+    Final(Kind, String),
 }

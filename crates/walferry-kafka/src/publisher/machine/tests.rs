@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use walferry_event::{Lsn, Position};
 
 use super::*;
-use crate::{config::example, transactions::Timing};
+use crate::{OwnedRecord, config::example, publisher::Oversize, transactions::Timing};
 
 /// What the broker holds, shared by every instance that a test runs.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +18,8 @@ struct Held {
     checkpoint: Option<Checkpoint>,
     epoch: u32,
     too_large: Option<Vec<u8>>,
+    /// A group of records is refused for the too large one among them, in the name of its first.
+    refuses_groups: bool,
 }
 
 /// A client whose calls go wrong by a plan.
@@ -27,6 +29,7 @@ struct Fake {
     open: Vec<Vec<u8>>,
     checkpoint: Option<Checkpoint>,
     plan: Vec<Step>,
+    grouping: Grouping,
 }
 
 /// How the next commit goes.
@@ -37,6 +40,8 @@ enum Step {
     LostAfter,
     Suspect,
     SendFails,
+    /// This one and every one after.
+    LostForEver,
 }
 
 impl Fake {
@@ -62,12 +67,16 @@ impl Transactions for Fake {
             self.checkpoint = serde_json::from_slice(&value).ok();
             return Ok(());
         }
-        if self.broker.0.lock().unwrap().too_large.as_ref() == Some(&value) {
+        let held = self.broker.0.lock().unwrap();
+        if held.too_large.as_ref() == Some(&value) {
+            let grouped = held.refuses_groups && self.grouping == Grouping::Full;
             return Err(Fault::TooLarge {
-                sequence,
+                sequence: if grouped { 0 } else { sequence },
                 bytes: value.len(),
+                alone: !grouped,
             });
         }
+        drop(held);
         if self.plan.first() == Some(&Step::SendFails) {
             self.plan.remove(0);
             return Err(Fault::Doubt("send failed".into()));
@@ -81,6 +90,10 @@ impl Transactions for Fake {
         let mut held = self.broker.0.lock().unwrap();
         if held.epoch != self.epoch {
             return Err(Fault::Fenced("fenced".into()));
+        }
+        if step == Step::LostForEver {
+            self.plan.insert(0, step);
+            return Err(Fault::Doubt("lost for ever".into()));
         }
         if step == Step::LostBefore {
             return Err(Fault::Doubt("lost before".into()));
@@ -96,7 +109,12 @@ impl Transactions for Fake {
         })
     }
 
-    fn replace(&mut self) -> Result<(), Fault> {
+    fn abort(&mut self) {
+        self.open.clear();
+    }
+
+    fn replace(&mut self, grouping: Grouping) -> Result<(), Fault> {
+        self.grouping = grouping;
         let mut held = self.broker.0.lock().unwrap();
         held.epoch += 1;
         self.epoch = held.epoch;
@@ -104,7 +122,7 @@ impl Transactions for Fake {
         Ok(())
     }
 
-    fn checkpoint(&mut self) -> Result<Option<Checkpoint>, Fault> {
+    fn checkpoint(&mut self, _: End) -> Result<Option<Checkpoint>, Fault> {
         Ok(self.broker.0.lock().unwrap().checkpoint.clone())
     }
 }
@@ -116,6 +134,7 @@ fn machine(broker: &Broker, instance: &str, plan: Vec<Step>) -> Machine<Fake> {
         open: vec![],
         checkpoint: None,
         plan,
+        grouping: Grouping::Full,
     };
     let mut machine = Machine::new(
         client,
@@ -176,6 +195,47 @@ fn a_commit_of_unknown_outcome_is_neither_lost_nor_doubled() {
         }
         assert_eq!(log(&broker), [10, 20], "{step:?}");
     }
+}
+
+#[test]
+fn a_batch_that_is_always_in_doubt_is_given_up() {
+    let broker = Broker::default();
+    let mut machine = machine(&broker, "a", vec![Step::LostForEver]);
+    machine.append(&block(&[1]), 0..1).unwrap();
+    let error = machine.commit(checkpoint("a", 1)).unwrap_err();
+    assert!(
+        error.to_string().contains("gave up after 5 tries"),
+        "{error}"
+    );
+    assert!(log(&broker).is_empty());
+    assert!(machine.health().reason().is_some());
+}
+
+#[test]
+fn many_appends_of_one_block_send_each_record_once() {
+    let broker = Broker::default();
+    let mut machine = machine(&broker, "a", vec![Step::LostBefore]);
+    let (one, other) = (block(&[1, 2, 3]), block(&[4, 5]));
+    for records in [0..1, 1..1, 1..3] {
+        machine.append(&one, records).unwrap();
+    }
+    machine.append(&other, 1..2).unwrap();
+    machine.append(&one, 0..1).unwrap();
+    machine.commit(checkpoint("a", 1)).unwrap();
+    assert_eq!(log(&broker), [1, 2, 3, 5, 1]);
+}
+
+#[test]
+fn after_a_discard_nothing_of_it_is_published_and_the_producer_is_new() {
+    let broker = Broker::default();
+    let mut machine = machine(&broker, "a", vec![]);
+    machine.append(&block(&[1]), 0..1).unwrap();
+    let epoch = broker.0.lock().unwrap().epoch;
+    machine.discard();
+    machine.append(&block(&[2]), 0..1).unwrap();
+    machine.commit(checkpoint("a", 1)).unwrap();
+    assert_eq!(log(&broker), [2]);
+    assert_eq!(broker.0.lock().unwrap().epoch, epoch + 1);
 }
 
 #[test]
@@ -257,6 +317,24 @@ fn a_record_that_is_too_large_follows_its_rule_and_the_rest_is_published() {
     machine.append(&block(&[1, 2, 3]), 0..3).unwrap();
     machine.commit(checkpoint("b", 1)).unwrap();
     assert_eq!(log(&broker), [1, 9, 3]);
+}
+
+#[test]
+fn a_group_that_is_refused_is_sent_record_by_record_and_only_the_large_one_is_left_out() {
+    let broker = Broker::default();
+    broker.0.lock().unwrap().too_large = Some(vec![2]);
+    broker.0.lock().unwrap().refuses_groups = true;
+    let mut machine = machine(&broker, "a", vec![]);
+    machine.on_oversize(Box::new(|record, _| {
+        assert_eq!(record.value, Some(&[2][..]));
+        Oversize::Skip
+    }));
+    machine.append(&block(&[1, 2, 3]), 0..3).unwrap();
+    machine.commit(checkpoint("a", 1)).unwrap();
+    machine.append(&block(&[4]), 0..1).unwrap();
+    machine.commit(checkpoint("a", 2)).unwrap();
+    assert_eq!(log(&broker), [1, 3, 4]);
+    assert_eq!(machine.client.grouping, Grouping::Full);
 }
 
 proptest! {

@@ -1,0 +1,140 @@
+//! What the open transaction holds, kept until its outcome is known.
+//!
+//! Owns the blocks that were sent and the records among them that a broker refused for their size.
+//! Invariant: sent again, it yields the same records in the same places.
+
+use std::{collections::HashMap, ops::Range, sync::Arc};
+
+use crate::{
+    Error, OwnedRecord, RecordBlock, RecordRef,
+    error::Kind,
+    publisher::{Oversize, OversizeRule},
+    transactions::Grouping,
+};
+
+/// What the open transaction holds.
+pub(super) struct Batch {
+    /// The client's transaction is begun.
+    pub(super) open: bool,
+    /// Records that were handed to the client.
+    sent: usize,
+    /// The part that is being sent, and the place of its first record.
+    part: usize,
+    part_first: usize,
+    /// How they are sent.
+    pub(super) grouping: Grouping,
+    parts: Vec<(Arc<RecordBlock>, Range<usize>)>,
+    /// Records that were refused, by their place, and what is sent instead.
+    exceptions: HashMap<usize, Option<OwnedRecord>>,
+}
+
+impl Batch {
+    pub(super) fn new() -> Batch {
+        Batch {
+            open: false,
+            sent: 0,
+            part: 0,
+            part_first: 0,
+            grouping: Grouping::Full,
+            parts: Vec::new(),
+            exceptions: HashMap::new(),
+        }
+    }
+
+    /// Adds records. Those that follow on the ones before in the same block need no part of their own, so that many small
+    /// transactions cost no more than a large one.
+    pub(super) fn push(&mut self, block: &Arc<RecordBlock>, records: Range<usize>) {
+        match self.parts.last_mut() {
+            Some((last, held)) if Arc::ptr_eq(last, block) && held.end == records.start => {
+                held.end = records.end;
+            }
+            _ => self.parts.push((block.clone(), records)),
+        }
+    }
+
+    /// From now on nothing of it counts as sent.
+    pub(super) fn rewind(&mut self) {
+        self.open = false;
+        self.sent = 0;
+        self.part = 0;
+        self.part_first = 0;
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// Sends what has not been sent yet.
+    pub(super) fn send<E>(
+        &mut self,
+        mut send: impl FnMut(RecordRef<'_>, usize) -> Result<(), E>,
+    ) -> Result<(), E> {
+        while let Some((block, records)) = self.parts.get(self.part) {
+            for index in records.start + (self.sent - self.part_first)..records.end {
+                let record = block.record(index);
+                if self.exceptions.is_empty() {
+                    send(record, self.sent)?;
+                } else {
+                    match self.exceptions.get(&self.sent) {
+                        None => send(record, self.sent)?,
+                        Some(Some(other)) => send(other.as_ref(), self.sent)?,
+                        Some(None) => {}
+                    }
+                }
+                self.sent += 1;
+            }
+            // The last part may still grow.
+            if self.part + 1 == self.parts.len() {
+                break;
+            }
+            self.part += 1;
+            self.part_first = self.sent;
+        }
+        Ok(())
+    }
+
+    /// Applies the rule to the record at a place that was refused for its size.
+    pub(super) fn except(
+        &mut self,
+        sequence: usize,
+        bytes: usize,
+        rule: Option<&mut OversizeRule>,
+    ) -> Result<(), Error> {
+        let mut at = sequence;
+        let place = self.parts.iter().find_map(|(block, records)| {
+            if at < records.len() {
+                return Some((block.clone(), records.start + at));
+            }
+            at -= records.len();
+            None
+        });
+        let Some((block, index)) = place else {
+            return Err(Error::new(
+                Kind::TooLarge,
+                format!("the checkpoint record of {bytes} bytes is too large for its topic"),
+            ));
+        };
+        let record = block.record(index);
+        let rule = match rule {
+            // What took its place is too large as well.
+            _ if self.exceptions.contains_key(&sequence) => Oversize::Stop,
+            Some(rule) => rule(record, bytes),
+            None => Oversize::Stop,
+        };
+        match rule {
+            Oversize::Stop => {
+                return Err(Error::new(
+                    Kind::TooLarge,
+                    format!(
+                        "a record of {bytes} bytes is larger than topic {:?} takes: raise its max.message.bytes, or set \
+                         errors = \"dead-letter\" for the table",
+                        record.topic
+                    ),
+                ));
+            }
+            Oversize::Skip => self.exceptions.insert(sequence, None),
+            Oversize::Replace(other) => self.exceptions.insert(sequence, Some(other)),
+        };
+        Ok(())
+    }
+}

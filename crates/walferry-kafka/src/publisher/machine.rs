@@ -1,0 +1,421 @@
+//! The publisher's state machine: a batch is sent, committed with its checkpoint, and kept until its outcome is known.
+//!
+//! ```text
+//! Fence ─▶ Recover ─▶ Ready ─▶ Open ─▶ Flushing ─▶ Ending ─▶ Ready
+//!             ▲         └────────┴─ any doubt ─┴──────┘
+//!             └────────────────── Replace ◀────┘
+//! ```
+//! Owns the batch and what is believed of the checkpoint. After any doubt the producer is replaced and the checkpoint read
+//! again: it equals this batch's → done; the one before → the batch is sent again; anything else → diverged.
+//! Invariant: never initialised without reading; the counter of the checkpoint only grows; doubts about one batch are
+//! bounded in number.
+//! Start reading at [`Machine::commit`], then `mend`.
+
+use std::{
+    net::{TcpStream, ToSocketAddrs},
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use super::{CommitReport, OversizeRule, batch::Batch};
+use crate::{
+    Checkpoint, Config, Error, Health, RecordBlock, RecordRef,
+    config::RetryLimits,
+    error::Kind,
+    transactions::{End, Fault, Grouping, Transactions},
+};
+
+/// The machine over any client.
+pub(super) struct Machine<T> {
+    client: T,
+    key: String,
+    topic: String,
+    brokers: String,
+    instance: String,
+    retries: RetryLimits,
+    stop: Arc<AtomicBool>,
+    health: Arc<Health>,
+    batch: Batch,
+    last: Option<Checkpoint>,
+    /// Why the producer is to be replaced before anything else is begun.
+    renew: Option<&'static str>,
+    own_fences: Vec<Instant>,
+    oversize: Option<OversizeRule>,
+}
+
+/// What a doubt turned out to be.
+enum Outcome {
+    /// The batch in doubt is committed.
+    Committed,
+    /// The batch was not committed, and has been sent again.
+    SentAgain,
+}
+
+/// Own fences within the window before it counts as a fault.
+const OWN_FENCES_MAX: usize = 3;
+const OWN_FENCES_WINDOW: Duration = Duration::from_secs(600);
+/// A topic that is still unknown when the batch has been sent again is not merely late.
+const NO_TOPIC_MAX: u32 = 1;
+const STEP: Duration = Duration::from_millis(100);
+const PROBE: Duration = Duration::from_millis(500);
+
+impl<T: Transactions> Machine<T> {
+    pub(super) fn new(
+        client: T,
+        config: &Config,
+        instance: String,
+        stop: Arc<AtomicBool>,
+        health: Arc<Health>,
+    ) -> Machine<T> {
+        Machine {
+            client,
+            key: config.connector.clone(),
+            topic: config.checkpoint_topic.clone(),
+            brokers: config.brokers.clone(),
+            instance,
+            retries: config.retries,
+            stop,
+            health,
+            batch: Batch::new(),
+            last: None,
+            renew: None,
+            own_fences: Vec::new(),
+            oversize: None,
+        }
+    }
+
+    pub(super) fn on_oversize(&mut self, rule: OversizeRule) {
+        self.oversize = Some(rule);
+    }
+
+    pub(super) fn health(&self) -> Arc<Health> {
+        self.health.clone()
+    }
+
+    /// Fence and Recover.
+    pub(super) fn open(&mut self) -> Result<Option<Checkpoint>, Error> {
+        let mut tries = 0;
+        loop {
+            let outcome = self
+                .client
+                .replace(Grouping::Full)
+                .and_then(|()| self.client.checkpoint(End::Written));
+            match outcome {
+                Ok(found) => {
+                    self.health.mending(None);
+                    self.last.clone_from(&found);
+                    return Ok(found);
+                }
+                Err(fault) => {
+                    self.judge(&fault, tries)?;
+                    tries += 1;
+                    self.pause(&fault, tries)?;
+                }
+            }
+        }
+    }
+
+    pub(super) fn append(
+        &mut self,
+        block: &Arc<RecordBlock>,
+        records: Range<usize>,
+    ) -> Result<(), Error> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.ready()?;
+        self.batch.push(block, records);
+        match self.send() {
+            Ok(()) => Ok(()),
+            Err(fault) => self.mend(fault, None, &mut 0).map(drop),
+        }
+    }
+
+    pub(super) fn commit(&mut self, checkpoint: Checkpoint) -> Result<CommitReport, Error> {
+        self.ready()?;
+        let mut tries = 0;
+        let mut replaced = false;
+        let report = loop {
+            let fault = match self.try_commit(&checkpoint) {
+                Ok(report) => break report,
+                Err(fault) => fault,
+            };
+            replaced = true;
+            if let Outcome::Committed = self.mend(fault, Some(&checkpoint), &mut tries)? {
+                break CommitReport::default();
+            }
+        };
+        if self.batch.grouping == Grouping::Single {
+            self.renew = Some("the batch had to be sent record by record");
+        }
+        self.batch = Batch::new();
+        self.last = Some(checkpoint);
+        Ok(CommitReport { replaced, ..report })
+    }
+
+    /// Drops what is open.
+    pub(super) fn discard(&mut self) {
+        if self.batch.open {
+            self.client.abort();
+            self.renew = Some("the transaction before was given up");
+        }
+        self.batch = Batch::new();
+    }
+
+    fn try_commit(&mut self, checkpoint: &Checkpoint) -> Result<CommitReport, Fault> {
+        self.open_transaction()?;
+        let value = serde_json::to_vec(checkpoint).map_err(|error| {
+            Fault::Final(
+                Kind::Broken,
+                format!("the checkpoint cannot be written: {error}"),
+            )
+        })?;
+        let record = RecordRef {
+            topic: &self.topic,
+            key: Some(self.key.as_bytes()),
+            value: Some(&value),
+            headers: None,
+        };
+        self.client.send(record, usize::MAX)?;
+        let timing = self.client.commit()?;
+        if timing.suspect {
+            self.renew = Some("the last commit was slow or saw a disconnect");
+        }
+        let micros = |d: Duration| u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
+        Ok(CommitReport {
+            flush_us: micros(timing.flush),
+            end_txn_us: micros(timing.end),
+            replaced: false,
+        })
+    }
+
+    /// The guard: after a suspect commit the producer is replaced before anything is begun, so that a late EndTxn meets a
+    /// newer epoch.
+    fn ready(&mut self) -> Result<(), Error> {
+        if let Some(reason) = self.renew.take() {
+            tracing::info!("{reason}: the producer is replaced");
+            self.mend(Fault::Doubt(reason.into()), None, &mut 0)?;
+        }
+        Ok(())
+    }
+
+    fn open_transaction(&mut self) -> Result<(), Fault> {
+        if !self.batch.open {
+            self.client.begin()?;
+            self.batch.open = true;
+        }
+        Ok(())
+    }
+
+    /// Sends what the batch holds and the client has not got yet.
+    fn send(&mut self) -> Result<(), Fault> {
+        self.open_transaction()?;
+        let client = &mut self.client;
+        self.batch
+            .send(|record, sequence| client.send(record, sequence))
+    }
+
+    /// Settles a doubt: a new producer, the checkpoint read again, and the batch sent again if it was not committed.
+    /// `tries` counts the doubts about one batch: the first is settled at once, every later one after a pause.
+    fn mend(
+        &mut self,
+        fault: Fault,
+        pending: Option<&Checkpoint>,
+        tries: &mut u32,
+    ) -> Result<Outcome, Error> {
+        let mut fault = fault;
+        loop {
+            self.judge(&fault, *tries)?;
+            // Each record that is too large is taken care of once, so these end by themselves.
+            if !matches!(fault, Fault::TooLarge { .. }) {
+                if *tries > 0 {
+                    self.pause(&fault, *tries)?;
+                }
+                *tries += 1;
+            }
+            match self.settle(pending) {
+                Ok(outcome) => {
+                    self.health.mending(None);
+                    return outcome;
+                }
+                Err(next) => fault = next,
+            }
+        }
+    }
+
+    /// Ends with faults that no new producer mends, and prepares for the others.
+    fn judge(&mut self, fault: &Fault, tries: u32) -> Result<(), Error> {
+        match fault {
+            Fault::Doubt(_) => Ok(()),
+            Fault::Stopped => Err(stopped()),
+            Fault::Final(kind, text) => Err(Error::new(*kind, text.clone())),
+            Fault::NoTopic(topic) if tries >= NO_TOPIC_MAX => Err(Error::new(
+                Kind::NoTopic,
+                format!(
+                    "topic {topic:?} does not exist any more: create it, or start again so that it is created"
+                ),
+            )),
+            Fault::NoTopic(_) => Ok(()),
+            Fault::Fenced(text) => self.count_fence(text),
+            Fault::TooLarge {
+                sequence,
+                bytes,
+                alone,
+            } => {
+                if *alone {
+                    let rule = self.oversize.as_mut();
+                    return self.batch.except(*sequence, *bytes, rule);
+                }
+                if self.batch.grouping == Grouping::Full {
+                    tracing::warn!(
+                        bytes,
+                        "a broker refused a group of records for its size: the batch is sent record by record; raise the \
+                         topic's max.message.bytes above kafka.properties.\"batch.size\""
+                    );
+                    self.batch.grouping = Grouping::Single;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn count_fence(&mut self, text: &str) -> Result<(), Error> {
+        let now = Instant::now();
+        self.own_fences
+            .retain(|at| now.duration_since(*at) < OWN_FENCES_WINDOW);
+        self.own_fences.push(now);
+        if self.own_fences.len() <= OWN_FENCES_MAX {
+            return Ok(());
+        }
+        // Another instance is better evidence, if it has claimed the connector meanwhile.
+        if let Ok(found) = self.client.checkpoint(End::Stable)
+            && let Some(error) = self.claimed_by_another(found.as_ref())
+        {
+            return Err(error);
+        }
+        Err(Error::new(
+            Kind::Unreachable,
+            format!(
+                "fenced {} times within ten minutes although no other instance has claimed the connector: {text}",
+                self.own_fences.len()
+            ),
+        ))
+    }
+
+    /// One attempt to settle. The outer error is a fault that may pass, the inner one is final.
+    fn settle(&mut self, pending: Option<&Checkpoint>) -> Result<Result<Outcome, Error>, Fault> {
+        // Looked at before anything is initialised: whoever has taken over is not to be fenced by us.
+        let found = self.client.checkpoint(End::Stable)?;
+        if let Some(error) = self.claimed_by_another(found.as_ref()) {
+            return Ok(Err(error));
+        }
+        self.batch.rewind();
+        self.client.replace(self.batch.grouping)?;
+        self.health.count_replaced();
+        let found = self.client.checkpoint(End::Written)?;
+        if let Some(error) = self.claimed_by_another(found.as_ref()) {
+            return Ok(Err(error));
+        }
+        let same = |other: Option<&Checkpoint>| match (&found, other) {
+            (Some(found), Some(other)) => found.is_same_write(other),
+            (None, None) => true,
+            _ => false,
+        };
+        if pending.is_some() && same(pending) {
+            return Ok(Ok(Outcome::Committed));
+        }
+        if !same(self.last.as_ref()) {
+            return Ok(Err(Error::new(
+                Kind::Diverged,
+                format!(
+                    "the checkpoint in Kafka is {found:?}, which is neither this batch's nor the one before"
+                ),
+            )));
+        }
+        if !self.batch.is_empty() {
+            self.send()?;
+        }
+        Ok(Ok(Outcome::SentAgain))
+    }
+
+    /// Until our first commit the newest checkpoint is an earlier instance's; from then on it has to be ours.
+    fn claimed_by_another(&self, found: Option<&Checkpoint>) -> Option<Error> {
+        let found = found?;
+        let known = self
+            .last
+            .as_ref()
+            .is_some_and(|last| last.is_same_write(found));
+        if known || found.instance == self.instance {
+            return None;
+        }
+        Some(Error::new(
+            Kind::Fenced,
+            format!(
+                "another instance has taken over connector {:?}: the newest checkpoint (counter {}) was written by instance {} \
+                 at {}, this is instance {}",
+                self.key, found.counter, found.instance, found.written_at, self.instance
+            ),
+        ))
+    }
+
+    /// Waits before the next attempt, with full jitter; it ends early when a broker's port answers again.
+    fn pause(&mut self, fault: &Fault, tries: u32) -> Result<(), Error> {
+        let text = match fault {
+            Fault::Doubt(text) | Fault::Fenced(text) | Fault::Final(_, text) => text.clone(),
+            Fault::NoTopic(topic) => format!("topic {topic:?} does not exist"),
+            Fault::Stopped | Fault::TooLarge { .. } => return Ok(()),
+        };
+        self.health.mending(Some(text.clone()));
+        self.health.count_retry();
+        if tries > self.retries.retries_max {
+            return Err(Error::new(
+                Kind::Unreachable,
+                format!(
+                    "gave up after {} tries to publish to Kafka at {:?}: {text}",
+                    self.retries.retries_max, self.brokers
+                ),
+            ));
+        }
+        tracing::warn!(error = text, tries, "publishing is in doubt; trying again");
+        let bound_ms = self
+            .retries
+            .retry_min_ms
+            .saturating_mul(1 << (tries - 1).min(30))
+            .min(self.retries.retry_max_ms);
+        let until = Instant::now() + Duration::from_millis(rand::random_range(0..=bound_ms));
+        let mut away = false;
+        while Instant::now() < until {
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(stopped());
+            }
+            let answers = answers(&self.brokers);
+            if answers && away {
+                return Ok(());
+            }
+            away |= !answers;
+            let left = until.saturating_duration_since(Instant::now());
+            std::thread::sleep(STEP.min(left));
+        }
+        Ok(())
+    }
+}
+
+fn stopped() -> Error {
+    Error::new(Kind::Stopped, "asked to stop")
+}
+
+/// Whether a broker of the list accepts a connection.
+fn answers(brokers: &str) -> bool {
+    brokers
+        .split(',')
+        .filter_map(|broker| broker.trim().to_socket_addrs().ok())
+        .flatten()
+        .any(|address| TcpStream::connect_timeout(&address, PROBE).is_ok())
+}
+
+#[cfg(test)]
+mod tests;
