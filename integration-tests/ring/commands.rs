@@ -1,0 +1,135 @@
+//! The commands beside `run`: what they print and what they leave alone.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use serde_json::Value as Json;
+use walferry_testkit::process::binary;
+
+use crate::place::{Place, READY};
+
+const TABLE: &str = "create table t (id int primary key, note text)";
+
+/// Standard output of the binary, and its exit code.
+fn output(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(binary().unwrap())
+        .args(arguments)
+        .output()
+        .unwrap();
+    (
+        output.status.code(),
+        String::from_utf8(output.stdout).unwrap(),
+    )
+}
+
+#[test]
+fn check_tells_the_plan_and_changes_nothing() {
+    let place = Place::shared("check");
+    place.sql(TABLE);
+    place.sql("create table no_key (a int)");
+    let path = place.all().write(&place.folder).unwrap();
+    let path = path.to_str().unwrap();
+    let (code, text) = output(&["check", "-c", path, "--json"]);
+    assert_eq!(code, Some(0), "{text}");
+    let findings: Json = serde_json::from_str(&text).unwrap();
+    let findings = findings["findings"].as_array().unwrap();
+    let of = |subject: &str| {
+        findings
+            .iter()
+            .filter(|it| it["subject"] == subject)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of("wal_level")[0]["severity"], "ok");
+    assert_eq!(of("recovery: nothing yet")[0]["severity"], "plan");
+    let no_key = of("table public.no_key");
+    assert_eq!(no_key[0]["severity"], "warning");
+    assert!(no_key[0]["fix_sql"].as_str().unwrap().contains("REPLICA IDENTITY FULL"));
+    let (_, sql) = output(&["check", "-c", path, "--fix-sql"]);
+    assert!(sql.lines().all(|line| line.ends_with(';')), "{sql}");
+    assert!(sql.contains("ALTER TABLE"), "{sql}");
+    let left = place.value("select count(*) from pg_replication_slots where slot_name like '%check%'");
+    assert_eq!(left.as_deref(), Some("0"));
+    let left = place.value("select count(*) from pg_publication");
+    assert_eq!(left.as_deref(), Some("0"));
+}
+
+#[test]
+fn check_of_a_source_that_cannot_work_fails() {
+    let place = Place::shared("check_bad");
+    let path = place.settings(&["public.none"]).write(&place.folder).unwrap();
+    let (code, text) = output(&["check", "-c", path.to_str().unwrap()]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("public.none"), "{text}");
+}
+
+#[test]
+fn tail_prints_changes_as_json_and_leaves_nothing_behind() {
+    let place = Place::shared("tail");
+    place.sql(TABLE);
+    let mut child = Command::new(binary().unwrap())
+        .args(["tail", "--source", &place.url])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let slots = "select count(*) from pg_replication_slots where active and database = current_database()";
+    while place.value(slots).as_deref() != Some("1") {
+        std::thread::yield_now();
+    }
+    place.sql("insert into t values (1, 'one'); update t set note = 'two'; delete from t");
+    let lines: Vec<Json> = BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .take(3)
+        .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+        .collect();
+    let ops: Vec<&str> = lines.iter().map(|it| it["op"].as_str().unwrap()).collect();
+    assert_eq!(ops, ["c", "u", "d"]);
+    assert_eq!(lines[0]["after"], serde_json::json!({"id": 1, "note": "one"}));
+    assert_eq!(lines[2]["before"], serde_json::json!({"id": 1}));
+    Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let left = place.value("select count(*) from pg_publication");
+    assert_eq!(left.as_deref(), Some("0"));
+}
+
+#[test]
+fn status_and_checkpoint_show_where_a_connector_stands() {
+    let place = Place::shared("shown");
+    place.sql(TABLE);
+    let settings = place.all();
+    let mut walferry = place.streaming(&settings);
+    place.drain("insert into t values (1, 'one')");
+    walferry.wait_status("one change", READY, |it| it["tables"][0]["changes"] == 1);
+    let (code, text) = output(&["status", "--admin", walferry.admin_url()]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("streaming") && text.contains("public.t"), "{text}");
+    let (code, text) = output(&["status", "--json", "--admin", walferry.admin_url()]);
+    assert_eq!(code, Some(0), "{text}");
+    let status: Json = serde_json::from_str(&text).unwrap();
+    assert_eq!(status["connectors"][0]["name"], place.name);
+
+    let metrics = walferry.get("/metrics").unwrap().body;
+    for name in [
+        "walferry_changes_total",
+        "walferry_position_lsn",
+        "walferry_freshness_seconds",
+        "walferry_kafka_commit_seconds",
+        "walferry_state",
+        "walferry_memory_bytes",
+        "walferry_build_info",
+    ] {
+        assert!(metrics.contains(name), "{name} is not in\n{metrics}");
+    }
+    assert_eq!(walferry.get("/livez").unwrap().status, 200);
+    assert!(walferry.get("/").unwrap().body.contains("<html"));
+    walferry.sigterm();
+    walferry.wait_exit(READY);
+    let path = settings.write(&place.folder).unwrap();
+    let (code, text) = output(&["checkpoint", "show", "-c", path.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{text}");
+    let checkpoint: Json = serde_json::from_str(&text).unwrap();
+    assert_eq!(checkpoint["end_lsn"], place.confirmed());
+}

@@ -1,0 +1,67 @@
+//! Two processes with one name: the newer takes over, the older ends with 4, and nothing is doubled.
+
+use std::time::Duration;
+
+use walferry_testkit::load::{MixedLoad, MixedOptions};
+
+use crate::place::{Place, READY};
+
+const ENDS: Duration = Duration::from_secs(60);
+
+#[test]
+fn the_older_of_two_processes_ends_with_4() {
+    let place = Place::shared("two").with_mixed_tables();
+    let checker = place.mixed_checker();
+    let mut settings = place.all();
+    settings.set_text("snapshot.mode", "never");
+    let mut older = place.streaming(&settings);
+    let options = MixedOptions {
+        seed: 21,
+        ..MixedOptions::default()
+    };
+    let load = MixedLoad::start(&place.url, &options).unwrap();
+    let mut newer = place.streaming(&settings.twin().unwrap());
+    assert_eq!(older.wait_exit(ENDS), Some(4), "{}", older.log_tail());
+    assert!(older.log_tail().contains("another instance"), "{}", older.log_tail());
+    let enough = load.counts().committed + 100;
+    while load.counts().committed < enough {
+        std::thread::yield_now();
+    }
+    load.stop();
+    place.verdict(&checker).assert_clean(200);
+    newer.sigterm();
+    assert_eq!(newer.wait_exit(ENDS), Some(0));
+}
+
+#[test]
+fn a_process_that_was_stopped_in_the_middle_of_its_batch_wakes_up_and_ends_with_4() {
+    let place = Place::shared("stopped").with_mixed_tables();
+    let checker = place.mixed_checker();
+    let mut settings = place.all();
+    // Batches stay open for long, so that the stop falls into one.
+    settings
+        .set_text("snapshot.mode", "never")
+        .set("publish.commit_interval_ms", "2000");
+    let mut older = place.streaming(&settings);
+    let options = MixedOptions {
+        seed: 22,
+        transactions_per_second: None,
+        ..MixedOptions::default()
+    };
+    let load = MixedLoad::start(&place.url, &options).unwrap();
+    older.wait_status("in a batch", READY, |it| {
+        it["positions"]["published"] != it["positions"]["checkpointed"]
+    });
+    older.sigstop();
+    let mut newer = place.streaming(&settings.twin().unwrap());
+    let enough = load.counts().committed + 100;
+    while load.counts().committed < enough {
+        std::thread::yield_now();
+    }
+    older.sigcont();
+    assert_eq!(older.wait_exit(ENDS), Some(4), "{}", older.log_tail());
+    load.stop();
+    place.verdict(&checker).assert_clean(200);
+    newer.sigterm();
+    assert_eq!(newer.wait_exit(ENDS), Some(0));
+}

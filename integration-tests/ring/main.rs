@@ -1,0 +1,32 @@
+//! The promises of the product, held by the real binary on real servers.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `first_start` | snapshot, stream, clean stop; what a start creates; how long it takes |
+//! | `crash` | `kill -9` at random moments under mixed load |
+//! | `outage` | servers killed and brought back, the walsender ended, the network cut without a word |
+//! | `late_end` | an EndTxn that arrives late, with the guard and without it |
+//! | `instances` | two processes with one name, also when the older one was stopped and wakes up |
+//! | `recovery` | each row of the recovery table |
+//! | `refusal` | each wrong setting or missing right: one message, the exit status, no secret |
+//! | `records` | types, schemas, keys, headers; decoded by apache-avro and by fastavro |
+//! | `schemas` | a table changes while it is followed; dead letters |
+//! | `memory` | a transaction larger than the memory, and a broker that is away |
+//! | `commands` | check, tail, status, checkpoint |
+//!
+//! Each test has its own database, slot and topics; one that harms a server has its own servers.
+
+#![allow(clippy::unwrap_used, reason = "what cannot be had fails the test")]
+
+mod commands;
+mod crash;
+mod first_start;
+mod instances;
+mod late_end;
+mod memory;
+mod outage;
+mod place;
+mod records;
+mod recovery;
+mod refusal;
+mod schemas;

@@ -1,0 +1,94 @@
+//! A transaction larger than the memory, and a broker that is away, in a bounded process.
+
+use std::time::Duration;
+
+use walferry_testkit::load::{MixedLoad, MixedOptions};
+use walferry_testkit::process::Walferry;
+
+use crate::place::{Place, READY, own_servers};
+
+const MIB: u64 = 1 << 20;
+/// `memory_bytes_max` of these tests.
+const MEMORY: u64 = 32 * MIB;
+/// What a process may hold beside it.
+const BESIDE: u64 = 64 * MIB;
+
+fn resident_max(walferry: &Walferry) -> u64 {
+    walferry.usage().unwrap().rss_peak_bytes
+}
+
+#[test]
+fn a_transaction_larger_than_the_memory_passes_through_it() {
+    let place = Place::shared("large");
+    place.sql("create table t (id int primary key, note text)");
+    let checker = place.checker(&["public.t"]);
+    let mut settings = place.all();
+    settings
+        .set_text("snapshot.mode", "never")
+        .set("publish.memory_bytes_max", &MEMORY.to_string());
+    let mut walferry = place.streaming(&settings);
+    place.sql("insert into t select i, repeat('n', 200) from generate_series(1, 300000) i");
+    place.drain("insert into t values (0)");
+    let held = resident_max(&walferry);
+    assert!(held <= MEMORY + BESIDE, "{} MiB", held / MIB);
+    checker.verdict().unwrap().assert_clean(300_001);
+    walferry.sigterm();
+    assert_eq!(walferry.wait_exit(READY), Some(0));
+}
+
+#[test]
+fn a_kill_inside_a_large_transaction_goes_on_at_its_ordinal() {
+    let place = Place::shared("inside");
+    place.sql("create table t (id int primary key, note text)");
+    let checker = place.checker(&["public.t"]);
+    let mut settings = place.all();
+    settings
+        .set_text("snapshot.mode", "never")
+        .set("publish.memory_bytes_max", &(16 * MIB).to_string())
+        .set_text("publish.batch_bytes_max", "1 MiB");
+    let mut walferry = place.streaming(&settings);
+    place.sql("insert into t select i, repeat('n', 200) from generate_series(1, 100000) i");
+    walferry.wait_log("larger than a batch", READY);
+    walferry.kill9();
+    let _walferry = place.streaming(&settings);
+    place.drain("insert into t values (0)");
+    checker.verdict().unwrap().assert_clean(100_001);
+}
+
+#[test]
+fn a_broker_that_is_away_costs_no_memory() {
+    let mut stack = own_servers();
+    let place = Place::on(&stack.coordinates(), "away").with_mixed_tables();
+    let checker = place.mixed_checker();
+    let mut settings = place.all();
+    settings
+        .set_text("snapshot.mode", "never")
+        .set("publish.memory_bytes_max", &MEMORY.to_string());
+    let mut walferry = place.streaming(&settings);
+    stack.kafka.kill9().unwrap();
+    walferry.wait_not_ready("kafka", Duration::from_secs(5));
+    // More than the memory could hold.
+    for part in 0..8 {
+        place.sql(&format!(
+            "insert into documents (name, writer, body, version)
+             select 'd{part} ' || i, 99, repeat('b', 2000), 1 from generate_series(1, 5000) i"
+        ));
+    }
+    let load = MixedLoad::start(&place.url, &MixedOptions::default()).unwrap();
+    let enough = load.counts().committed + 200;
+    while load.counts().committed < enough {
+        std::thread::yield_now();
+    }
+    load.stop();
+    let held = resident_max(&walferry);
+    stack.kafka.restart().unwrap();
+    walferry.wait_ready(READY);
+    place.verdict(&checker).assert_clean(40_000);
+    let after = resident_max(&walferry);
+    assert!(
+        held.max(after) <= MEMORY + BESIDE,
+        "{} MiB while it was away, {} MiB after",
+        held / MIB,
+        after / MIB
+    );
+}

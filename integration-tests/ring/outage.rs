@@ -1,0 +1,134 @@
+//! Servers that go away and come back: the connector says why it is not ready within five seconds, goes on by itself
+//! within ten of the server's return, and loses and doubles nothing.
+
+use std::time::{Duration, Instant};
+
+use walferry_testkit::load::{MixedLoad, MixedOptions};
+use walferry_testkit::process::{Settings, Walferry};
+use walferry_testkit::proxy::{Mode, Proxy};
+use walferry_testkit::stack::Stack;
+
+use crate::place::{Place, READY, own_servers};
+
+/// How soon `/readyz` says why.
+const SAID: Duration = Duration::from_secs(5);
+/// How soon it goes on after the server's return.
+const RESUMED: Duration = Duration::from_secs(10);
+
+fn begin(place: &Place, settings: &Settings, seed: u64) -> (Walferry, MixedLoad) {
+    let walferry = place.streaming(settings);
+    let options = MixedOptions {
+        seed,
+        transactions_per_second: Some(100.0),
+        ..MixedOptions::default()
+    };
+    (walferry, MixedLoad::start(&place.url, &options).unwrap())
+}
+
+/// Settings that start at the slot, so that the witness and the topics cover the same changes.
+fn streaming_only(place: &Place) -> Settings {
+    let mut settings = place.all();
+    settings.set_text("snapshot.mode", "never");
+    settings
+}
+
+fn goes_on(walferry: &mut Walferry, back: Instant) {
+    walferry.wait_ready(READY);
+    let taken = back.elapsed();
+    assert!(taken < RESUMED, "ready {taken:?} after the return\n{}", walferry.log_tail());
+}
+
+fn kill_each(stack: &mut Stack, walferry: &mut Walferry) {
+    stack.kafka.kill9().unwrap();
+    walferry.wait_not_ready("kafka", SAID);
+    stack.kafka.restart().unwrap();
+    goes_on(walferry, Instant::now());
+
+    stack.registry.kill9().unwrap();
+    walferry.wait_not_ready("registry", SAID);
+    stack.registry.restart().unwrap();
+    goes_on(walferry, Instant::now());
+
+    stack.postgres.kill9().unwrap();
+    walferry.wait_not_ready("postgresql", SAID);
+    stack.postgres.restart().unwrap();
+    goes_on(walferry, Instant::now());
+}
+
+#[test]
+fn each_server_may_be_killed_and_come_back() {
+    let mut stack = own_servers();
+    let place = Place::on(&stack.coordinates(), "killed").with_mixed_tables();
+    let checker = place.mixed_checker();
+    let (mut walferry, load) = begin(&place, &streaming_only(&place), 31);
+    kill_each(&mut stack, &mut walferry);
+    // PostgreSQL's own orderly stop waits for us to have received everything.
+    stack.postgres.terminate().unwrap();
+    walferry.wait_not_ready("postgresql", SAID);
+    stack.postgres.restart().unwrap();
+    goes_on(&mut walferry, Instant::now());
+    load.stop();
+    place.verdict(&checker).assert_clean(100);
+    walferry.sigterm();
+    assert_eq!(walferry.wait_exit(READY), Some(0));
+}
+
+#[test]
+fn a_walsender_that_is_ended_is_replaced() {
+    let place = Place::shared("walsender").with_mixed_tables();
+    let checker = place.mixed_checker();
+    let (mut walferry, load) = begin(&place, &streaming_only(&place), 32);
+    for _ in 0..3 {
+        let reconnects = walferry
+            .log()
+            .iter()
+            .filter(|line| line.contains("\"streaming\""))
+            .count();
+        place.sql(&format!(
+            "select pg_terminate_backend(active_pid) from pg_replication_slots where slot_name = '{}'",
+            place.slot()
+        ));
+        let ended = Instant::now();
+        walferry.wait_status("streaming again", READY, |it| it["state"] == "streaming");
+        let log = walferry.log();
+        assert!(ended.elapsed() < RESUMED, "{}", log.join("\n"));
+        let enough = load.counts().committed + 50;
+        while load.counts().committed < enough {
+            std::thread::yield_now();
+        }
+        assert!(reconnects <= log.len());
+    }
+    load.stop();
+    place.verdict(&checker).assert_clean(100);
+}
+
+/// A network that carries nothing and ends nothing, on each of the three ways out.
+#[test]
+fn a_network_cut_without_a_fin_is_noticed_and_survived() {
+    let place = Place::shared("cut").with_mixed_tables();
+    let checker = place.mixed_checker();
+    let host = |url: &str| {
+        let rest = url.split("//").nth(1).unwrap();
+        let rest = rest.rsplit('@').next().unwrap();
+        rest.split('/').next().unwrap().to_owned()
+    };
+    let postgres = Proxy::start(&host(&place.url)).unwrap();
+    let kafka = Proxy::kafka(&place.brokers).unwrap();
+    let registry = Proxy::start(&host(&place.registry)).unwrap();
+    let mut settings = streaming_only(&place);
+    settings
+        .set_text("source.url", &place.url.replace(&host(&place.url), &postgres.address()))
+        .set_text("kafka.brokers", &kafka.address())
+        .set_text("registry.url", &format!("http://{}", registry.address()));
+    let (mut walferry, load) = begin(&place, &settings, 33);
+    for (proxy, name) in [(&postgres, "postgresql"), (&kafka, "kafka"), (&registry, "registry")] {
+        proxy.set(Mode::BlackHole);
+        walferry.wait_not_ready(name, SAID);
+        // What hung stays dead: the connections of before are gone without a word.
+        proxy.cut();
+        proxy.set(Mode::Pass);
+        goes_on(&mut walferry, Instant::now());
+    }
+    load.stop();
+    place.verdict(&checker).assert_clean(100);
+}

@@ -1,0 +1,203 @@
+//! Each row of the recovery table, end to end. The rows that go on are also in `first_start` and `crash`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use walferry_testkit::checker::Session;
+use walferry_testkit::process::Settings;
+use walferry_testkit::stack::{Coordinates, PostgresServer, Stack};
+
+use crate::place::{Place, READY, own_postgres};
+
+const TABLE: &str = "create table t (id int primary key, note text)";
+
+/// A place whose connector has streamed once and was stopped in good order.
+fn stopped(place: Place) -> (Place, Settings) {
+    place.sql(TABLE);
+    let settings = place.all();
+    let mut walferry = place.streaming(&settings);
+    place.drain("insert into t values (1)");
+    walferry.sigterm();
+    assert_eq!(walferry.wait_exit(Duration::from_secs(15)), Some(0));
+    (place, settings)
+}
+
+/// The connector refuses with 3; the message has all of `parts`.
+fn refused(place: &Place, settings: &Settings, parts: &[&str]) {
+    let (code, log) = place.run_ends(settings);
+    assert_eq!(code, Some(3), "{log}");
+    for part in parts {
+        assert!(log.contains(part), "{part:?} is not in\n{log}");
+    }
+}
+
+/// A PostgreSQL of the test's own beside the shared Kafka and registry.
+fn beside(postgres: &PostgresServer) -> Coordinates {
+    let shared = Stack::shared().unwrap();
+    Coordinates {
+        postgres_url: postgres.url(),
+        kafka_brokers: shared.kafka_brokers.clone(),
+        registry_url: shared.registry_url.clone(),
+    }
+}
+
+#[test]
+fn an_intent_without_a_slot_starts_as_if_nothing_had_been() {
+    let postgres =
+        PostgresServer::start(own_postgres().setting("max_replication_slots", "1")).unwrap();
+    let place = Place::on(&beside(&postgres), "intent");
+    place.sql(TABLE);
+    place.sql("select pg_create_physical_replication_slot('other')");
+    let settings = place.all();
+    let (code, log) = place.run_ends(&settings);
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("max_replication_slots"), "{log}");
+    place.sql("select pg_drop_replication_slot('other')");
+    let mut walferry = place.streaming(&settings);
+    walferry.wait_log("intent, no slot", READY);
+    place.drain("insert into t values (1)");
+}
+
+#[test]
+fn a_start_that_died_in_its_snapshot_starts_over() {
+    let place = Place::shared("started_over");
+    place.sql(TABLE);
+    place.sql("insert into t select i from generate_series(1, 10) i");
+    let settings = place.all();
+    // The lock holds the snapshot up before its first row.
+    let mut lock = Session::connect(&place.url).unwrap();
+    let mut walferry = place.start(&settings);
+    walferry.wait_log("slot created", READY);
+    lock.execute("begin; lock table t in access exclusive mode").unwrap();
+    walferry.kill9();
+    lock.execute("rollback").unwrap();
+    let mut walferry = place.streaming(&settings);
+    let line = walferry.wait_log("recovery decision", READY);
+    assert!(
+        line.contains("intent, slot exists") || line.contains("resume"),
+        "{line}"
+    );
+    place.drain("insert into t values (0)");
+}
+
+#[test]
+fn a_slot_without_a_checkpoint_is_refused_until_it_is_adopted() {
+    let place = Place::shared("adopt");
+    place.sql(TABLE);
+    place.sql(&format!(
+        "create publication {0} for all tables; select pg_create_logical_replication_slot('{0}', 'pgoutput')",
+        place.slot()
+    ));
+    let confirmed = place.confirmed();
+    let settings = place.all();
+    refused(&place, &settings, &[&confirmed, "--adopt-slot", "pg_drop_replication_slot"]);
+    place.sql("insert into t values (1)");
+    let path = settings.write(&place.folder).unwrap();
+    let arguments = ["run", "--adopt-slot", "-c", path.to_str().unwrap()];
+    let mut walferry =
+        walferry_testkit::process::Walferry::start_with(&arguments, &settings, &place.folder).unwrap();
+    walferry.wait_ready(READY);
+    place.drain("insert into t values (2)");
+    walferry.wait_status("two changes", READY, |it| it["tables"][0]["changes"] == 2);
+}
+
+#[test]
+fn a_slot_that_is_gone_is_refused() {
+    let (place, settings) = stopped(Place::shared("gone"));
+    let held = place.confirmed();
+    place.sql(&format!("select pg_drop_replication_slot('{}')", place.slot()));
+    refused(&place, &settings, &[&held, "resync", "lost"]);
+}
+
+#[test]
+fn a_slot_that_the_server_has_invalidated_is_refused() {
+    let postgres =
+        PostgresServer::start(own_postgres().setting("max_slot_wal_keep_size", "1MB")).unwrap();
+    let (place, settings) = stopped(Place::on(&beside(&postgres), "invalidated"));
+    let held = place.confirmed();
+    for _ in 0..5 {
+        place.sql("create table if not exists filler (x text); insert into filler values ('x')");
+        place.sql("select pg_switch_wal()");
+    }
+    place.sql("checkpoint");
+    refused(&place, &settings, &[&held, "resync", "cannot be used"]);
+}
+
+#[test]
+fn a_slot_ahead_of_the_checkpoint_is_refused_with_both_ends_of_the_gap() {
+    let (place, settings) = stopped(Place::shared("ahead"));
+    let held = place.confirmed();
+    place.sql("insert into t values (2)");
+    place.sql(&format!(
+        "select pg_replication_slot_advance('{}', pg_current_wal_lsn())",
+        place.slot()
+    ));
+    let confirmed = place.confirmed();
+    assert_ne!(held, confirmed);
+    refused(&place, &settings, &[&held, &confirmed, "resync"]);
+}
+
+#[test]
+fn another_cluster_is_refused() {
+    let (place, settings) = stopped(Place::shared("cluster"));
+    let system_id = "select system_identifier from pg_control_system()";
+    let old = place.value(system_id).unwrap();
+    let postgres = PostgresServer::start(own_postgres()).unwrap();
+    let mut elsewhere = settings.clone();
+    let database = place.url.rsplit_once('/').unwrap().1;
+    walferry_testkit::load::create_database(&postgres.url(), database).unwrap();
+    let url = postgres.database_url(database);
+    let mut session = Session::connect(&url).unwrap();
+    session.execute(TABLE).unwrap();
+    let new = session.value(system_id).unwrap().unwrap();
+    elsewhere.set_text("source.url", &url);
+    refused(&place, &elsewhere, &[&old, &new]);
+}
+
+#[test]
+fn other_settings_than_the_checkpoints_are_refused() {
+    let (place, mut settings) = stopped(Place::shared("settings"));
+    settings.set_text("source.slot", "walferry_another");
+    refused(&place, &settings, &[&place.slot(), "walferry_another"]);
+}
+
+/// Ends recovery at the end of the WAL, on a new timeline.
+fn promote_at_restart(postgres: &mut PostgresServer) {
+    postgres.configure("restore_command", "false").unwrap();
+    std::fs::write(postgres.data().join("recovery.signal"), "").unwrap();
+    postgres.restart().unwrap();
+}
+
+fn copy(from: &Path, to: &Path) {
+    let status = std::process::Command::new("cp")
+        .arg("-a")
+        .args([from, to])
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+#[test]
+fn a_new_timeline_is_followed_when_it_contains_the_checkpoint_and_else_refused() {
+    let mut postgres = PostgresServer::start(own_postgres()).unwrap();
+    let (place, settings) = stopped(Place::on(&beside(&postgres), "timeline"));
+    postgres.terminate().unwrap();
+    let (data, backup) = (postgres.data(), place.folder.join("backup"));
+    std::fs::create_dir_all(&place.folder).unwrap();
+    copy(&data, &backup);
+
+    promote_at_restart(&mut postgres);
+    let mut walferry = place.streaming(&settings);
+    assert_eq!(walferry.status().unwrap()["source"]["timeline"], 2);
+    place.drain("insert into t values (3)");
+    walferry.sigterm();
+    walferry.wait_exit(READY);
+    let held = place.confirmed();
+
+    // Back to the copy, which never had what was published since: it becomes a timeline 2 of its own.
+    postgres.terminate().unwrap();
+    std::fs::remove_dir_all(&data).unwrap();
+    copy(&backup, &data);
+    postgres.restart().unwrap();
+    refused(&place, &settings, &[&held, "timeline"]);
+}
