@@ -1,18 +1,22 @@
 //! Topics: the checkpoint topic and those of the tables, created when missing and known before the first record.
 //!
-//! Owns their settings. Never changes a topic that exists.
+//! Owns their settings. Never changes a topic that exists: one that cannot serve as it is is an error that says what to do.
+//! Invariant: when a call has returned, each of its topics exists and has a leader.
+//! Start reading at [`ensure_checkpoint_topic`].
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::{
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
-    client::DefaultClientContext,
-    error::{KafkaError, RDKafkaErrorCode},
+    admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
+    error::{KafkaError, RDKafkaErrorCode as Code},
+    metadata::MetadataTopic,
 };
 
-use crate::{Config, Error, error::Kind};
+use crate::{Config, Error, error::Kind, journal::Journal};
 
 const ANSWER: Duration = Duration::from_secs(10);
+/// Between two looks at whether a new topic has its leader.
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Settings of the checkpoint topic: it is read whole at every start, so it has to stay short, and it must never expire.
 const CHECKPOINT_TOPIC: &[(&str, &str)] = &[
@@ -23,22 +27,32 @@ const CHECKPOINT_TOPIC: &[(&str, &str)] = &[
     ("max.compaction.lag.ms", "3600000"),
 ];
 
-/// Creates the checkpoint topic when it is missing: one partition, compacted.
+type Admin = AdminClient<Journal>;
+
+/// Creates the checkpoint topic when it is missing: one partition, compacted. One that exists has to be the same.
 pub fn ensure_checkpoint_topic(config: &Config) -> Result<(), Error> {
-    let mut topic = NewTopic::new(
-        &config.checkpoint_topic,
-        1,
-        TopicReplication::Fixed(config.topic_replication),
-    );
+    let name = config.checkpoint_topic.as_str();
+    let admin = client(config)?;
+    if missing(config, &admin, &[name])?.is_empty() {
+        return check_checkpoint_topic(config, &admin);
+    }
+    let mut topic = NewTopic::new(name, 1, TopicReplication::Fixed(config.topic_replication));
     for (name, value) in CHECKPOINT_TOPIC {
         topic = topic.set(name, value);
     }
-    create(config, &[topic])
+    create(config, &admin, &[topic])?;
+    await_leaders(config, &admin, &[name])?;
+    // Another instance may have been quicker.
+    check_checkpoint_topic(config, &admin)
 }
 
 /// Creates those of `topics` that are missing.
 pub fn ensure_topics(config: &Config, topics: &[&str]) -> Result<(), Error> {
-    let missing = topics_missing(config, topics)?;
+    let admin = client(config)?;
+    let missing = missing(config, &admin, topics)?;
+    if missing.is_empty() {
+        return Ok(());
+    }
     let new: Vec<NewTopic<'_>> = missing
         .iter()
         .map(|name| {
@@ -50,12 +64,24 @@ pub fn ensure_topics(config: &Config, topics: &[&str]) -> Result<(), Error> {
                 .fold(topic, |topic, (name, value)| topic.set(name, value))
         })
         .collect();
-    create(config, &new)
+    create(config, &admin, &new)?;
+    await_leaders(config, &admin, &missing)
 }
 
 /// Those of `topics` that do not exist.
 pub fn topics_missing<'a>(config: &Config, topics: &[&'a str]) -> Result<Vec<&'a str>, Error> {
-    let admin = client(config)?;
+    missing(config, &client(config)?, topics)
+}
+
+fn client(config: &Config) -> Result<Admin, Error> {
+    config
+        .client()?
+        .create_with_context(Journal)
+        .map_err(|error| Error::new(Kind::Config, format!("kafka.properties: {error}")))
+}
+
+/// Asks for all topics, because a question for one by name lets some brokers create it, with settings of their own.
+fn missing<'a>(config: &Config, admin: &Admin, topics: &[&'a str]) -> Result<Vec<&'a str>, Error> {
     let metadata = admin
         .inner()
         .fetch_metadata(None, ANSWER)
@@ -68,37 +94,137 @@ pub fn topics_missing<'a>(config: &Config, topics: &[&'a str]) -> Result<Vec<&'a
         .collect())
 }
 
-fn client(config: &Config) -> Result<AdminClient<DefaultClientContext>, Error> {
-    config
-        .client()?
-        .create()
-        .map_err(|error| Error::new(Kind::Config, format!("kafka.properties: {error}")))
-}
-
-fn create(config: &Config, topics: &[NewTopic<'_>]) -> Result<(), Error> {
-    if topics.is_empty() {
-        return Ok(());
-    }
-    let options = AdminOptions::new()
-        .request_timeout(Some(ANSWER))
-        .operation_timeout(Some(ANSWER));
-    let admin = client(config)?;
-    let outcome = futures_executor::block_on(admin.create_topics(topics, &options));
+fn create(config: &Config, admin: &Admin, topics: &[NewTopic<'_>]) -> Result<(), Error> {
+    let outcome = futures_executor::block_on(admin.create_topics(topics, &options()));
     for topic in outcome.map_err(|error| unreachable(config, &error))? {
         match topic {
             Ok(name) => tracing::info!(target: "audit", topic = name, "topic created"),
-            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-            Err((name, code)) => {
-                return Err(Error::new(
-                    Kind::Denied,
-                    format!(
-                        "topic {name:?} does not exist and may not be created: {code}; create it, or grant CREATE on it"
-                    ),
-                ));
-            }
+            Err((_, Code::TopicAlreadyExists)) => {}
+            Err((name, code)) => return Err(not_created(config, &name, code)),
         }
     }
     Ok(())
+}
+
+fn not_created(config: &Config, name: &str, code: Code) -> Error {
+    let (kind, remedy) = match code {
+        Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed => {
+            (Kind::Denied, "create it, or grant CREATE on it".to_owned())
+        }
+        Code::InvalidTopic => (
+            Kind::Config,
+            "Kafka takes letters, digits, '.', '_' and '-', 249 of them at most".to_owned(),
+        ),
+        Code::InvalidReplicationFactor | Code::InvalidPartitions | Code::InvalidConfig => (
+            Kind::Config,
+            format!(
+                "check kafka.topics: partitions = {}, replication_factor = {}, config = {:?}",
+                config.topic_partitions, config.topic_replication, config.topic_config
+            ),
+        ),
+        Code::PolicyViolation => (
+            Kind::Denied,
+            "the cluster's create.topic.policy forbids it: create it by hand".to_owned(),
+        ),
+        _ => (Kind::Unreachable, "create it by hand if this lasts".into()),
+    };
+    Error::new(
+        kind,
+        format!("topic {name:?} does not exist and cannot be created: {code}; {remedy}"),
+    )
+}
+
+/// A broker may say that a topic is created before it can be written to.
+fn await_leaders(config: &Config, admin: &Admin, topics: &[&str]) -> Result<(), Error> {
+    let until = Instant::now() + ANSWER;
+    loop {
+        let metadata = admin
+            .inner()
+            .fetch_metadata(None, ANSWER)
+            .map_err(|error| unreachable(config, &error))?;
+        let led = |topic: &&MetadataTopic| {
+            !topic.partitions().is_empty() && topic.partitions().iter().all(|p| p.leader() >= 0)
+        };
+        let ready = |name: &&&str| {
+            !metadata
+                .topics()
+                .iter()
+                .filter(led)
+                .any(|t| t.name() == **name)
+        };
+        let Some(name) = topics.iter().find(ready) else {
+            return Ok(());
+        };
+        if Instant::now() >= until {
+            return Err(Error::new(
+                Kind::Unreachable,
+                format!("topic {name:?} was created and has no leader after 10 s"),
+            ));
+        }
+        std::thread::sleep(LOOK_PAUSE);
+    }
+}
+
+/// Refuses a checkpoint topic from which the position could be lost, or in which it could lie twice.
+fn check_checkpoint_topic(config: &Config, admin: &Admin) -> Result<(), Error> {
+    let name = config.checkpoint_topic.as_str();
+    let metadata = admin
+        .inner()
+        .fetch_metadata(Some(name), ANSWER)
+        .map_err(|error| unreachable(config, &error))?;
+    let topic = metadata.topics().iter().find(|t| t.name() == name);
+    let partitions = topic.map_or(0, |t| t.partitions().len());
+    if partitions > 1 {
+        return Err(Error::new(
+            Kind::Config,
+            format!(
+                "checkpoint topic {name:?} has {partitions} partitions and must have one: name another in \
+                 kafka.checkpoint_topic, which will then be created"
+            ),
+        ));
+    }
+    match cleanup_policy(admin, name) {
+        Ok(policy) if policy == "compact" => Ok(()),
+        Ok(policy) => Err(Error::new(
+            Kind::Config,
+            format!(
+                "checkpoint topic {name:?} has cleanup.policy = {policy}, so that the position would be deleted one day: \
+                 set it to compact (kafka-configs --alter --topic {name} --add-config cleanup.policy=compact)"
+            ),
+        )),
+        Err(Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
+            tracing::warn!(
+                topic = name,
+                "whether the checkpoint topic is compacted is not known: DESCRIBE_CONFIGS on it is not granted"
+            );
+            Ok(())
+        }
+        Err(code) => Err(Error::new(
+            Kind::Unreachable,
+            format!("asking for the settings of checkpoint topic {name:?}: {code}"),
+        )),
+    }
+}
+
+fn cleanup_policy(admin: &Admin, topic: &str) -> Result<String, Code> {
+    let of = [ResourceSpecifier::Topic(topic)];
+    let answer = futures_executor::block_on(admin.describe_configs(&of, &options()))
+        .map_err(|error| error.rdkafka_error_code().unwrap_or(Code::Fail))?;
+    for resource in answer {
+        let policy = resource?
+            .get("cleanup.policy")
+            .and_then(|e| e.value.clone());
+        if let Some(policy) = policy {
+            return Ok(policy);
+        }
+    }
+    Err(Code::Fail)
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new()
+        .request_timeout(Some(ANSWER))
+        .operation_timeout(Some(ANSWER))
 }
 
 fn unreachable(config: &Config, error: &KafkaError) -> Error {
