@@ -43,11 +43,17 @@ fn check_tells_the_plan_and_changes_nothing() {
     assert_eq!(of("recovery: nothing yet")[0]["severity"], "plan");
     let no_key = of("table public.no_key");
     assert_eq!(no_key[0]["severity"], "warning");
-    assert!(no_key[0]["fix_sql"].as_str().unwrap().contains("REPLICA IDENTITY FULL"));
+    assert!(
+        no_key[0]["fix_sql"]
+            .as_str()
+            .unwrap()
+            .contains("REPLICA IDENTITY FULL")
+    );
     let (_, sql) = output(&["check", "-c", path, "--fix-sql"]);
     assert!(sql.lines().all(|line| line.ends_with(';')), "{sql}");
     assert!(sql.contains("ALTER TABLE"), "{sql}");
-    let left = place.value("select count(*) from pg_replication_slots where slot_name like '%check%'");
+    let left =
+        place.value("select count(*) from pg_replication_slots where slot_name like '%check%'");
     assert_eq!(left.as_deref(), Some("0"));
     let left = place.value("select count(*) from pg_publication");
     assert_eq!(left.as_deref(), Some("0"));
@@ -56,7 +62,10 @@ fn check_tells_the_plan_and_changes_nothing() {
 #[test]
 fn check_of_a_source_that_cannot_work_fails() {
     let place = Place::shared("check_bad");
-    let path = place.settings(&["public.none"]).write(&place.folder).unwrap();
+    let path = place
+        .settings(&["public.none"])
+        .write(&place.folder)
+        .unwrap();
     let (code, text) = output(&["check", "-c", path.to_str().unwrap()]);
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("public.none"), "{text}");
@@ -72,7 +81,8 @@ fn tail_prints_changes_as_json_and_leaves_nothing_behind() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let slots = "select count(*) from pg_replication_slots where active and database = current_database()";
+    let slots =
+        "select count(*) from pg_replication_slots where active and database = current_database()";
     while place.value(slots).as_deref() != Some("1") {
         std::thread::yield_now();
     }
@@ -84,7 +94,10 @@ fn tail_prints_changes_as_json_and_leaves_nothing_behind() {
         .collect();
     let ops: Vec<&str> = lines.iter().map(|it| it["op"].as_str().unwrap()).collect();
     assert_eq!(ops, ["c", "u", "d"]);
-    assert_eq!(lines[0]["after"], serde_json::json!({"id": 1, "note": "one"}));
+    assert_eq!(
+        lines[0]["after"],
+        serde_json::json!({"id": 1, "note": "one"})
+    );
     assert_eq!(lines[2]["before"], serde_json::json!({"id": 1}));
     Command::new("kill")
         .args(["-TERM", &child.id().to_string()])
@@ -105,7 +118,10 @@ fn status_and_checkpoint_show_where_a_connector_stands() {
     walferry.wait_status("one change", READY, |it| it["tables"][0]["changes"] == 1);
     let (code, text) = output(&["status", "--admin", walferry.admin_url()]);
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("streaming") && text.contains("public.t"), "{text}");
+    assert!(
+        text.contains("streaming") && text.contains("public.t"),
+        "{text}"
+    );
     let (code, text) = output(&["status", "--json", "--admin", walferry.admin_url()]);
     assert_eq!(code, Some(0), "{text}");
     let status: Json = serde_json::from_str(&text).unwrap();

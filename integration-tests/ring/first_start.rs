@@ -77,7 +77,12 @@ fn snapshot_only_ends_by_itself_and_a_later_run_streams_from_there() {
     place.drain("insert into t values (0)");
     let report = checker.verdict().unwrap();
     assert_eq!(
-        (report.snapshot_rows, report.lost, report.doubled, report.reordered),
+        (
+            report.snapshot_rows,
+            report.lost,
+            report.doubled,
+            report.reordered
+        ),
         (100, 0, 0, 0),
         "{report}"
     );

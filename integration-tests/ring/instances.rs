@@ -22,7 +22,11 @@ fn the_older_of_two_processes_ends_with_4() {
     let load = MixedLoad::start(&place.url, &options).unwrap();
     let mut newer = place.streaming(&settings.twin().unwrap());
     assert_eq!(older.wait_exit(ENDS), Some(4), "{}", older.log_tail());
-    assert!(older.log_tail().contains("another instance"), "{}", older.log_tail());
+    assert!(
+        older.log_tail().contains("another instance"),
+        "{}",
+        older.log_tail()
+    );
     let enough = load.counts().committed + 100;
     while load.counts().committed < enough {
         std::thread::yield_now();

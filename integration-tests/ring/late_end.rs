@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use rdkafka::Message;
 use walferry_event::{Lsn, Position};
-use walferry_kafka::{Checkpoint, Config, Publisher, RecordBlock, RetryLimits, ensure_checkpoint_topic, ensure_topics};
+use walferry_kafka::{
+    Checkpoint, Config, Publisher, RecordBlock, RetryLimits, ensure_checkpoint_topic, ensure_topics,
+};
 use walferry_testkit::proxy::Proxy;
 use walferry_testkit::stack::Stack;
 use walferry_testkit::topics::Reader;
@@ -96,10 +98,16 @@ fn leaked(guard: bool) -> bool {
 
 #[test]
 fn a_late_end_of_a_transaction_leaks_nothing_of_the_next_one() {
-    assert!(!leaked(true), "the guard let records of an open transaction out");
+    assert!(
+        !leaked(true),
+        "the guard let records of an open transaction out"
+    );
 }
 
 #[test]
 fn without_the_guard_it_would_leak() {
-    assert!(leaked(false), "the proxy's trap does not work, so the test above shows nothing");
+    assert!(
+        leaked(false),
+        "the proxy's trap does not work, so the test above shows nothing"
+    );
 }

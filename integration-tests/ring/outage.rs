@@ -35,7 +35,11 @@ fn streaming_only(place: &Place) -> Settings {
 fn goes_on(walferry: &mut Walferry, back: Instant) {
     walferry.wait_ready(READY);
     let taken = back.elapsed();
-    assert!(taken < RESUMED, "ready {taken:?} after the return\n{}", walferry.log_tail());
+    assert!(
+        taken < RESUMED,
+        "ready {taken:?} after the return\n{}",
+        walferry.log_tail()
+    );
 }
 
 fn kill_each(stack: &mut Stack, walferry: &mut Walferry) {
@@ -117,11 +121,18 @@ fn a_network_cut_without_a_fin_is_noticed_and_survived() {
     let registry = Proxy::start(&host(&place.registry)).unwrap();
     let mut settings = streaming_only(&place);
     settings
-        .set_text("source.url", &place.url.replace(&host(&place.url), &postgres.address()))
+        .set_text(
+            "source.url",
+            &place.url.replace(&host(&place.url), &postgres.address()),
+        )
         .set_text("kafka.brokers", &kafka.address())
         .set_text("registry.url", &format!("http://{}", registry.address()));
     let (mut walferry, load) = begin(&place, &settings, 33);
-    for (proxy, name) in [(&postgres, "postgresql"), (&kafka, "kafka"), (&registry, "registry")] {
+    for (proxy, name) in [
+        (&postgres, "postgresql"),
+        (&kafka, "kafka"),
+        (&registry, "registry"),
+    ] {
         proxy.set(Mode::BlackHole);
         walferry.wait_not_ready(name, SAID);
         // What hung stays dead: the connections of before are gone without a word.

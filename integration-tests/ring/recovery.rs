@@ -68,7 +68,8 @@ fn a_start_that_died_in_its_snapshot_starts_over() {
     let mut lock = Session::connect(&place.url).unwrap();
     let mut walferry = place.start(&settings);
     walferry.wait_log("slot created", READY);
-    lock.execute("begin; lock table t in access exclusive mode").unwrap();
+    lock.execute("begin; lock table t in access exclusive mode")
+        .unwrap();
     walferry.kill9();
     lock.execute("rollback").unwrap();
     let mut walferry = place.streaming(&settings);
@@ -90,12 +91,17 @@ fn a_slot_without_a_checkpoint_is_refused_until_it_is_adopted() {
     ));
     let confirmed = place.confirmed();
     let settings = place.all();
-    refused(&place, &settings, &[&confirmed, "--adopt-slot", "pg_drop_replication_slot"]);
+    refused(
+        &place,
+        &settings,
+        &[&confirmed, "--adopt-slot", "pg_drop_replication_slot"],
+    );
     place.sql("insert into t values (1)");
     let path = settings.write(&place.folder).unwrap();
     let arguments = ["run", "--adopt-slot", "-c", path.to_str().unwrap()];
     let mut walferry =
-        walferry_testkit::process::Walferry::start_with(&arguments, &settings, &place.folder).unwrap();
+        walferry_testkit::process::Walferry::start_with(&arguments, &settings, &place.folder)
+            .unwrap();
     walferry.wait_ready(READY);
     place.drain("insert into t values (2)");
     walferry.wait_status("two changes", READY, |it| it["tables"][0]["changes"] == 2);
@@ -105,7 +111,10 @@ fn a_slot_without_a_checkpoint_is_refused_until_it_is_adopted() {
 fn a_slot_that_is_gone_is_refused() {
     let (place, settings) = stopped(Place::shared("gone"));
     let held = place.confirmed();
-    place.sql(&format!("select pg_drop_replication_slot('{}')", place.slot()));
+    place.sql(&format!(
+        "select pg_drop_replication_slot('{}')",
+        place.slot()
+    ));
     refused(&place, &settings, &[&held, "resync", "lost"]);
 }
 

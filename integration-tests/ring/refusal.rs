@@ -61,7 +61,12 @@ fn a_secret_that_is_not_there() {
     place.sql(TABLE);
     let mut settings = place.all();
     settings.set("source.password", "{ env = \"WALFERRY_NOT_SET\" }");
-    ends_with(&place, &settings, 2, &["WALFERRY_NOT_SET", "source.password"]);
+    ends_with(
+        &place,
+        &settings,
+        2,
+        &["WALFERRY_NOT_SET", "source.password"],
+    );
 }
 
 #[test]
@@ -77,7 +82,12 @@ fn a_wrong_unit() {
     let place = Place::shared("unit");
     let mut settings = place.all();
     settings.set_text("publish.batch_bytes_max", "16 parsecs");
-    ends_with(&place, &settings, 2, &["batch_bytes_max", "16 parsecs", "MiB"]);
+    ends_with(
+        &place,
+        &settings,
+        2,
+        &["batch_bytes_max", "16 parsecs", "MiB"],
+    );
 }
 
 #[test]
@@ -93,7 +103,12 @@ fn wal_level_replica() {
     let postgres = PostgresServer::start(own_postgres().setting("wal_level", "replica")).unwrap();
     let place = Place::on(&beside_postgres(&postgres), "wal_level");
     place.sql(TABLE);
-    ends_with(&place, &place.all(), 1, &["wal_level", "replica", "ALTER SYSTEM"]);
+    ends_with(
+        &place,
+        &place.all(),
+        1,
+        &["wal_level", "replica", "ALTER SYSTEM"],
+    );
 }
 
 #[test]
@@ -109,7 +124,12 @@ fn a_missing_database() {
     let place = Place::shared("database");
     let mut settings = place.all();
     settings.set_text("source.url", &format!("{}_not", place.url));
-    ends_with(&place, &settings, 1, &[&format!("{}_not", place.name), "does not exist"]);
+    ends_with(
+        &place,
+        &settings,
+        1,
+        &[&format!("{}_not", place.name), "does not exist"],
+    );
 }
 
 #[test]
@@ -139,7 +159,10 @@ fn a_role_without_replication() {
     let role = format!("plain_{}", std::process::id());
     place.sql(&format!("create role {role} login"));
     let mut settings = place.all();
-    settings.set_text("source.url", &place.url.replace("postgres@", &format!("{role}@")));
+    settings.set_text(
+        "source.url",
+        &place.url.replace("postgres@", &format!("{role}@")),
+    );
     ends_with(&place, &settings, 1, &[&role, "REPLICATION"]);
 }
 
@@ -162,7 +185,12 @@ fn a_topic_that_may_not_be_created() {
         .kafka_property("sasl.username", "walferry")
         .kafka_property("sasl.password", SECRET);
     let checkpoint = format!("walferry_checkpoint_{}", place.name);
-    ends_with(&place, &settings, 1, &[&checkpoint, "may not be created", "CREATE"]);
+    ends_with(
+        &place,
+        &settings,
+        1,
+        &[&checkpoint, "may not be created", "CREATE"],
+    );
 }
 
 #[test]
@@ -185,7 +213,10 @@ fn a_table_that_may_not_be_read() {
         place.slot()
     ));
     let mut settings = place.all();
-    settings.set_text("source.url", &place.url.replace("postgres@", &format!("{role}@")));
+    settings.set_text(
+        "source.url",
+        &place.url.replace("postgres@", &format!("{role}@")),
+    );
     ends_with(&place, &settings, 1, &["public.t", "SELECT"]);
 }
 
@@ -205,11 +236,17 @@ fn nothing_is_left_behind_by_a_refusal() {
     let place = Place::shared("left");
     place.sql(TABLE);
     let mut settings = place.all();
-    settings.set_text("registry.url", &format!("http://127.0.0.1:{}", free_port().unwrap()));
+    settings.set_text(
+        "registry.url",
+        &format!("http://127.0.0.1:{}", free_port().unwrap()),
+    );
     let (code, log) = place.run_ends(&settings);
     assert_eq!(code, Some(1), "{log}");
     let mut session = Session::connect(&place.url).unwrap();
-    let slots = format!("select count(*) from pg_replication_slots where slot_name = '{}'", place.slot());
+    let slots = format!(
+        "select count(*) from pg_replication_slots where slot_name = '{}'",
+        place.slot()
+    );
     assert_eq!(session.value(&slots).unwrap().as_deref(), Some("0"));
     let publications = "select count(*) from pg_publication";
     assert_eq!(session.value(publications).unwrap().as_deref(), Some("0"));

@@ -14,6 +14,7 @@ mod kafka;
 mod port;
 mod postgres;
 mod process;
+mod python;
 mod registry;
 mod state;
 mod tools;
@@ -30,9 +31,10 @@ pub use cache::{cache_folder, say};
 pub use kafka::{Door, KafkaOptions, KafkaServer};
 pub use port::Port;
 pub use postgres::{PostgresOptions, PostgresServer};
+pub use python::{FASTAVRO_VERSION, fastavro};
 pub use registry::{RegistryOptions, RegistryServer};
 pub use state::{DevelopmentStack, Engine};
-pub use tools::{BUILD_TOOLS, SERVER_TOOLS, Tool, ensure};
+pub use tools::{BUILD_TOOLS, PYTHON_TOOLS, SERVER_TOOLS, Tool, ensure};
 
 /// Where a stack's servers answer.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -81,6 +81,20 @@ pub const SERVER_TOOLS: &[Tool] = &[
     },
 ];
 
+/// What the second judge of records needs.
+pub const PYTHON_TOOLS: &[Tool] = &[
+    Tool {
+        name: "Python 3",
+        packages: &["python3"],
+        probe: command(&["python3", "--version"]),
+    },
+    Tool {
+        name: "pip",
+        packages: &["python3-pip"],
+        probe: command(&["python3", "-m", "pip", "--version"]),
+    },
+];
+
 /// OpenSSL's Configure uses these modules, which Debian's perl-base lacks.
 const PERL: &[&str] = &[
     "perl",

@@ -1,0 +1,146 @@
+//! A table changes while it is followed: its new schema is registered before its first record; one that the registry
+//! refuses, and a value that Avro cannot hold, follow the table's policy.
+
+use std::time::Duration;
+
+use rdkafka::Message;
+use rdkafka::message::Headers;
+use serde_json::Value as Json;
+use walferry_testkit::process::http;
+use walferry_testkit::topics::Reader;
+
+use crate::place::{Place, READY};
+
+#[test]
+fn columns_come_go_and_change_under_load() {
+    let place = Place::shared("alter");
+    place.sql("create table t (id int primary key, note text)");
+    let mut settings = place.all();
+    settings.set_text("snapshot.mode", "never");
+    let mut walferry = place.streaming(&settings);
+    place.sql("insert into t values (1, 'a')");
+    place.sql("alter table t add column amount numeric(9,2); insert into t values (2, 'b', 1.5)");
+    place.sql("begin; insert into t values (3, 'c', 2.5); alter table t drop column note; insert into t values (4, 3.5); commit");
+    place.sql("alter table t alter column id type bigint; insert into t values (5, 4.5)");
+    place.drain("insert into t values (6, 5.5)");
+    let status = walferry.status().unwrap();
+    assert_eq!(status["tables"][0]["changes"], 6, "{status}");
+    let topics = [place.topic("public.t")];
+    let mut ids = Vec::new();
+    Reader::open(&place.brokers, &topics)
+        .unwrap()
+        .read_to_end(|message| {
+            ids.push(u32::from_be_bytes(
+                message.payload().unwrap()[1..5].try_into()?,
+            ));
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(ids.len(), 6);
+    ids.dedup();
+    assert_eq!(ids.len(), 4, "one schema per version of the table: {ids:?}");
+    walferry.sigterm();
+    assert_eq!(walferry.wait_exit(READY), Some(0));
+}
+
+/// What the dead-letter topic holds.
+fn letters(place: &Place) -> Vec<(Json, String)> {
+    let mut letters = Vec::new();
+    Reader::open(&place.brokers, &[format!("{}.dead_letters", place.name)])
+        .unwrap()
+        .read_to_end(|message| {
+            let headers = message.headers().unwrap();
+            let kind = headers.iter().find(|it| it.key == "walferry.error.kind");
+            let kind = String::from_utf8(kind.unwrap().value.unwrap().to_vec())?;
+            letters.push((serde_json::from_slice(message.payload().unwrap())?, kind));
+            Ok(())
+        })
+        .unwrap();
+    letters
+}
+
+#[test]
+fn a_value_that_avro_cannot_hold_follows_the_policy() {
+    let place = Place::shared("letters");
+    place.sql("create table t (id int primary key, n numeric(9,2))");
+    let mut settings = place.all();
+    settings
+        .set_text("snapshot.mode", "never")
+        .set_text("errors.policy", "dead-letter")
+        .set_text(
+            "errors.dead_letter_topic",
+            &format!("{}.dead_letters", place.name),
+        );
+    let mut walferry = place.streaming(&settings);
+    place.sql(
+        "insert into t values (1, 1); insert into t values (2, 'NaN'); insert into t values (3, 3)",
+    );
+    place.drain("insert into t values (4, 4)");
+    let letters = letters(&place);
+    assert_eq!(letters.len(), 1, "{letters:?}");
+    let (letter, kind) = &letters[0];
+    assert_eq!(kind, "validation");
+    assert_eq!(letter["table"], "public.t");
+    assert_eq!(letter["after"]["n"], "NaN");
+    let status = walferry.status().unwrap();
+    assert_eq!(
+        (&status["dead_letters"], &status["tables"][0]["changes"]),
+        (&1.into(), &3.into())
+    );
+    // With the policy "stop" the same change halts the connector, and names it.
+    walferry.sigterm();
+    walferry.wait_exit(READY);
+    settings.set_text("errors.policy", "stop");
+    let mut walferry = place.streaming(&settings);
+    place.sql("insert into t values (5, 'NaN')");
+    assert_eq!(
+        walferry.wait_exit(READY),
+        Some(1),
+        "{}",
+        walferry.log_tail()
+    );
+    let tail = walferry.log_tail();
+    assert!(
+        tail.contains("public.t") && tail.contains("dead-letter"),
+        "{tail}"
+    );
+}
+
+#[test]
+fn a_schema_that_the_registry_refuses_stops_the_table_and_loses_nothing() {
+    let place = Place::shared("refused_schema");
+    place.sql("create table t (id int primary key, note text)");
+    let mut settings = place.all();
+    settings.set_text("snapshot.mode", "never");
+    let mut walferry = place.streaming(&settings);
+    place.drain("insert into t values (1, 'a')");
+    let allow = |level: &str| {
+        let url = format!(
+            "{}/config/{}-value",
+            place.registry,
+            place.topic("public.t")
+        );
+        let body = format!("{{\"compatibility\": \"{level}\"}}");
+        let json = [("Content-Type", "application/json")];
+        let answer = http::request("PUT", &url, &body, &json, Duration::from_secs(5)).unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    };
+    allow("FULL");
+    place.sql("alter table t alter column note type int using 1; insert into t values (2, 2)");
+    assert_eq!(
+        walferry.wait_exit(READY),
+        Some(1),
+        "{}",
+        walferry.log_tail()
+    );
+    let tail = walferry.log_tail();
+    assert!(
+        tail.contains("public.t") && tail.contains("compatib"),
+        "{tail}"
+    );
+    // Once the subject allows it, the change that was waiting is published.
+    allow("NONE");
+    let mut walferry = place.streaming(&settings);
+    place.drain("insert into t values (3, 3)");
+    walferry.wait_status("two changes", READY, |it| it["tables"][0]["changes"] == 2);
+}
