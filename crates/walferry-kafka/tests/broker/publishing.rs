@@ -1,0 +1,153 @@
+//! The publisher's life on a broker that does its work: open, claim, append, commit, fence, discard.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use walferry_kafka::RecordBlock;
+
+use crate::place::{Place, checkpoint, numbers};
+
+#[test]
+fn a_batch_is_readable_with_its_checkpoint_and_not_before() {
+    let mut place = Place::shared();
+    let topic = place.topic("a", &[]);
+    let (mut publisher, found) = place.open("one");
+    assert_eq!(found, None);
+    publisher.claim(checkpoint("one", 1)).unwrap();
+    assert_eq!(place.checkpoint().unwrap().counter, 1);
+
+    let block = numbers(&topic, 0..1_000, 200);
+    publisher.append(&block, 0..400).unwrap();
+    publisher.append(&block, 400..1_000).unwrap();
+    assert!(place.read(&topic).is_empty());
+    let report = publisher.commit(checkpoint("one", 2)).unwrap();
+    assert!(!report.replaced);
+    assert!(report.end_txn_us > 0 && report.flush_us > 0, "{report:?}");
+    assert_eq!(place.numbers(&topic), (0..1_000).collect::<Vec<_>>());
+    let written = place.checkpoint().unwrap();
+    assert_eq!((written.counter, written.instance.as_str()), (2, "one"));
+    assert_eq!(publisher.health().reason(), None);
+    assert_eq!(publisher.health().replaced(), 0);
+}
+
+#[test]
+fn a_reopened_connector_reads_its_last_checkpoint_quickly() {
+    let place = Place::shared();
+    let mut publisher = place.publisher("one");
+    for counter in 2..=20 {
+        publisher.commit(checkpoint("one", counter)).unwrap();
+    }
+    drop(publisher);
+    let began = Instant::now();
+    let (_publisher, found) = place.open("two");
+    let took = began.elapsed();
+    assert_eq!(found, Some(place.checkpoint().unwrap()));
+    assert_eq!(found.unwrap().counter, 20);
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+#[test]
+fn keys_tombstones_empty_values_and_headers_arrive_as_they_are() {
+    let mut place = Place::shared();
+    let topic = place.topic("a", &[]);
+    let mut publisher = place.publisher("one");
+    let mut block = RecordBlock::new();
+    let index = block.topic(&topic);
+    block.arena_mut().extend(b"keyvalue");
+    let header = |value: &[u8]| Some([("h".into(), value.to_vec())].into());
+    block.push(index, Some(0..3), Some(3..8), header(b"x"));
+    block.push(index, Some(0..3), None, None);
+    block.push(index, None, Some(3..8), None);
+    block.push(index, Some(0..0), Some(8..8), header(b""));
+    publisher.append(&Arc::new(block), 0..4).unwrap();
+    publisher.commit(checkpoint("one", 2)).unwrap();
+    let seen: Vec<_> = place
+        .read(&topic)
+        .into_iter()
+        .map(|seen| (seen.key, seen.value, seen.headers))
+        .collect();
+    let (key, value) = (Some(b"key".to_vec()), Some(b"value".to_vec()));
+    assert_eq!(
+        seen,
+        [
+            (
+                key.clone(),
+                value.clone(),
+                vec![("h".to_owned(), b"x".to_vec())]
+            ),
+            (key, None, vec![]),
+            (None, value, vec![]),
+            (Some(vec![]), Some(vec![]), vec![("h".to_owned(), vec![])]),
+        ]
+    );
+}
+
+#[test]
+fn a_second_instance_fences_the_first_which_then_touches_nothing() {
+    let mut place = Place::shared();
+    let topic = place.topic("a", &[]);
+    let mut first = place.publisher("first");
+    first.append(&numbers(&topic, 0..10, 100), 0..10).unwrap();
+    let mut second = place.publisher("second");
+    let began = Instant::now();
+    let error = first.commit(checkpoint("first", 2)).unwrap_err();
+    assert!(error.is_fenced(), "{error}");
+    assert!(error.to_string().contains("instance second"), "{error}");
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
+    first.discard();
+    drop(first);
+    second.append(&numbers(&topic, 10..20, 100), 0..10).unwrap();
+    let report = second.commit(checkpoint("second", 3)).unwrap();
+    assert!(!report.replaced, "the newer instance was fenced");
+    assert_eq!(place.numbers(&topic), (10..20).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_discarded_is_never_readable_and_holds_nobody_up() {
+    let mut place = Place::shared();
+    let topic = place.topic("a", &[]);
+    let mut publisher = place.publisher("one");
+    publisher
+        .append(&numbers(&topic, 0..5_000, 200), 0..5_000)
+        .unwrap();
+    let began = Instant::now();
+    publisher.discard();
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        began.elapsed()
+    );
+    publisher.append(&numbers(&topic, 7..8, 200), 0..1).unwrap();
+    publisher.commit(checkpoint("one", 2)).unwrap();
+    assert_eq!(place.numbers(&topic), [7]);
+    // A discard before the end leaves no open transaction behind, so the next start need not wait for one.
+    publisher.append(&numbers(&topic, 8..9, 200), 0..1).unwrap();
+    publisher.discard();
+    drop(publisher);
+    assert_eq!(place.checkpoint().unwrap().counter, 2);
+    assert!(
+        began.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[test]
+fn the_queue_s_bound_is_far_below_a_batch_and_nothing_is_lost_for_it() {
+    let mut place = Place::shared();
+    place.config.queue_bytes_max = 1 << 20;
+    let topic = place.topic("a", &[]);
+    let mut publisher = place.publisher("one");
+    for part in 0..10 {
+        let block = numbers(&topic, part * 5_000..(part + 1) * 5_000, 200);
+        publisher.append(&block, 0..5_000).unwrap();
+    }
+    publisher.commit(checkpoint("one", 2)).unwrap();
+    assert_eq!(place.numbers(&topic), (0..50_000).collect::<Vec<_>>());
+}
