@@ -86,7 +86,11 @@ fn a_slot_without_a_checkpoint_is_refused_until_it_is_adopted() {
     let place = Place::shared("adopt");
     place.sql(TABLE);
     place.sql(&format!(
-        "create publication {0} for all tables; select pg_create_logical_replication_slot('{0}', 'pgoutput')",
+        "create publication {} for all tables",
+        place.slot()
+    ));
+    place.sql(&format!(
+        "select pg_create_logical_replication_slot('{}', 'pgoutput')",
         place.slot()
     ));
     let confirmed = place.confirmed();

@@ -110,9 +110,7 @@ impl Relations {
                 return Ok(());
             }
         }
-        let plan = self.compile(table, at)?;
-        self.entries.insert(oid, Entry::Followed(Box::new(plan)));
-        Ok(())
+        self.replace(oid, table, at)
     }
 
     /// A NULL has come for a column that the catalog calls NOT NULL: it was nullable when the row was written. The
@@ -125,7 +123,15 @@ impl Relations {
         if let Some(column) = table.columns.get_mut(column) {
             column.nullable = true;
         }
-        let plan = self.compile(table, at)?;
+        self.replace(oid, table, at)
+    }
+
+    /// The plan of a new version takes the place of the old one, with what that had not counted yet.
+    fn replace(&mut self, oid: u32, table: Table, at: Lsn) -> Result<(), Error> {
+        let mut plan = self.compile(table, at)?;
+        if let Some(Entry::Followed(old)) = self.entries.get(&oid) {
+            plan.changes = old.changes;
+        }
         self.entries.insert(oid, Entry::Followed(Box::new(plan)));
         Ok(())
     }
