@@ -80,8 +80,14 @@ pub(crate) async fn pause(
     tokio::select! {
         () = time::sleep(duration) => {}
         () = back => {}
-        _ = stop.wait_for(|stop| *stop) => {}
+        () = asked(stop) => {}
     }
+}
+
+/// Resolves when the stop is asked for, or nobody is left who could ask.
+pub(crate) async fn asked(stop: &mut watch::Receiver<bool>) {
+    // The guard that `wait_for` returns must not live on in a caller's `select!`, whose branches may wait.
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 #[cfg(test)]

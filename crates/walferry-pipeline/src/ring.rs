@@ -186,7 +186,7 @@ async fn next(
         Some(by) => time::timeout_at(by, stream.recv()).await.ok().flatten(),
         None => tokio::select! {
             event = stream.recv() => event,
-            _ = halted.wait_for(|halted| *halted) => None,
+            () = retry::asked(&mut halted) => None,
         },
     }
 }
@@ -374,7 +374,7 @@ impl Ring {
                             .unwrap_or_else(|_| panicked("encoder")))),
                     };
                 }
-                _ = self.stop.wait_for(|stop| *stop), if !*self.halt.borrow() => {
+                () = retry::asked(&mut self.stop), if !*self.halt.borrow() => {
                     // The encoder ends at the next transaction boundary and replies.
                     self.halt.send_replace(true);
                 }

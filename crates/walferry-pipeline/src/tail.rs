@@ -15,7 +15,7 @@ use walferry_postgres::{
     TableInfo,
 };
 
-use crate::{error::Error, selection::Selection};
+use crate::{error::Error, retry, selection::Selection};
 
 /// What to follow.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ pub async fn tail(
         let ended = loop {
             let event = tokio::select! {
                 event = events.recv() => event,
-                _ = stop.wait_for(|stop| *stop) => None,
+                () = retry::asked(&mut stop) => None,
             };
             match event {
                 Some(StreamEvent::Block(block)) => {

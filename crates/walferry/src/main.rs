@@ -1,38 +1,124 @@
-//! The binary: so far only the documents that the program writes about itself.
+//! The binary: command line, configuration, admin HTTP, logs.
 //!
-//! Owns the command line. Never: protocol details.
+//! Owns exit statuses and what is written to standard output and standard error. Never: protocol details; the pipeline
+//! does the work.
+//! Start reading at [`run`], then `commands::run`.
 
+mod admin;
+mod command_line;
+mod commands;
+mod configuration;
+mod logs;
 mod metrics;
 
-use std::{io::Write, process::ExitCode};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser};
 
-/// Change data capture for PostgreSQL: every committed change, in Kafka, exactly once.
-#[derive(Parser)]
-#[command(version)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
+use command_line::{Checkpoint, Command, CommandLine, Document};
+
+/// Why a command ended without success, with the exit status that says so (product.md, "Commands").
+pub(crate) struct Failure {
+    status: u8,
+    message: String,
 }
 
-#[derive(Subcommand)]
-enum Command {
-    /// Print a document that is written from the code
-    #[command(subcommand, hide = true)]
-    Docs(Document),
+impl Failure {
+    /// The command line or the configuration is wrong.
+    pub(crate) fn usage(error: &anyhow::Error) -> Failure {
+        Failure {
+            status: 2,
+            message: format!("{error:#}"),
+        }
+    }
+
+    /// The output has been written already, and tells the failure.
+    pub(crate) fn told() -> Failure {
+        Failure {
+            status: 1,
+            message: String::new(),
+        }
+    }
 }
 
-#[derive(Subcommand)]
-enum Document {
-    /// docs/METRICS.md
-    Metrics,
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Failure {
+        Failure {
+            status: 1,
+            message: format!("{error:#}"),
+        }
+    }
+}
+
+impl From<walferry_pipeline::Error> for Failure {
+    fn from(error: walferry_pipeline::Error) -> Failure {
+        Failure {
+            status: error.exit_status(),
+            message: error.to_string(),
+        }
+    }
 }
 
 fn main() -> ExitCode {
-    let Command::Docs(Document::Metrics) = Arguments::parse().command;
-    match std::io::stdout().write_all(metrics::document().as_bytes()) {
+    match run(CommandLine::parse()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
+        Err(failure) => {
+            if !failure.message.is_empty() {
+                // Who closed standard error does not want to know.
+                let _ = writeln!(io::stderr(), "error: {}", failure.message);
+            }
+            ExitCode::from(failure.status)
+        }
+    }
+}
+
+fn run(line: CommandLine) -> Result<(), Failure> {
+    match line.command {
+        Command::Run { file, adopt_slot } => commands::run::run(&file.path, adopt_slot),
+        Command::Check {
+            file,
+            fix_sql,
+            json,
+        } => commands::check::run(&file.path, fix_sql, json),
+        Command::Tail {
+            config,
+            source,
+            tables,
+        } => commands::tail::run(config.as_deref(), source.as_deref(), tables),
+        Command::Status { admin, watch, json } => commands::status::run(&admin, watch, json),
+        Command::Checkpoint(Checkpoint::Show { file }) => commands::checkpoint::show(&file.path),
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut CommandLine::command(), "walferry", &mut text);
+            print(&text)
+        }
+        Command::Man => {
+            let mut text = Vec::new();
+            clap_mangen::Man::new(CommandLine::command())
+                .render(&mut text)
+                .map_err(anyhow::Error::from)?;
+            print(&text)
+        }
+        Command::Docs(document) => {
+            let text = match document {
+                Document::Config => configuration::document::document(),
+                Document::Metrics => metrics::document(),
+            };
+            print(text.as_bytes())
+        }
+    }
+}
+
+/// Writes data to standard output. A reader that has seen enough is no failure.
+pub(crate) fn print(text: &[u8]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(anyhow::Error::from(error)
+            .context("writing to standard output")
+            .into()),
+        _ => Ok(()),
     }
 }

@@ -1,6 +1,86 @@
 //! The catalog of metrics: name, kind, labels, and what it says.
 //!
-//! Owns the one table from which `docs/METRICS.md` is written. Invariant: its names are a contract with dashboards.
+//! Owns the one table from which `docs/METRICS.md` is written, the exporter, and the two metrics of the process itself.
+//! Invariant: its names are a contract with dashboards.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use walferry_pipeline::Status;
+
+/// Gives the metrics as text.
+#[derive(Clone)]
+pub(crate) struct Exporter(PrometheusHandle);
+
+impl Exporter {
+    /// Prometheus's text format.
+    pub(crate) fn text(&self) -> String {
+        self.0.render()
+    }
+}
+
+/// Upper ends of the histograms' buckets.
+const SECONDS: &[f64] = &[
+    0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
+    30.0, 60.0,
+];
+const BYTES: &[f64] = &[1e3, 1e4, 1e5, 1e6, 2e6, 4e6, 8e6, 16e6, 32e6, 64e6];
+/// How often histograms are drained and the process's memory is looked at.
+const UPKEEP: Duration = Duration::from_secs(1);
+
+/// Takes what the pipeline counts from now on.
+pub(crate) fn install(connectors: &[Arc<Status>]) -> Result<Exporter> {
+    let buckets = |builder: PrometheusBuilder, name: &str, buckets| {
+        builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), buckets)
+    };
+    let mut builder = PrometheusBuilder::new();
+    for metric in METRICS.iter().filter(|it| it.kind == "histogram") {
+        let ends = if metric.name.ends_with("_bytes") {
+            BYTES
+        } else {
+            SECONDS
+        };
+        builder = buckets(builder, metric.name, ends).context("metrics")?;
+    }
+    let handle = builder.install_recorder().context("metrics")?;
+    for metric in METRICS {
+        match metric.kind {
+            "counter" => metrics::describe_counter!(metric.name, metric.help),
+            "gauge" => metrics::describe_gauge!(metric.name, metric.help),
+            _ => metrics::describe_histogram!(metric.name, metric.help),
+        }
+    }
+    let names: Vec<String> = connectors.iter().map(|it| it.name().to_owned()).collect();
+    for name in &names {
+        metrics::gauge!("walferry_build_info", "connector" => name.clone(), "version" => env!("CARGO_PKG_VERSION"))
+            .set(1.0);
+    }
+    let upkeep = handle.clone();
+    tokio::spawn(async move {
+        loop {
+            upkeep.run_upkeep();
+            if let Some(bytes) = resident_bytes() {
+                for name in &names {
+                    metrics::gauge!("walferry_memory_bytes", "connector" => name.clone())
+                        .set(bytes as f64);
+                }
+            }
+            tokio::time::sleep(UPKEEP).await;
+        }
+    });
+    Ok(Exporter(handle))
+}
+
+/// Resident memory of the process. Source: proc(5), `/proc/self/status`.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kibibytes * 1024)
+}
 
 /// One metric. Every one has the label `connector`.
 pub(crate) struct Metric {

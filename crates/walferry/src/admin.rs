@@ -1,0 +1,104 @@
+//! The admin server: health, metrics, status, and one page for people (product.md, "HTTP").
+//!
+//! Owns the paths and the shapes of their answers. Never changes anything: control verbs are not in this version.
+//! Invariant: every answer is drawn from what the pipeline has noted; no request makes it ask a server.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::{Context, Result};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{Html, IntoResponse, Response},
+    routing::get,
+};
+use serde_json::json;
+use tokio::net::TcpListener;
+use walferry_pipeline::Status;
+
+use crate::metrics::Exporter;
+
+#[derive(Clone)]
+struct Shown {
+    connectors: Arc<[Arc<Status>]>,
+    exporter: Exporter,
+}
+
+/// Listens, and answers from then on.
+pub(crate) async fn start(
+    listen: SocketAddr,
+    connectors: Vec<Arc<Status>>,
+    exporter: Exporter,
+) -> Result<()> {
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("admin.listen: cannot listen on {listen}; choose another port"))?;
+    let shown = Shown {
+        connectors: connectors.into(),
+        exporter,
+    };
+    tracing::info!(%listen, "the admin server listens");
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router(shown)).await {
+            tracing::error!(%error, "the admin server has ended");
+        }
+    });
+    Ok(())
+}
+
+fn router(shown: Shown) -> Router {
+    Router::new()
+        .route("/", get(|| async { Html(include_str!("admin/page.html")) }))
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/status", get(status))
+        .with_state(shown)
+}
+
+async fn livez(State(shown): State<Shown>) -> Response {
+    let reasons = reasons(&shown, |it| it.live().map_err(|reason| vec![reason]));
+    answer("live", reasons)
+}
+
+async fn readyz(State(shown): State<Shown>) -> Response {
+    answer("ready", reasons(&shown, Status::ready))
+}
+
+/// Each connector's reasons, with its name when there are several.
+fn reasons(shown: &Shown, ask: impl Fn(&Status) -> Result<(), Vec<String>>) -> Vec<String> {
+    let several = shown.connectors.len() > 1;
+    let of = |status: &Arc<Status>| {
+        let reasons = ask(status).err().unwrap_or_default();
+        let name = status.name().to_owned();
+        reasons.into_iter().map(move |reason| match several {
+            true => format!("{name}: {reason}"),
+            false => reason,
+        })
+    };
+    shown.connectors.iter().flat_map(of).collect()
+}
+
+fn answer(word: &str, reasons: Vec<String>) -> Response {
+    let status = if reasons.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (
+        status,
+        Json(json!({ word: reasons.is_empty(), "reasons": reasons })),
+    )
+        .into_response()
+}
+
+async fn metrics(State(shown): State<Shown>) -> Response {
+    const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+    ([(header::CONTENT_TYPE, PROMETHEUS)], shown.exporter.text()).into_response()
+}
+
+async fn status(State(shown): State<Shown>) -> Response {
+    let reports: Vec<_> = shown.connectors.iter().map(|it| it.report()).collect();
+    Json(json!({ "connectors": reports })).into_response()
+}

@@ -1,0 +1,103 @@
+//! The command line.
+//!
+//! Owns its words (product.md, "Commands"); a command of the contract that is not in this version is not offered.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Change data capture for PostgreSQL: every committed change, in Kafka, exactly once, and you can check it.
+#[derive(Debug, Parser)]
+#[command(name = "walferry", version, propagate_version = true)]
+pub(crate) struct CommandLine {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run one connector, or one per *.toml of a folder
+    Run {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// Take over a slot that exists while there is no checkpoint; what is before its position is not published
+        #[arg(long)]
+        adopt_slot: bool,
+    },
+    /// Look at everything that a run needs, and say what it would do; changes nothing
+    Check {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// Print only the SQL that mends the source
+        #[arg(long, conflicts_with = "json")]
+        fix_sql: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print changes as JSON lines from a temporary slot; needs PostgreSQL only
+    Tail {
+        /// Take source and tables from a configuration file
+        #[arg(short, long, value_name = "FILE", conflicts_with_all = ["source", "tables"], required_unless_present = "source")]
+        config: Option<PathBuf>,
+        /// postgresql://user@host:port/database
+        #[arg(long, value_name = "URL")]
+        source: Option<String>,
+        /// Globs of schema.table; all tables when none is given
+        #[arg(long, value_name = "GLOB", num_args = 1..)]
+        tables: Vec<String>,
+    },
+    /// Show what a running process is doing
+    Status {
+        /// Its admin server
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9464")]
+        admin: String,
+        /// Ask again every second
+        #[arg(long)]
+        watch: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// The position in Kafka
+    #[command(subcommand)]
+    Checkpoint(Checkpoint),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+    /// Print a document that is written from the code
+    #[command(subcommand, hide = true)]
+    Docs(Document),
+}
+
+/// What to do with the position.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Checkpoint {
+    /// Print the checkpoint record
+    Show {
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+}
+
+/// Documents that are written from the code.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum Document {
+    /// docs/CONFIG.md
+    Config,
+    /// docs/METRICS.md
+    Metrics,
+}
+
+/// Which connector.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigFile {
+    /// Configuration file of the connector
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub(crate) path: PathBuf,
+}

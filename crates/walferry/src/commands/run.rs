@@ -1,0 +1,95 @@
+//! `walferry run`: one or several connectors, the admin server, and the signals that end them.
+//!
+//! Owns the order of start and end. Invariant: SIGTERM and Ctrl-C end every connector in order; a second signal ends the
+//! process at once; the status of the first connector that fails is the process's.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+    sync::Arc,
+};
+
+use anyhow::{Context, Result};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    task::JoinSet,
+};
+use tracing::Instrument;
+use walferry_pipeline::Status;
+
+use crate::{
+    Failure, admin,
+    configuration::{self, Choices, Loaded},
+    logs, metrics,
+};
+
+/// Bound of the runtime's end: connectors have ended in order before it.
+const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(500);
+
+pub(crate) fn run(path: &Path, adopt_slot: bool) -> Result<(), Failure> {
+    let choices = Choices { adopt_slot };
+    let loaded = configuration::load_all(path, choices).map_err(|error| Failure::usage(&error))?;
+    logs::start(&loaded).map_err(|error| Failure::usage(&error))?;
+    // Connectors spend their time on threads of their own; these serve the admin endpoint and the supervisors.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("starting the runtime")?;
+    let outcome = runtime.block_on(all(loaded));
+    runtime.shutdown_timeout(LAST_WORDS);
+    outcome
+}
+
+async fn all(loaded: Vec<Loaded>) -> Result<(), Failure> {
+    let statuses: Vec<Arc<Status>> = loaded
+        .iter()
+        .map(|one| Arc::new(Status::new(&one.pipeline.name)))
+        .collect();
+    let exporter = metrics::install(&statuses)?;
+    admin::start(loaded[0].listen, statuses.clone(), exporter).await?;
+    let (stop, stopped) = watch::channel(false);
+    let stop = Arc::new(stop);
+    let mut connectors = JoinSet::new();
+    for (one, status) in loaded.into_iter().zip(statuses) {
+        let span = tracing::info_span!("connector", connector = one.pipeline.name);
+        let run = walferry_pipeline::run(one.pipeline, status, stopped.clone());
+        connectors.spawn(run.instrument(span));
+    }
+    tokio::spawn(signals(stop.clone()));
+    let mut outcome = Ok(());
+    while let Some(ended) = connectors.join_next().await {
+        let ended = match ended {
+            Ok(ended) => ended.map_err(Failure::from),
+            Err(error) => Err(anyhow::anyhow!("a connector's task panicked: {error}").into()),
+        };
+        if ended.is_err() {
+            // One connector's end is the process's: whoever runs it sees it and starts it again.
+            stop.send_replace(true);
+        }
+        outcome = outcome.and(ended);
+    }
+    outcome
+}
+
+/// The first signal asks every connector to end in order, the second one ends the process.
+async fn signals(stop: Arc<watch::Sender<bool>>) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut next = async || {
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        }
+    };
+    let name = next().await;
+    tracing::info!(signal = name, "asked to stop: the open batch is finished");
+    stop.send_replace(true);
+    let name = next().await;
+    let _ = writeln!(
+        io::stderr(),
+        "error: {name} a second time: ended at once; the open batch is sent again at the next start"
+    );
+    std::process::exit(1);
+}

@@ -1,0 +1,337 @@
+//! From the keys of the file to what the pipeline is told: defaults that depend on others, and every check.
+//!
+//! Owns the rules between keys. Invariant: a key whose feature is not in this version is refused when it is set, never
+//! ignored.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, anyhow, bail};
+use walferry_pipeline::config::{
+    Config, ConnectConfig, Errors, Format, Kafka, Operation, Policy, Publish, Registry,
+    RetryLimits, SnapshotMode, Source, TableConfig, TlsConfig, TlsMode,
+};
+
+use super::{Choices, Loaded, file, file::File, readable, scalar::SecretSource};
+
+const MEMORY_MIN: u64 = 16 << 20;
+/// What PostgreSQL allows for the name of a slot, less `walferry_`.
+const NAME_MAX: usize = 63 - 9;
+
+pub(super) fn checked(file: File, choices: Choices) -> Result<Loaded> {
+    let name = required("name", file.name.clone())?;
+    check_name("name", &name, NAME_MAX)?;
+    refuse_later_features(&file)?;
+    let prefix = file
+        .kafka
+        .topic_prefix
+        .clone()
+        .unwrap_or_else(|| name.clone());
+    let listen = file.admin.listen.parse().map_err(|_| {
+        anyhow!(
+            "admin.listen: {:?} is no address; write for instance \"127.0.0.1:9464\"",
+            file.admin.listen
+        )
+    })?;
+    let errors = errors(&file, &prefix)?;
+    let publish = publish(&file)?;
+    let pipeline = Config {
+        source: source(&file, &name, choices)?,
+        snapshot: match file.snapshot.mode {
+            file::SnapshotMode::Initial => SnapshotMode::Initial,
+            file::SnapshotMode::Never => SnapshotMode::Never,
+            file::SnapshotMode::Only => SnapshotMode::Only,
+        },
+        kafka: kafka(&file, &name, &publish, &errors)?,
+        topic_prefix: prefix,
+        registry: registry(&file)?,
+        format: format(&file)?,
+        tombstones: file.format.tombstones,
+        skipped_operations: skipped(&file)?,
+        publish,
+        errors,
+        shutdown_ms: positive("shutdown_ms", file.shutdown_ms)?,
+        tables: tables(&file)?,
+        name,
+    };
+    pipeline.kafka.check().map_err(|error| anyhow!("{error}"))?;
+    Ok(Loaded {
+        pipeline,
+        listen,
+        log_format: file.log.format,
+        log_level: file.log.level,
+    })
+}
+
+fn required<T>(key: &str, value: Option<T>) -> Result<T> {
+    value.with_context(|| format!("{key} is missing: it has no default"))
+}
+
+fn positive(key: &str, value: u64) -> Result<u64> {
+    if value == 0 {
+        bail!("{key} must be above 0");
+    }
+    Ok(value)
+}
+
+fn check_name(key: &str, name: &str, max: usize) -> Result<()> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if name.is_empty() || name.len() > max || !name.chars().all(allowed) {
+        bail!(
+            "{key}: {name:?} may only hold lower-case letters, digits and _, and at most {max} of them, because \
+             PostgreSQL allows no others in the name of a slot"
+        );
+    }
+    Ok(())
+}
+
+/// Keys of the contract whose features come later: refused when they would change anything.
+fn refuse_later_features(file: &File) -> Result<()> {
+    let later = [
+        ("snapshot.while_streaming", file.snapshot.while_streaming),
+        (
+            "format.transaction_metadata",
+            file.format.transaction_metadata,
+        ),
+        ("format.headers", file.format.headers),
+        ("format.quirks", !file.format.quirks.is_empty()),
+        ("format.envelope = \"flat\"", file.format.envelope == "flat"),
+        (
+            "format.interval = \"string\"",
+            file.format.interval == "string",
+        ),
+        ("format.hstore = \"map\"", file.format.hstore == "map"),
+        (
+            "errors.policy = \"park\"",
+            file.errors.policy == file::Policy::Park,
+        ),
+        (
+            "errors = \"park\" of a [[table]]",
+            file.table
+                .iter()
+                .any(|it| it.errors == Some(file::Policy::Park)),
+        ),
+        (
+            "exclude_columns of a [[table]]",
+            file.table.iter().any(|it| !it.exclude_columns.is_empty()),
+        ),
+        (
+            "where of a [[table]]",
+            file.table.iter().any(|it| it.r#where.is_some()),
+        ),
+        (
+            "mask of a [[table]]",
+            file.table.iter().any(|it| !it.mask.is_empty()),
+        ),
+    ];
+    match later.iter().find(|(_, set)| *set) {
+        Some((key, _)) => bail!(
+            "{key} is not in version {} of Walferry; take it out",
+            env!("CARGO_PKG_VERSION")
+        ),
+        None => Ok(()),
+    }
+}
+
+fn source(file: &File, name: &str, choices: Choices) -> Result<Source> {
+    let section = &file.source;
+    let url = required("source.url", section.url.as_deref())?;
+    let mut connect =
+        ConnectConfig::from_url(url).map_err(|error| anyhow!("source.url: {error}"))?;
+    connect.application_name = format!("walferry_{name}");
+    if let Some(secret) = &section.password {
+        let secret = secret.clone().secret();
+        readable("source.password", &secret)?;
+        connect.password = Some(secret);
+    }
+    let tls = &section.tls;
+    if let Some(mode) = &tls.mode {
+        let mode = TlsMode::from_name(mode).with_context(|| {
+            format!("source.tls.mode: {mode:?} is none of disable, require, verify-ca, verify-full")
+        })?;
+        connect.tls = TlsConfig {
+            mode,
+            ..connect.tls
+        };
+    }
+    connect.tls.ca = tls.ca.clone().or(connect.tls.ca);
+    connect.tls.cert = tls.cert.clone().or(connect.tls.cert);
+    connect.tls.key = tls.key.clone().or(connect.tls.key);
+    if section.tables.is_empty() {
+        bail!("source.tables is missing: say which tables to follow, for instance [\"public.*\"]");
+    }
+    let slot = section
+        .slot
+        .clone()
+        .unwrap_or_else(|| format!("walferry_{name}"));
+    check_name("source.slot", &slot, 63)?;
+    Ok(Source {
+        connect,
+        tables: section.tables.clone(),
+        slot,
+        publication: section
+            .publication
+            .clone()
+            .unwrap_or_else(|| format!("walferry_{name}")),
+        create: section.create,
+        partitions_root: section.partitions == file::Partitions::Root,
+        origin_none: section.origin == file::Origin::None,
+        slot_retained_bytes_max: section.slot_retained_bytes_max.0,
+        heartbeat_ms: positive("source.heartbeat_ms", section.heartbeat_ms)?,
+        adopt_slot: choices.adopt_slot,
+    })
+}
+
+fn kafka(file: &File, name: &str, publish: &Publish, errors: &Errors) -> Result<Kafka> {
+    let section = &file.kafka;
+    let (mut properties, mut secrets) = (BTreeMap::new(), BTreeMap::new());
+    for (key, value) in &section.properties {
+        match value {
+            SecretSource::Literal(text) => {
+                properties.insert(key.clone(), text.clone());
+            }
+            elsewhere => {
+                let secret = elsewhere.clone().secret();
+                readable(&format!("kafka.properties.{key}"), &secret)?;
+                secrets.insert(key.clone(), secret);
+            }
+        }
+    }
+    if section.topics.partitions < 1 {
+        bail!("kafka.topics.partitions must be at least 1");
+    }
+    Ok(Kafka {
+        brokers: required("kafka.brokers", section.brokers.clone())?,
+        properties,
+        secrets,
+        connector: name.to_owned(),
+        checkpoint_topic: section
+            .checkpoint_topic
+            .clone()
+            .unwrap_or_else(|| format!("walferry_checkpoint_{name}")),
+        queue_bytes_max: publish.queue_bytes_max(),
+        topic_partitions: section.topics.partitions,
+        topic_replication: section.topics.replication_factor,
+        topic_config: section.topics.config.clone(),
+        retries: RetryLimits {
+            retries_max: errors.retries_max,
+            retry_min_ms: errors.retry_min_ms,
+            retry_max_ms: errors.retry_max_ms,
+        },
+        guard: true,
+    })
+}
+
+fn registry(file: &File) -> Result<Registry> {
+    let section = &file.registry;
+    let url = required("registry.url", section.url.as_deref())?;
+    let secret = |key: &str, source: &Option<SecretSource>| {
+        let secret = source.clone().map(SecretSource::secret);
+        match &secret {
+            Some(secret) => readable(key, secret).map(|()| Some(secret.clone())),
+            None => Ok(None),
+        }
+    };
+    Ok(Registry {
+        urls: url.split(',').map(|url| url.trim().to_owned()).collect(),
+        username: section.username.clone(),
+        password: secret("registry.password", &section.password)?,
+        token: secret("registry.token", &section.token)?,
+        ca: section.tls.ca.clone(),
+        cert: section.tls.cert.clone(),
+        key: section.tls.key.clone(),
+        timeout_ms: positive("registry.timeout_ms", section.timeout_ms)?,
+    })
+}
+
+fn format(file: &File) -> Result<Format> {
+    fn mode<T: std::str::FromStr<Err: std::fmt::Display>>(key: &str, word: &str) -> Result<T> {
+        word.parse()
+            .map_err(|error| anyhow!("format.{key}: {error}"))
+    }
+    let section = &file.format;
+    Ok(Format {
+        envelope: mode("envelope", &section.envelope)?,
+        decimal: mode("decimal", &section.decimal)?,
+        time: mode("time", &section.time)?,
+        binary: mode("binary", &section.binary)?,
+        interval: mode("interval", &section.interval)?,
+        hstore: mode("hstore", &section.hstore)?,
+        unavailable_value: section.unavailable_value.clone(),
+        adjust_names: section.schema_names == file::SchemaNames::Avro,
+        ..Format::default()
+    })
+}
+
+fn skipped(file: &File) -> Result<Vec<Operation>> {
+    let codes = file.format.skipped_operations.iter();
+    codes
+        .map(|code| match code.as_str() {
+            "t" => Ok(Operation::Truncate),
+            "c" => Ok(Operation::Create),
+            "u" => Ok(Operation::Update),
+            "d" => Ok(Operation::Delete),
+            other => bail!("format.skipped_operations: {other:?} is none of t, c, u, d"),
+        })
+        .collect()
+}
+
+fn publish(file: &File) -> Result<Publish> {
+    let section = &file.publish;
+    let memory_bytes_max = section.memory_bytes_max.0;
+    if memory_bytes_max < MEMORY_MIN {
+        bail!(
+            "publish.memory_bytes_max: {memory_bytes_max} bytes are too few; it must be at least 16 MiB"
+        );
+    }
+    Ok(Publish {
+        batch_bytes_max: positive("publish.batch_bytes_max", section.batch_bytes_max.0)?,
+        commit_interval_ms: positive("publish.commit_interval_ms", section.commit_interval_ms)?,
+        memory_bytes_max,
+    })
+}
+
+fn policy(policy: file::Policy) -> Policy {
+    match policy {
+        // Park is refused before this.
+        file::Policy::Stop | file::Policy::Park => Policy::Stop,
+        file::Policy::DeadLetter => Policy::DeadLetter,
+        file::Policy::Skip => Policy::Skip,
+    }
+}
+
+fn errors(file: &File, prefix: &str) -> Result<Errors> {
+    let section = &file.errors;
+    if section.retry_max_ms < section.retry_min_ms {
+        bail!("errors.retry_max_ms is below errors.retry_min_ms");
+    }
+    Ok(Errors {
+        policy: policy(section.policy),
+        dead_letter_topic: section
+            .dead_letter_topic
+            .clone()
+            .unwrap_or_else(|| format!("{prefix}.dead_letters")),
+        retries_max: section.retries_max,
+        retry_min_ms: section.retry_min_ms,
+        retry_max_ms: section.retry_max_ms,
+    })
+}
+
+fn tables(file: &File) -> Result<Vec<TableConfig>> {
+    let mut tables: Vec<TableConfig> = Vec::new();
+    for section in &file.table {
+        let name = required("name of a [[table]]", section.name.clone())?;
+        if !name.contains('.') {
+            bail!("[[table]] {name:?}: write it with its schema, as \"public.{name}\"");
+        }
+        if tables.iter().any(|table| table.name == name) {
+            bail!("[[table]] {name:?} is there twice");
+        }
+        tables.push(TableConfig {
+            name,
+            topic: section.topic.clone(),
+            key: section.key.clone(),
+            errors: section.errors.map(policy),
+        });
+    }
+    Ok(tables)
+}

@@ -1,0 +1,256 @@
+//! The keys of the file, as serde reads them, each with its default and what it says.
+//!
+//! Owns names, types, defaults and the text of `docs/CONFIG.md`. Never decides whether values fit together: `checked` does.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::Deserialize;
+
+use super::scalar::{Limit, SecretSource, Size};
+
+/// A part of the file: its structure, its defaults, and a row for each of its keys.
+macro_rules! section {
+    ($(#[$doc:meta])* $name:ident [$path:literal] {
+        $($field:ident: $type:ty = $default:expr, $shown:literal, $help:literal;)*
+    }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub(crate) struct $name {
+            $(pub(crate) $field: $type,)*
+        }
+
+        impl Default for $name {
+            fn default() -> $name {
+                $name { $($field: $default,)* }
+            }
+        }
+
+        impl $name {
+            /// Section, key, default, meaning.
+            pub(crate) const KEYS: &'static [Key] = &[
+                $(Key { section: $path, name: stringify!($field), default: $shown, help: $help },)*
+            ];
+        }
+    };
+}
+
+/// One key, for the document.
+pub(crate) struct Key {
+    pub(crate) section: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) default: &'static str,
+    pub(crate) help: &'static str,
+}
+
+section! {
+    /// The whole file.
+    File [""] {
+        name: Option<String> = None, "required", "stem of slot, publication and `transactional.id`: lower-case letters, digits and `_`";
+        shutdown_ms: u64 = 10_000, "10000", "how long SIGTERM may take to finish the open batch";
+        source: SourceSection = SourceSection::default(), "", "the PostgreSQL side";
+        snapshot: SnapshotSection = SnapshotSection::default(), "", "rows from before the slot";
+        kafka: KafkaSection = KafkaSection::default(), "", "the Kafka side";
+        registry: RegistrySection = RegistrySection::default(), "", "the schema registry";
+        format: FormatSection = FormatSection::default(), "", "what records look like";
+        publish: PublishSection = PublishSection::default(), "", "batches and memory";
+        errors: ErrorsSection = ErrorsSection::default(), "", "policies and retries";
+        admin: AdminSection = AdminSection::default(), "", "the admin endpoint";
+        log: LogSection = LogSection::default(), "", "the log";
+        table: Vec<TableSection> = Vec::new(), "", "settings of single tables";
+    }
+}
+
+section! {
+    /// `[source]`.
+    SourceSection ["source"] {
+        url: Option<String> = None, "required", "`postgresql://user@host:port/database`";
+        password: Option<SecretSource> = None, "none", "secret: `{ env = \"NAME\" }`, `{ file = \"PATH\" }`, or a text for development";
+        tables: Vec<String> = Vec::new(), "required", "globs of `schema.table` in order; `!` excludes; the last match decides";
+        slot: Option<String> = None, "`walferry_<name>`", "replication slot";
+        publication: Option<String> = None, "`walferry_<name>`", "publication";
+        create: bool = true, "true", "create slot and publication when missing; false: only use what is there";
+        partitions: Partitions = Partitions::Root, "root", "`root`: a partitioned table is one stream; `leaf`: one per partition";
+        origin: Origin = Origin::Any, "any", "`none` skips what replication brought in (PostgreSQL 16)";
+        slot_retained_bytes_max: Limit = Limit(Some(50 << 30)), "50 GiB", "readiness fails above; `\"off\"` switches it off";
+        heartbeat_ms: u64 = 10_000, "10000", "an idle database's slot moves on this often; no table is written";
+        tls: SourceTls = SourceTls::default(), "", "protection of the connection";
+    }
+}
+
+section! {
+    /// `[source.tls]`.
+    SourceTls ["source.tls"] {
+        mode: Option<String> = None, "what the URL's sslmode says, else disable", "`disable`, `require`, `verify-ca`, `verify-full`";
+        ca: Option<PathBuf> = None, "none", "PEM file of the authorities";
+        cert: Option<PathBuf> = None, "none", "PEM file of our certificate";
+        key: Option<PathBuf> = None, "none", "PEM file of its key";
+    }
+}
+
+section! {
+    /// `[snapshot]`.
+    SnapshotSection ["snapshot"] {
+        mode: SnapshotMode = SnapshotMode::Initial, "initial", "`initial`, `never`, `only`";
+        readers: u32 = 2, "2", "parallel readers; this version reads with one";
+        chunk_rows: u64 = 50_000, "50000", "rows of a chunk; this version reads each table as one";
+        while_streaming: bool = false, "false", "watermarked from the start; not in this version";
+    }
+}
+
+section! {
+    /// `[kafka]`.
+    KafkaSection ["kafka"] {
+        brokers: Option<String> = None, "required", "`host:port`, several separated by commas";
+        topic_prefix: Option<String> = None, "the connector's name", "first part of topic names, and `source.name`";
+        checkpoint_topic: Option<String> = None, "`walferry_checkpoint_<name>`", "one partition, compacted";
+        topics: TopicsSection = TopicsSection::default(), "", "topics that are created";
+        properties: BTreeMap<String, SecretSource> = BTreeMap::new(), "none", "any librdkafka property, refused where it would break the guarantee; a value may be a secret";
+    }
+}
+
+section! {
+    /// `[kafka.topics]`.
+    TopicsSection ["kafka.topics"] {
+        partitions: i32 = 1, "1", "partitions of a topic that is created";
+        replication_factor: i32 = -1, "-1", "-1: the broker's default";
+        config: BTreeMap<String, String> = BTreeMap::new(), "none", "topic settings";
+    }
+}
+
+section! {
+    /// `[registry]`.
+    RegistrySection ["registry"] {
+        url: Option<String> = None, "required", "several, separated by commas, are tried in turn";
+        username: Option<String> = None, "none", "for basic authentication";
+        password: Option<SecretSource> = None, "none", "secret";
+        token: Option<SecretSource> = None, "none", "secret: bearer token";
+        timeout_ms: u64 = 5_000, "5000", "how long one call may take";
+        tls: RegistryTls = RegistryTls::default(), "", "certificates";
+    }
+}
+
+section! {
+    /// `[registry.tls]`.
+    RegistryTls ["registry.tls"] {
+        ca: Option<PathBuf> = None, "none", "PEM file of the authorities";
+        cert: Option<PathBuf> = None, "none", "PEM file of our certificate";
+        key: Option<PathBuf> = None, "none", "PEM file of its key";
+    }
+}
+
+section! {
+    /// `[format]`.
+    FormatSection ["format"] {
+        envelope: String = "debezium".into(), "debezium", "`debezium`; `flat` is not in this version";
+        decimal: String = "precise".into(), "precise", "`precise`, `string`, `double`";
+        time: String = "adaptive".into(), "adaptive", "`adaptive`, `adaptive-time-microseconds`, `microseconds`, `nanoseconds`, `connect`, `isostring`";
+        binary: String = "bytes".into(), "bytes", "`bytes`, `base64`, `base64-url-safe`, `hex`";
+        interval: String = "numeric".into(), "numeric", "`numeric`, `string`; this version writes an interval's PostgreSQL text";
+        hstore: String = "json".into(), "json", "`json`, `map`; this version writes an hstore's PostgreSQL text";
+        tombstones: bool = true, "true", "whether a delete is followed by a record with the key and no value";
+        transaction_metadata: bool = false, "false", "BEGIN and END records; not in this version";
+        schema_names: SchemaNames = SchemaNames::Avro, "avro", "`avro` replaces what Avro does not allow in names; `none` leaves names alone";
+        unavailable_value: String = "__debezium_unavailable_value".into(), "__debezium_unavailable_value", "stands for an unchanged TOAST value";
+        skipped_operations: Vec<String> = Vec::new(), "none", "of `t`, `c`, `u`, `d`; Debezium skips `t`";
+        headers: bool = false, "false", "Debezium's context headers; not in this version";
+        quirks: Vec<String> = Vec::new(), "none", "deviations of Debezium's to reproduce; not in this version";
+    }
+}
+
+section! {
+    /// `[publish]`.
+    PublishSection ["publish"] {
+        batch_bytes_max: Size = Size(16 << 20), "16 MiB", "bytes after which a Kafka transaction is committed";
+        commit_interval_ms: u64 = 200, "200", "time after which it is; sooner when nothing more is waiting";
+        memory_bytes_max: Size = Size(64 << 20), "64 MiB", "everything in flight; at least 16 MiB";
+    }
+}
+
+section! {
+    /// `[errors]`.
+    ErrorsSection ["errors"] {
+        policy: Policy = Policy::Stop, "stop", "`stop`, `dead-letter`, `skip`: for a change that cannot be encoded or published; `park` is not in this version";
+        dead_letter_topic: Option<String> = None, "`<topic_prefix>.dead_letters`", "where dead letters go";
+        retries_max: u32 = 20, "20", "tries in a row without progress; then the process exits 1";
+        retry_min_ms: u64 = 100, "100", "shortest bound of a pause, with full jitter";
+        retry_max_ms: u64 = 30_000, "30000", "longest bound of a pause";
+    }
+}
+
+section! {
+    /// `[admin]`.
+    AdminSection ["admin"] {
+        listen: String = "127.0.0.1:9464".into(), "127.0.0.1:9464", "address of the admin server";
+        token: Option<SecretSource> = None, "none", "secret: for control verbs, which are not in this version";
+    }
+}
+
+section! {
+    /// `[log]`.
+    LogSection ["log"] {
+        format: Option<LogFormat> = None, "text on a terminal, else json", "`json`, `text`";
+        level: String = "info".into(), "info", "`error`, `warn`, `info`, `debug`, `trace`, or directives as `info,walferry_kafka=debug`";
+    }
+}
+
+section! {
+    /// `[[table]]`.
+    TableSection ["table"] {
+        name: Option<String> = None, "required", "`schema.table`";
+        topic: Option<String> = None, "`<prefix>.<schema>.<table>`", "where its records go";
+        key: Option<Vec<String>> = None, "primary key, or the replica identity index", "columns of the message key";
+        errors: Option<Policy> = None, "`errors.policy`", "this table's policy";
+        exclude_columns: Vec<String> = Vec::new(), "none", "not in this version";
+        r#where: Option<String> = None, "none", "not in this version";
+        mask: Vec<toml::Table> = Vec::new(), "none", "not in this version";
+    }
+}
+
+/// Every key, in the order of the document.
+pub(crate) fn keys() -> impl Iterator<Item = &'static Key> {
+    [
+        File::KEYS,
+        SourceSection::KEYS,
+        SourceTls::KEYS,
+        SnapshotSection::KEYS,
+        KafkaSection::KEYS,
+        TopicsSection::KEYS,
+        RegistrySection::KEYS,
+        RegistryTls::KEYS,
+        FormatSection::KEYS,
+        PublishSection::KEYS,
+        ErrorsSection::KEYS,
+        AdminSection::KEYS,
+        LogSection::KEYS,
+        TableSection::KEYS,
+    ]
+    .into_iter()
+    .flatten()
+    .filter(|key| !(key.default.is_empty()))
+}
+
+/// An enumeration of words.
+macro_rules! words {
+    ($name:ident { $($variant:ident),+ }) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub(crate) enum $name { $($variant),+ }
+    };
+}
+
+words!(Partitions { Root, Leaf });
+words!(Origin { Any, None });
+words!(SnapshotMode {
+    Initial,
+    Never,
+    Only
+});
+words!(SchemaNames { Avro, None });
+words!(Policy {
+    Stop,
+    DeadLetter,
+    Skip,
+    Park
+});
+words!(LogFormat { Json, Text });
