@@ -126,7 +126,12 @@ fn a_network_cut_without_a_fin_is_noticed_and_survived() {
             &place.url.replace(&host(&place.url), &postgres.address()),
         )
         .set_text("kafka.brokers", &kafka.address())
-        .set_text("registry.url", &format!("http://{}", registry.address()));
+        .set_text(
+            "registry.url",
+            &place
+                .registry
+                .replace(&host(&place.registry), &registry.address()),
+        );
     let (mut walferry, load) = begin(&place, &settings, 33);
     for (proxy, name) in [
         (&postgres, "postgresql"),

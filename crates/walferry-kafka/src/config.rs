@@ -123,6 +123,8 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("batch.num.messages", "10000"),
     ("batch.size", "1000000"),
     ("message.max.bytes", "67108864"),
+    // Topics are created, and have their leaders, before they are written to: one that is unknown has been deleted.
+    ("topic.metadata.propagation.max.ms", "10000"),
     ("reconnect.backoff.ms", "100"),
     ("reconnect.backoff.max.ms", "1000"),
     ("socket.nagle.disable", "true"),

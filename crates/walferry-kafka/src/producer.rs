@@ -42,7 +42,8 @@ impl ClientContext for Events {
         if facility == "FAIL" || facility == "REQTMOUT" {
             self.disconnected.store(true, Ordering::SeqCst);
         }
-        if (level as i32) <= (RDKafkaLogLevel::Warning as i32) {
+        // Each lost connection is a line of librdkafka's; that no broker answers is told once, by the monitor.
+        if facility != "FAIL" && (level as i32) <= (RDKafkaLogLevel::Warning as i32) {
             tracing::warn!(target: "librdkafka", facility, "{message}");
         } else {
             tracing::debug!(target: "librdkafka", facility, "{message}");

@@ -159,3 +159,9 @@ impl Passing for walferry_registry::Error {
         self.disposition() != Disposition::Halt
     }
 }
+
+impl Passing for walferry_kafka::Error {
+    fn may_pass(&self) -> bool {
+        self.disposition() != Disposition::Halt
+    }
+}

@@ -5,7 +5,7 @@
 //! topics that it writes to exist.
 //! Start reading at [`Relations::learn`].
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 use walferry_avro::{EncodePlan, Naming};
@@ -140,35 +140,32 @@ impl Relations {
     fn look_up(&mut self, relation: &Relation) -> Result<Table, Error> {
         let mut retry = Retry::new(&self.config.errors);
         let connect = self.config.source.connect.clone();
-        let mut stop = self.stop.clone();
-        let (catalog, config) = (&mut self.catalog, &self.config);
-        let mut table = self.runtime.block_on(async {
-            loop {
-                let outcome = async {
-                    if catalog.is_none() {
-                        *catalog = Some(Catalog::connect(&connect).await?);
-                    }
-                    let open = catalog.as_ref().expect("it was opened just above");
-                    open.table(relation).await
+        let mut table = loop {
+            let catalog = &mut self.catalog;
+            let asked = self.runtime.block_on(async {
+                let open = match catalog {
+                    Some(open) => open,
+                    None => catalog.insert(Catalog::connect(&connect).await?),
                 };
-                match outcome.await {
-                    Ok(table) => return Ok(table),
-                    Err(error) if error.may_pass() => {
-                        *catalog = None;
-                        let Some(wait) = retry.failed() else {
-                            return Err(Error::from(error));
-                        };
-                        let address = Some((connect.host.clone(), connect.port));
-                        retry::pause(wait, address, &mut stop).await;
-                        if *stop.borrow() {
-                            return Err(Error::stopped());
-                        }
-                    }
-                    Err(error) => return Err(Error::from(error)),
-                }
-            }
-        })?;
-        choose_key(config, &mut table)?;
+                open.table(relation).await
+            });
+            let error = match asked {
+                Ok(table) => break table,
+                Err(error) => error,
+            };
+            self.catalog = None;
+            let wait = if error.may_pass() {
+                retry.failed()
+            } else {
+                None
+            };
+            let Some(wait) = wait else {
+                return Err(error.into());
+            };
+            let address = Some((connect.host.clone(), connect.port));
+            self.pause("catalog", wait, address)?;
+        };
+        choose_key(&self.config, &mut table)?;
         Ok(table)
     }
 
@@ -200,10 +197,45 @@ impl Relations {
         Ok(plan)
     }
 
+    /// Creates a topic that is missing, and waits for brokers that are away.
     fn ensure_topic(&mut self, topic: &Arc<str>) -> Result<(), Error> {
-        if !self.known_topics.contains(topic) {
-            walferry_kafka::ensure_topics(&self.config.kafka, &[topic]).map_err(Error::from)?;
-            self.known_topics.push(topic.clone());
+        if self.known_topics.contains(topic) {
+            return Ok(());
+        }
+        let mut retry = Retry::new(&self.config.errors);
+        while let Err(error) = walferry_kafka::ensure_topics(&self.config.kafka, &[topic]) {
+            let wait = if error.may_pass() {
+                retry.failed()
+            } else {
+                None
+            };
+            let Some(wait) = wait else {
+                return Err(error.into());
+            };
+            let first = self.config.kafka.brokers.split(',').next();
+            let address = first.and_then(|it| it.trim().rsplit_once(':'));
+            let address =
+                address.and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
+            self.pause("topics", wait, address)?;
+        }
+        self.known_topics.push(topic.clone());
+        Ok(())
+    }
+
+    /// Waits before the next try, unless it is asked to stop.
+    fn pause(
+        &mut self,
+        stage: &'static str,
+        wait: Duration,
+        address: Option<(String, u16)>,
+    ) -> Result<(), Error> {
+        metrics::counter!("walferry_retries_total",
+            "connector" => self.config.name.clone(), "stage" => stage)
+        .increment(1);
+        self.runtime
+            .block_on(retry::pause(wait, address, &mut self.stop));
+        if *self.stop.borrow() {
+            return Err(Error::stopped());
         }
         Ok(())
     }
@@ -266,35 +298,31 @@ impl Relations {
         });
     }
 
-    fn register_one(&self, subject: &str, schema: &str) -> Result<u32, Refusal> {
+    fn register_one(&mut self, subject: &str, schema: &str) -> Result<u32, Refusal> {
         let mut retry = Retry::new(&self.config.errors);
-        let mut stop = self.stop.clone();
-        self.runtime.block_on(async {
-            loop {
-                let error = match self.registry.register(subject, schema).await {
-                    Ok(id) => return Ok(id),
-                    Err(error) => error,
-                };
-                if error.kind() == "schema" {
-                    return Err(Refusal::Schema(error.to_string()));
-                }
-                let wait = if error.may_pass() {
-                    retry.failed()
-                } else {
-                    None
-                };
-                let Some(wait) = wait else {
-                    return Err(Refusal::Error(error.into()));
-                };
-                metrics::counter!("walferry_retries_total",
-                    "connector" => self.config.name.clone(), "stage" => "registry")
-                .increment(1);
-                retry::pause(wait, self.registry.address(), &mut stop).await;
-                if *stop.borrow() {
-                    return Err(Refusal::Error(Error::stopped()));
-                }
+        loop {
+            let registered = self
+                .runtime
+                .block_on(self.registry.register(subject, schema));
+            let error = match registered {
+                Ok(id) => return Ok(id),
+                Err(error) => error,
+            };
+            if error.kind() == "schema" {
+                return Err(Refusal::Schema(error.to_string()));
             }
-        })
+            let wait = if error.may_pass() {
+                retry.failed()
+            } else {
+                None
+            };
+            let Some(wait) = wait else {
+                return Err(Refusal::Error(error.into()));
+            };
+            let address = self.registry.address();
+            self.pause("registry", wait, address)
+                .map_err(Refusal::Error)?;
+        }
     }
 }
 

@@ -17,11 +17,15 @@ use rdkafka::{
     admin::{AdminClient, AdminOptions},
     client::DefaultClientContext,
     config::ClientConfig,
+    consumer::{BaseConsumer, Consumer},
     message::Headers as _,
 };
 use walferry_event::{Lsn, Position};
 use walferry_kafka::{Checkpoint, Config, Publisher, RecordBlock, RetryLimits};
-use walferry_testkit::{stack::Stack, topics::Reader};
+use walferry_testkit::{
+    stack::Stack,
+    topics::{Ends, Reader},
+};
 
 pub(crate) struct Place {
     pub(crate) config: Config,
@@ -108,7 +112,23 @@ impl Place {
         walferry_kafka::read_checkpoint(&self.config, &stop()).unwrap()
     }
 
-    /// What a consumer reads up to the committed end.
+    /// Waits until no transaction is open on a topic: a commit is answered before the marks that end it are written.
+    fn await_settled(&self, topic: &str) {
+        let written: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &self.brokers)
+            .set("isolation.level", "read_uncommitted")
+            .create()
+            .unwrap();
+        let committed = Ends::open(&self.brokers).unwrap();
+        let (_, end) = written
+            .fetch_watermarks(topic, 0, Duration::from_secs(10))
+            .unwrap();
+        await_true("the marks are written", Duration::from_secs(30), || {
+            committed.of(topic, 0).unwrap().1 >= end
+        });
+    }
+
+    /// What a consumer reads up to the committed end, as it is now.
     pub(crate) fn read(&self, topic: &str) -> Vec<Seen> {
         let mut seen = Vec::new();
         Reader::open(&self.brokers, &[topic.to_owned()])
@@ -128,13 +148,19 @@ impl Place {
         seen
     }
 
-    /// The values of a topic's records, as numbers that [`numbers`] has written.
+    /// What a consumer reads once no transaction is open on the topic.
+    pub(crate) fn settled(&self, topic: &str) -> Vec<Seen> {
+        self.await_settled(topic);
+        self.read(topic)
+    }
+
+    /// The values of a topic's records, as numbers that [`numbers`] has written, once no transaction is open on it.
     pub(crate) fn numbers(&self, topic: &str) -> Vec<u32> {
         let number = |seen: Seen| {
             let value = seen.value.unwrap();
             u32::from_be_bytes(value[..4].try_into().unwrap())
         };
-        self.read(topic).into_iter().map(number).collect()
+        self.settled(topic).into_iter().map(number).collect()
     }
 
     pub(crate) fn admin(&self) -> AdminClient<DefaultClientContext> {

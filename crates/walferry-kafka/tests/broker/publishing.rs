@@ -64,7 +64,7 @@ fn keys_tombstones_empty_values_and_headers_arrive_as_they_are() {
     publisher.append(&Arc::new(block), 0..4).unwrap();
     publisher.commit(checkpoint("one", 2)).unwrap();
     let seen: Vec<_> = place
-        .read(&topic)
+        .settled(&topic)
         .into_iter()
         .map(|seen| (seen.key, seen.value, seen.headers))
         .collect();

@@ -45,7 +45,7 @@ fn a_record_above_the_topic_s_limit_ends_publishing_and_is_named() {
             began.elapsed()
         );
         publisher.discard();
-        assert!(place.read(&topic).is_empty());
+        assert!(place.settled(&topic).is_empty());
     }
 }
 
