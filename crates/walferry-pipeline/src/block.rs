@@ -39,6 +39,8 @@ pub(crate) struct EncodedBlock {
     pub(crate) marks: Vec<Mark>,
     /// A later position without records: an idle stream has moved on to here.
     pub(crate) idle: Option<Position>,
+    /// Whether the server waits for the idle position to be confirmed: it does so when it shuts down.
+    pub(crate) urgent: bool,
     /// Whether nothing more waits behind this block.
     pub(crate) pause: bool,
     /// The memory that it holds.

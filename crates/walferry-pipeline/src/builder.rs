@@ -19,6 +19,7 @@ pub(crate) struct Builder {
     records: RecordBlock,
     marks: Vec<Mark>,
     idle: Option<Position>,
+    urgent: bool,
     handed: Position,
     memory: Memory,
     runtime: tokio::runtime::Handle,
@@ -40,6 +41,7 @@ impl Builder {
             records: RecordBlock::new(),
             marks: Vec::new(),
             idle: None,
+            urgent: false,
             handed: start,
             memory,
             runtime,
@@ -96,8 +98,9 @@ impl Builder {
         self.mark(position, true, None, 0, Some(progress));
     }
 
-    /// The stream has moved on to `lsn` without anything for us.
-    pub(crate) fn idle(&mut self, lsn: Lsn) {
+    /// The stream has moved on to `lsn` without anything for us; `urgent` when the server waits for its confirmation.
+    pub(crate) fn idle(&mut self, lsn: Lsn, urgent: bool) {
+        self.urgent |= urgent;
         if self.handed.ordinal.is_none() && lsn > self.handed.end_lsn {
             self.handed.end_lsn = lsn;
             self.idle = Some(self.handed);
@@ -125,7 +128,7 @@ impl Builder {
 
     /// Hands the block over, when there is anything in it or a pause to tell of. Waits for memory.
     pub(crate) fn seal(&mut self, pause: bool) -> Result<(), PublisherGone> {
-        if self.marks.is_empty() && self.idle.is_none() && !pause {
+        if self.marks.is_empty() && self.idle.is_none() && !self.urgent && !pause {
             return Ok(());
         }
         let records = std::mem::take(&mut self.records);
@@ -135,6 +138,7 @@ impl Builder {
             records: Arc::new(records),
             marks: std::mem::take(&mut self.marks),
             idle: self.idle.take(),
+            urgent: std::mem::take(&mut self.urgent),
             pause,
             permit,
         };

@@ -95,7 +95,8 @@ impl Encoder {
                 Frame::Keepalive(keepalive) => {
                     self.status.ledger.receive(keepalive.wal_end);
                     if self.transaction.is_none() {
-                        self.builder.idle(keepalive.wal_end);
+                        self.builder
+                            .idle(keepalive.wal_end, keepalive.reply_requested);
                     }
                 }
                 Frame::XLogData(data) => {

@@ -39,6 +39,8 @@ pub(crate) struct Publishing {
     commit_times_us: Vec<i64>,
     snapshot: Option<Arc<Progress>>,
     idle: Option<Position>,
+    /// The server waits for the idle position to be confirmed.
+    urgent: bool,
     checkpointed_at: Instant,
     heartbeat: Duration,
     stamp: Arc<Stamp>,
@@ -80,6 +82,7 @@ impl Publishing {
             commit_times_us: Vec::new(),
             snapshot: None,
             idle: None,
+            urgent: false,
             checkpointed_at: Instant::now(),
             heartbeat: Duration::from_millis(config.source.heartbeat_ms),
             stamp,
@@ -126,6 +129,9 @@ impl Publishing {
                 Some(block) => {
                     pause = block.pause;
                     self.take(block)?;
+                    if self.urgent {
+                        self.commit_if_due()?;
+                    }
                 }
                 None => self.commit_if_due()?,
             }
@@ -163,6 +169,7 @@ impl Publishing {
             self.status.ledger.publish(idle.end_lsn);
             self.idle = Some(idle);
         }
+        self.urgent |= block.urgent;
         Ok(())
     }
 
@@ -187,14 +194,14 @@ impl Publishing {
             return self.commit();
         }
         let heartbeat_due = self.checkpointed_at.elapsed() >= self.heartbeat;
-        if heartbeat_due
-            && self.batch.cut().is_none()
-            && let Some(idle) = self.idle.take()
-            && idle > self.stamp.durable()
-        {
-            return self.checkpoint(idle);
+        if !(heartbeat_due || self.urgent) || self.batch.cut().is_some() {
+            return Ok(());
         }
-        Ok(())
+        self.urgent = false;
+        match self.idle.take() {
+            Some(idle) if idle > self.stamp.durable() => self.checkpoint(idle),
+            _ => Ok(()),
+        }
     }
 
     /// Commits the open batch at its last mark.
@@ -235,6 +242,7 @@ impl Publishing {
                 return Ok(());
             }
             self.snapshot = None;
+            self.stamp.finish_snapshot();
         }
         self.feedback.set_flushed(position.end_lsn);
         self.status.ledger.confirm(position.end_lsn);

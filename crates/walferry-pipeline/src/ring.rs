@@ -212,6 +212,7 @@ impl Ring {
                 let (reply, done) = oneshot::channel();
                 self.give(Work::Snapshot(task, reply))?;
                 self.await_reply(done).await??;
+                self.await_snapshot().await?;
             }
             Begin::Stream(_) if only => {
                 tracing::info!(
@@ -226,6 +227,19 @@ impl Ring {
         // The session that exported the snapshot is used for nothing else.
         drop(found);
         self.stream(connection).await
+    }
+
+    /// Waits for the commit of the snapshot's last checkpoint: until then a crash would begin the snapshot anew.
+    async fn await_snapshot(&mut self) -> Result<(), Error> {
+        let mut finished = self.stamp.snapshot_finished();
+        tokio::select! {
+            biased;
+            outcome = &mut self.publish_ended => {
+                Err(ended("publisher", outcome.unwrap_or_else(|_| panicked("publisher"))))
+            }
+            () = retry::asked(&mut finished) => Ok(()),
+            () = retry::asked(&mut self.stop) => Err(Error::stopped()),
+        }
     }
 
     /// Connects, follows, and connects again after each loss.

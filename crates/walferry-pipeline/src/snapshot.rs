@@ -148,15 +148,18 @@ impl<'a> Run<'a> {
         let relation = self.task.tables[table].relation.clone();
         let name = relation.qualified_name();
         tracing::info!(target: "audit", table = name, "snapshot of a table begins");
-        self.encoder
-            .relations()
-            .learn(relation.clone(), self.task.consistent_point)?;
         self.progress.tables[table].state = TableState::Running;
         let runtime = self.runtime.clone();
         let mut rows = runtime.block_on(reader.copy(&relation))?;
         let mut first_in_table = true;
         while let Some(block) = runtime.block_on(rows.next()) {
             let block = block?;
+            if first_in_table {
+                // A table without rows gets its schema and its topic with its first change.
+                self.encoder
+                    .relations()
+                    .learn(relation.clone(), self.task.consistent_point)?;
+            }
             for line in block.lines() {
                 self.row(table, line, std::mem::take(&mut first_in_table))?;
             }

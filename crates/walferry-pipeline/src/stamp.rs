@@ -4,6 +4,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use tokio::sync::watch;
 use walferry_event::Position;
 use walferry_kafka::Checkpoint;
 
@@ -13,6 +14,7 @@ use crate::{recovery, snapshot::Progress};
 #[derive(Debug)]
 pub(crate) struct Stamp {
     inner: Mutex<Inner>,
+    snapshot_finished: watch::Sender<bool>,
     slot: String,
     instance: String,
 }
@@ -32,6 +34,7 @@ impl Stamp {
                 counter,
                 durable: Position::default(),
             }),
+            snapshot_finished: watch::Sender::new(false),
             slot: slot.to_owned(),
             instance: instance.to_owned(),
         }
@@ -67,6 +70,16 @@ impl Stamp {
 
     pub(crate) fn set_durable(&self, position: Position) {
         self.lock().durable = position;
+    }
+
+    /// The checkpoint of a finished snapshot is committed.
+    pub(crate) fn finish_snapshot(&self) {
+        self.snapshot_finished.send_replace(true);
+    }
+
+    /// Says when the checkpoint of a finished snapshot is committed.
+    pub(crate) fn snapshot_finished(&self) -> watch::Receiver<bool> {
+        self.snapshot_finished.subscribe()
     }
 
     /// The durable position as the recovery table wants it.

@@ -90,6 +90,8 @@ fn campaign(plan: &Plan, stack: &mut Stack, folder: &Path) -> Result<bool> {
 
     let mut walferry = Walferry::start(&settings, folder)?;
     let first_start = walferry.wait_ready(READY);
+    // Until then a kill would begin the snapshot anew, and rows of the load would come as rows of a snapshot.
+    walferry.wait_status("streaming", READY, |it| it["state"] == "streaming");
     print_line(&format!(
         "first start: ready after {} ms",
         first_start.as_millis()
