@@ -75,9 +75,36 @@ impl Registry {
         }
         let supplied = SuppliedSchema::new(None, SchemaType::Avro, schema.to_owned());
         let answer = post_schema(&self.settings()?, encoded(subject), supplied).await;
-        let registered = answer.map_err(|error| self.explain(&error, subject))?;
-        ids.insert(key, registered.id);
-        Ok(registered.id)
+        match answer {
+            Ok(registered) => {
+                ids.insert(key, registered.id);
+                Ok(registered.id)
+            }
+            Err(error) => {
+                let error = self.explain(&error, subject);
+                Err(if error.is_conflict() {
+                    self.judge_conflict(subject, schema, error).await
+                } else {
+                    error
+                })
+            }
+        }
+    }
+
+    /// What a 409 means: the verdict's reasons when the schema is incompatible. Some registries answer 409 also when two
+    /// clients register at the same moment, and then the schema is taken when it is offered again.
+    async fn judge_conflict(&self, subject: &str, schema: &str, error: Error) -> Error {
+        match self.check(subject, schema).await {
+            Ok(Verdict::Incompatible(reasons)) if !reasons.is_empty() => Error::new(
+                Kind::Schema,
+                format!("{error}: {}", reasons.join("; ")),
+            ),
+            Ok(Verdict::Incompatible(_)) | Err(_) => error,
+            Ok(Verdict::New | Verdict::Compatible) => Error::new(
+                Kind::Connection,
+                format!("{error} (but the schema is compatible, so another client was at it)"),
+            ),
+        }
     }
 
     /// Whether a schema could be registered, with the registry's reasons. Changes nothing.

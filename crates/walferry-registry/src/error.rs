@@ -16,7 +16,8 @@ pub struct Error {
 /// | Timeout | none in time, 408, 504 | try again |
 /// | Connection | refused, 429, 5xx | try again |
 /// | Auth | 401, 403 | mend user, password or token |
-/// | Schema | 409, 422 | mend the table or the subject's level |
+/// | Conflict | 409 | ask for a verdict: incompatible, or only registered by two at once |
+/// | Schema | 422, or 409 with the verdict incompatible | mend the table or the subject's level |
 /// | Validation | a URL or certificate that cannot be used | mend the configuration |
 /// | Internal | anything else | see the message |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,7 @@ pub(crate) enum Kind {
     Timeout,
     Connection,
     Auth,
+    Conflict,
     Schema,
     Validation,
     Internal,
@@ -45,13 +47,18 @@ impl Error {
             429 | 500..=599 => (Kind::Connection, ""),
             401 => (Kind::Auth, "; check registry.username and its secret"),
             403 => (Kind::Auth, "; grant the role write access to the subject"),
-            409 | 422 => (Kind::Schema, ""),
+            409 => (Kind::Conflict, ""),
+            422 => (Kind::Schema, ""),
             _ => (Kind::Internal, ""),
         };
         Error::new(
             kind,
             format!("the registry answered {code}: {words}{remedy}"),
         )
+    }
+
+    pub(crate) fn is_conflict(&self) -> bool {
+        self.kind == Kind::Conflict
     }
 
     /// What to do about it.
@@ -68,7 +75,7 @@ impl Error {
             Kind::Timeout => "timeout",
             Kind::Connection => "connection",
             Kind::Auth => "auth",
-            Kind::Schema => "schema",
+            Kind::Conflict | Kind::Schema => "schema",
             Kind::Validation => "validation",
             Kind::Internal => "internal",
         }

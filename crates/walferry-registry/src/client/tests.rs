@@ -62,19 +62,38 @@ async fn an_id_is_asked_for_once() {
 
 #[tokio::test]
 async fn a_refused_schema_comes_with_the_registry_s_words() {
-    let (registry, _) = fake(vec![(
-        409,
-        r#"{"error_code":409,"message":"reader field a missing"}"#,
-    )]);
+    let (registry, _) = fake(vec![
+        (409, r#"{"error_code":409,"message":"incompatible schema"}"#),
+        (
+            200,
+            r#"{"is_compatible":false,"messages":["reader field a missing"]}"#,
+        ),
+    ]);
     let error = registry
         .register("t-value", r#""string""#)
         .await
         .unwrap_err();
-    assert_eq!(error.kind(), "schema");
-    assert!(
-        error.to_string().contains("reader field a missing"),
-        "{error}"
+    assert_eq!(
+        (error.kind(), error.disposition()),
+        ("schema", walferry_event::Disposition::Halt)
     );
+    let text = error.to_string();
+    assert!(
+        text.contains("incompatible schema") && text.contains("reader field a missing"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn two_clients_that_register_at_once_are_no_incompatibility() {
+    let (registry, _) = fake(vec![
+        (409, r#"{"error_code":409,"message":"already exists"}"#),
+        (200, r#"{"is_compatible":true}"#),
+        (200, r#"{"id":9}"#),
+    ]);
+    let error = registry.register("s", r#""string""#).await.unwrap_err();
+    assert_eq!(error.disposition(), walferry_event::Disposition::Retry);
+    assert_eq!(registry.register("s", r#""string""#).await.unwrap(), 9);
 }
 
 #[tokio::test]
