@@ -24,8 +24,10 @@ pub fn run(versions: Versions, rest: &[String]) -> Result<()> {
     std::thread::scope(|scope| {
         let fetch = scope.spawn(|| stack::fetch(&versions.0));
         step::run(
-            "building the program",
-            cargo().args(["build", "--package", "walferry"]),
+            "building the programs",
+            cargo()
+                .args(["build", "--package", "walferry"])
+                .args(["--package", "walferry-testkit", "--features", "walferry-testkit/full"]),
         )?;
         step::run(
             "building the tests",
