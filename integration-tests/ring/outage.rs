@@ -106,16 +106,55 @@ fn a_walsender_that_is_ended_is_replaced() {
     place.verdict(&checker).assert_clean(100);
 }
 
+fn host(url: &str) -> String {
+    let rest = url.split("//").nth(1).unwrap();
+    let rest = rest.rsplit('@').next().unwrap();
+    rest.split('/').next().unwrap().to_owned()
+}
+
+/// The stream goes on while no new session is to be had, as when a server is about to end: a table that is described anew
+/// cannot be looked up. The stream is given up, because the server's orderly end waits for it.
+#[test]
+fn a_catalog_that_does_not_answer_gives_the_stream_up() {
+    let place = Place::shared("catalog");
+    place.sql("create table t (id int primary key)");
+    let checker = place.checker(&["public.t"]);
+    let proxy = Proxy::start(&host(&place.url)).unwrap();
+    let mut settings = streaming_only(&place);
+    settings.set_text(
+        "source.url",
+        &place.url.replace(&host(&place.url), &proxy.address()),
+    );
+    let mut walferry = place.streaming(&settings);
+    place.drain("insert into t values (1)");
+    proxy.set(Mode::Refuse);
+    place.sql(
+        "begin; insert into t values (2); alter table t add column note text;
+         select pg_terminate_backend(pid) from pg_stat_activity
+         where backend_type = 'client backend' and datname = current_database() and pid <> pg_backend_pid();
+         insert into t values (3, 'c'); commit",
+    );
+    walferry.wait_not_ready("postgresql", SAID);
+    let held = format!(
+        "select count(active_pid) from pg_replication_slots where slot_name = '{}'",
+        place.slot()
+    );
+    let said = Instant::now();
+    while place.value(&held).as_deref() != Some("0") {
+        assert!(said.elapsed() < SAID, "{}", walferry.log_tail());
+        std::thread::yield_now();
+    }
+    proxy.set(Mode::Pass);
+    goes_on(&mut walferry, Instant::now());
+    place.drain("insert into t values (4, 'd')");
+    checker.verdict().unwrap().assert_clean(4);
+}
+
 /// A network that carries nothing and ends nothing, on each of the three ways out.
 #[test]
 fn a_network_cut_without_a_fin_is_noticed_and_survived() {
     let place = Place::shared("cut").with_mixed_tables();
     let checker = place.mixed_checker();
-    let host = |url: &str| {
-        let rest = url.split("//").nth(1).unwrap();
-        let rest = rest.rsplit('@').next().unwrap();
-        rest.split('/').next().unwrap().to_owned()
-    };
     let postgres = Proxy::start(&host(&place.url)).unwrap();
     let kafka = Proxy::kafka(&place.brokers).unwrap();
     let registry = Proxy::start(&host(&place.registry)).unwrap();

@@ -11,7 +11,7 @@ use std::{
 };
 
 use tokio::sync::watch;
-use walferry_event::Position;
+use walferry_event::{Lsn, Position};
 use walferry_kafka::{Checkpoint, Publisher};
 use walferry_postgres::{Catalog, CreatedSlot, Feedback, Replication};
 use walferry_registry::Registry;
@@ -26,7 +26,7 @@ use crate::{
     publish::Publishing,
     recovery::{self, Decision, Server},
     relations::Relations,
-    retry,
+    retry::{self, Retry},
     ring::{self, Begin, Ring},
     snapshot, source,
     stamp::{self, Stamp},
@@ -44,38 +44,54 @@ const RESTARTS_MAX: u32 = 5;
 pub async fn run(
     config: Config,
     status: Arc<Status>,
-    stop: watch::Receiver<bool>,
+    mut stop: watch::Receiver<bool>,
 ) -> Result<(), Error> {
     let config = Arc::new(config);
     let instance = uuid::Uuid::new_v4().to_string();
-    let mut restarts = 0;
-    loop {
+    let mut divergences = 0;
+    let mut away = Retry::new(&config.errors);
+    let outcome = loop {
+        let before = status.ledger.positions().checkpointed;
         let start = Start {
             config: config.clone(),
             status: status.clone(),
             stop: stop.clone(),
             instance: instance.clone(),
+            has_turned: before > Lsn::ZERO,
         };
         let outcome = start.run().await;
-        match outcome {
-            Err(error) if error.is_diverged() && restarts < RESTARTS_MAX => {
-                restarts += 1;
-                tracing::warn!(%error, restarts, "the ring starts again from the checkpoint");
-            }
-            Err(error) if error.is_stopped() => {
-                status.set_state(State::Halted, Some("stopped".into()));
-                return Ok(());
-            }
-            Err(error) => {
-                status.set_state(State::Halted, Some(error.to_string()));
-                return Err(error);
-            }
-            Ok(()) => {
-                status.set_state(State::Halted, Some("stopped".into()));
-                return Ok(());
-            }
+        let reached = status.ledger.positions().checkpointed;
+        if reached > before {
+            divergences = 0;
+            away.reset();
         }
-    }
+        match outcome {
+            Err(error) if error.is_diverged() && divergences < RESTARTS_MAX => {
+                divergences += 1;
+                tracing::warn!(%error, divergences, "the ring starts again from the checkpoint");
+            }
+            Err(error) if error.is_away() && reached > Lsn::ZERO => {
+                let Some(pause) = away.failed() else {
+                    break Err(error.context(format!("gave up after {} tries", away.tries())));
+                };
+                status.set_state(State::Retrying, Some(error.to_string()));
+                let connect = &config.source.connect;
+                let address = (connect.host.clone(), connect.port);
+                retry::pause(pause, Some(address), &mut stop).await;
+            }
+            Err(error) if error.is_stopped() => break Ok(()),
+            outcome => break outcome,
+        }
+        if *stop.borrow() {
+            break Ok(());
+        }
+    };
+    let reason = match &outcome {
+        Ok(()) => "stopped".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    status.set_state(State::Halted, Some(reason));
+    outcome
 }
 
 struct Start {
@@ -83,6 +99,8 @@ struct Start {
     status: Arc<Status>,
     stop: watch::Receiver<bool>,
     instance: String,
+    /// Whether the ring has turned in this process: then servers that are away are waited for.
+    has_turned: bool,
 }
 
 /// What a start has found out.
@@ -95,7 +113,9 @@ pub(crate) struct Found {
 
 impl Start {
     async fn run(mut self) -> Result<(), Error> {
-        self.status.set_state(State::Starting, None);
+        if !self.has_turned {
+            self.status.set_state(State::Starting, None);
+        }
         self.config.kafka.check()?;
         let mut found = self.postgres().await?;
         let registry = Arc::new(self.registry().await?);
@@ -184,8 +204,15 @@ impl Start {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            if !error.may_pass() || tokio::time::Instant::now() >= until {
+            if !error.may_pass() {
                 return Err(error.into());
+            }
+            if tokio::time::Instant::now() >= until {
+                return Err(if self.has_turned {
+                    Error::away(error)
+                } else {
+                    error.into()
+                });
             }
             retry::pause(Duration::from_millis(250), None, &mut self.stop).await;
             if *self.stop.borrow() {

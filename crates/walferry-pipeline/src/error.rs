@@ -20,6 +20,7 @@ pub struct Error {
 /// | refused | 3 | read the evidence; `walferry resync` or the old settings |
 /// | fenced | 4 | nothing: another instance of the same name has taken over |
 /// | diverged | never leaves the process | the ring starts again from the checkpoint |
+/// | away | 1, after `retries_max` tries | a server did not answer: what was begun is given up and begun anew |
 /// | stopped | 0 | nothing: it was asked to stop |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -27,6 +28,7 @@ enum Kind {
     Refused,
     Fenced,
     Diverged,
+    Away,
     Stopped,
 }
 
@@ -63,7 +65,7 @@ impl Error {
     /// The exit status that the process ends with for this error (product.md, "Commands").
     pub fn exit_status(&self) -> u8 {
         match self.kind {
-            Kind::Failed | Kind::Diverged => 1,
+            Kind::Failed | Kind::Diverged | Kind::Away => 1,
             Kind::Refused => 3,
             Kind::Fenced => 4,
             Kind::Stopped => 0,
@@ -72,6 +74,18 @@ impl Error {
 
     pub(crate) fn is_stopped(&self) -> bool {
         self.kind == Kind::Stopped
+    }
+
+    /// A server did not answer, and may do so later.
+    pub(crate) fn away(error: impl Into<Error>) -> Error {
+        Error {
+            kind: Kind::Away,
+            ..error.into()
+        }
+    }
+
+    pub(crate) fn is_away(&self) -> bool {
+        self.kind == Kind::Away
     }
 
     pub(crate) fn is_diverged(&self) -> bool {
@@ -96,7 +110,11 @@ impl std::error::Error for Error {
 impl From<walferry_postgres::Error> for Error {
     fn from(error: walferry_postgres::Error) -> Error {
         Error {
-            kind: Kind::Failed,
+            kind: if error.may_pass() {
+                Kind::Away
+            } else {
+                Kind::Failed
+            },
             message: error.to_string(),
             source: Some(Box::new(error)),
         }

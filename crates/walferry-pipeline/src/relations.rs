@@ -136,35 +136,26 @@ impl Relations {
         Ok(())
     }
 
-    /// Asks the catalog, over a connection of our own that is opened again when it is lost.
+    /// Asks the catalog, over a connection of our own that is opened again when it is lost. A server that does not answer
+    /// over a new connection either is away: the stream is given up and connected again, patiently. To wait for it here
+    /// would hold up its orderly end, which waits for the stream.
     fn look_up(&mut self, relation: &Relation) -> Result<Table, Error> {
-        let mut retry = Retry::new(&self.config.errors);
-        let connect = self.config.source.connect.clone();
-        let mut table = loop {
-            let catalog = &mut self.catalog;
-            let asked = self.runtime.block_on(async {
-                let open = match catalog {
-                    Some(open) => open,
-                    None => catalog.insert(Catalog::connect(&connect).await?),
-                };
-                open.table(relation).await
-            });
-            let error = match asked {
-                Ok(table) => break table,
-                Err(error) => error,
-            };
+        let connect = &self.config.source.connect;
+        let catalog = &mut self.catalog;
+        let asked = self.runtime.block_on(async {
+            if let Some(open) = catalog {
+                match open.table(relation).await {
+                    Err(error) if error.may_pass() => {}
+                    answer => return answer,
+                }
+            }
+            let open = catalog.insert(Catalog::connect(connect).await?);
+            open.table(relation).await
+        });
+        let mut table = asked.map_err(|error| {
             self.catalog = None;
-            let wait = if error.may_pass() {
-                retry.failed()
-            } else {
-                None
-            };
-            let Some(wait) = wait else {
-                return Err(error.into());
-            };
-            let address = Some((connect.host.clone(), connect.port));
-            self.pause("catalog", wait, address)?;
-        };
+            Error::from(error)
+        })?;
         choose_key(&self.config, &mut table)?;
         Ok(table)
     }

@@ -165,7 +165,13 @@ fn encode_stream(
         match event {
             Some(StreamEvent::Block(block)) => {
                 let pause = !block.more_follows && stream.is_empty();
-                encoder.block(&block.bytes, pause)?;
+                if let Err(error) = encoder.block(&block.bytes, pause) {
+                    if error.is_away() {
+                        // What is encoded is handed over with its mark, so that it is not encoded again.
+                        encoder.seal(true)?;
+                    }
+                    return Err(error);
+                }
             }
             Some(StreamEvent::Ended(outcome)) => {
                 encoder.seal(true)?;
@@ -261,6 +267,11 @@ impl Ring {
                     let end = self.await_reply(done).await?;
                     self.monitor.watch_stream(None);
                     match end {
+                        StreamEnd::Encoder(error, _) if error.is_away() => {
+                            *kept = None;
+                            handle.stop().await;
+                            error.to_string()
+                        }
                         StreamEnd::Encoder(error, stream) => {
                             if let Some(kept) = kept {
                                 kept.unread = Some(stream);

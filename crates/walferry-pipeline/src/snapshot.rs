@@ -122,10 +122,8 @@ impl<'a> Run<'a> {
     /// Reads all tables. `stopped` ends it early; the rows that were published stay, and a later start begins anew.
     pub(crate) fn run(mut self, stopped: impl Fn() -> bool) -> Result<(), Error> {
         let runtime = self.runtime.clone();
-        let reader = runtime.block_on(SnapshotReader::begin(
-            &self.task.connect,
-            &self.task.snapshot_name,
-        ))?;
+        let begun = SnapshotReader::begin(&self.task.connect, &self.task.snapshot_name);
+        let reader = runtime.block_on(begun)?;
         for table in 0..self.task.tables.len() {
             self.table(&reader, table, &stopped)?;
         }
