@@ -139,7 +139,9 @@ impl Bench {
         }
         let filled = bench::fill(&self.url, 1, rows)?;
         // The load's own work in the background must not disturb the first run.
-        Session::connect(&self.url)?.execute("vacuum analyze public.bench; checkpoint")?;
+        let mut session = Session::connect(&self.url)?;
+        session.execute("vacuum analyze public.bench")?;
+        session.execute("checkpoint")?;
         print_line(&format!(
             "drain of {rows} rows, 7 columns, {} a transaction (written in {:.1} s)",
             bench::ROWS_PER_TRANSACTION,
