@@ -28,8 +28,18 @@ pub enum Verdict {
 pub struct Registry {
     config: Config,
     http: Client,
+    /// The settings of the last registration and the secrets that they were made with: a client reads all certificates
+    /// of the machine when it is made.
+    settings: Mutex<Option<(Secrets, SrSettings)>>,
     /// Ids by subject and schema. Held over a call, so that one schema is registered by one call.
     ids: Mutex<HashMap<(String, String), u32>>,
+}
+
+/// What the configuration's secrets say at one moment.
+#[derive(PartialEq, Eq)]
+struct Secrets {
+    token: Option<String>,
+    password: Option<String>,
 }
 
 /// A call that only asks whether the registry is there.
@@ -62,6 +72,7 @@ impl Registry {
         Ok(Registry {
             config,
             http,
+            settings: Mutex::new(None),
             ids: Mutex::new(HashMap::new()),
         })
     }
@@ -74,7 +85,7 @@ impl Registry {
             return Ok(*id);
         }
         let supplied = SuppliedSchema::new(None, SchemaType::Avro, schema.to_owned());
-        let answer = post_schema(&self.settings()?, encoded(subject), supplied).await;
+        let answer = post_schema(&self.settings().await?, encoded(subject), supplied).await;
         match answer {
             Ok(registered) => {
                 ids.insert(key, registered.id);
@@ -95,10 +106,9 @@ impl Registry {
     /// clients register at the same moment, and then the schema is taken when it is offered again.
     async fn judge_conflict(&self, subject: &str, schema: &str, error: Error) -> Error {
         match self.check(subject, schema).await {
-            Ok(Verdict::Incompatible(reasons)) if !reasons.is_empty() => Error::new(
-                Kind::Schema,
-                format!("{error}: {}", reasons.join("; ")),
-            ),
+            Ok(Verdict::Incompatible(reasons)) if !reasons.is_empty() => {
+                Error::new(Kind::Schema, format!("{error}: {}", reasons.join("; ")))
+            }
             Ok(Verdict::Incompatible(_)) | Err(_) => error,
             Ok(Verdict::New | Verdict::Compatible) => Error::new(
                 Kind::Connection,
@@ -148,24 +158,42 @@ impl Registry {
         Some((url.host_str()?.to_owned(), url.port_or_known_default()?))
     }
 
-    /// Made anew for each registration, because secrets are read at each use.
-    fn settings(&self) -> Result<SrSettings, Error> {
+    /// The secrets as they are now: they are read at each use, so that rotation needs no restart.
+    fn secrets(&self) -> Result<Secrets, Error> {
+        let read_some = |name, secret: &Option<walferry_event::Secret>| {
+            secret.as_ref().map(|it| read(name, it)).transpose()
+        };
+        Ok(Secrets {
+            token: read_some("registry.token", &self.config.token)?,
+            password: read_some("registry.password", &self.config.password)?,
+        })
+    }
+
+    /// Settings for the calls of `schema_registry_converter`, made anew when a secret has changed.
+    async fn settings(&self) -> Result<SrSettings, Error> {
+        let secrets = self.secrets()?;
+        let mut last = self.settings.lock().await;
+        if let Some((made_with, settings)) = &*last
+            && *made_with == secrets
+        {
+            return Ok(settings.clone());
+        }
         let mut urls = self.config.urls.iter().cloned();
         let mut settings = SrSettings::new_builder(urls.next().unwrap_or_default());
         for url in urls {
             settings.add_url(url);
         }
-        if let Some(token) = &self.config.token {
-            settings.set_token_authorization(&read("registry.token", token)?);
+        if let Some(token) = &secrets.token {
+            settings.set_token_authorization(token);
         } else if let Some(username) = &self.config.username {
-            let password = self.config.password.as_ref();
-            let password = password.map(|p| read("registry.password", p)).transpose()?;
-            settings.set_basic_authorization(username, password.as_deref());
+            settings.set_basic_authorization(username, secrets.password.as_deref());
         }
         settings.set_timeout(Duration::from_millis(self.config.timeout_ms));
-        settings
+        let settings = settings
             .build_with(builder(&self.config)?)
-            .map_err(|error| Error::new(Kind::Validation, format!("registry: {}", error.error)))
+            .map_err(|error| Error::new(Kind::Validation, format!("registry: {}", error.error)))?;
+        *last = Some((secrets, settings.clone()));
+        Ok(settings)
     }
 
     /// Tries the URLs in turn; an answer that is not a passing fault ends it.
@@ -188,12 +216,11 @@ impl Registry {
     }
 
     async fn ask(&self, mut request: RequestBuilder) -> Result<Answer, Error> {
-        if let Some(token) = &self.config.token {
-            request = request.bearer_auth(read("registry.token", token)?);
+        let secrets = self.secrets()?;
+        if let Some(token) = secrets.token {
+            request = request.bearer_auth(token);
         } else if let Some(username) = &self.config.username {
-            let password = self.config.password.as_ref();
-            let password = password.map(|p| read("registry.password", p)).transpose()?;
-            request = request.basic_auth(username, password);
+            request = request.basic_auth(username, secrets.password);
         }
         let response = request
             .send()
