@@ -45,10 +45,8 @@ fn main() -> io::Result<()> {
     let mut out = io::stdout();
     for round in 0..ROUNDS {
         for (compression, partitions) in [("none", 1), ("lz4", 1), ("lz4", 8)] {
-            for (who, run) in [
-                ("publisher", publisher as fn(&_, &_) -> _),
-                ("bare", bare as fn(&_, &_) -> _),
-            ] {
+            let runs: [(&str, Run); 2] = [("publisher", publisher), ("bare", bare)];
+            for (who, run) in runs {
                 let name = format!("{who} {compression} {partitions}");
                 if !wanted(&name) {
                     continue;
@@ -74,6 +72,10 @@ fn main() -> io::Result<()> {
     }
     Ok(())
 }
+
+type Run = fn(&Case, &[Vec<Pair>]);
+/// Key and value.
+type Pair = (Vec<u8>, Vec<u8>);
 
 struct Case {
     config: Config,
