@@ -1,9 +1,14 @@
 //! A block of encoded records: one arena of bytes, and where in it each record's key and value lie.
 //!
-//! Owns the bytes. No allocation per record; topics are named once per block.
+//! Owns the bytes. No allocation per record; topics are named once per block. The buffers of a block go back to their
+//! [`BlockPool`] when it is dropped, because large buffers that are allocated by one thread and freed by another leave
+//! the allocator with more than it was asked for.
 //! Invariant: every span of a record lies within the arena, so sending a record cannot fail to find its bytes.
 
-use std::{ops::Range, sync::Arc};
+use std::{
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// Names and values of a record's headers.
 pub type Headers = Box<[(Box<str>, Vec<u8>)]>;
@@ -14,6 +19,70 @@ pub struct RecordBlock {
     arena: Vec<u8>,
     topics: Vec<Arc<str>>,
     records: Vec<Record>,
+    pool: Option<Arc<BlockPool>>,
+}
+
+/// Buffers of blocks that are done with, for the next ones.
+#[derive(Debug)]
+pub struct BlockPool {
+    spare: Mutex<Vec<(Vec<u8>, Vec<Record>)>>,
+    spare_max: usize,
+    block_bytes: usize,
+}
+
+impl BlockPool {
+    /// A pool for blocks of about `block_bytes`, which keeps `spare_max` of them at most.
+    pub fn new(block_bytes: usize, spare_max: usize) -> Arc<BlockPool> {
+        Arc::new(BlockPool {
+            spare: Mutex::new(Vec::new()),
+            spare_max,
+            block_bytes,
+        })
+    }
+
+    /// An empty block.
+    pub fn block(self: &Arc<BlockPool>) -> RecordBlock {
+        let (arena, records) = self
+            .spare()
+            .pop()
+            .unwrap_or_else(|| (Vec::with_capacity(self.block_bytes), Vec::new()));
+        RecordBlock {
+            arena,
+            records,
+            topics: Vec::new(),
+            pool: Some(self.clone()),
+        }
+    }
+
+    /// Keeps the buffers of a block, unless there are enough, or they have grown far beyond a block's size.
+    fn take_back(&self, mut arena: Vec<u8>, mut records: Vec<Record>) {
+        let usual = self.block_bytes..=2 * self.block_bytes;
+        if !usual.contains(&arena.capacity()) {
+            return;
+        }
+        arena.clear();
+        records.clear();
+        let mut spare = self.spare();
+        if spare.len() < self.spare_max {
+            spare.push((arena, records));
+        }
+    }
+
+    fn spare(&self) -> std::sync::MutexGuard<'_, Vec<(Vec<u8>, Vec<Record>)>> {
+        // Buffers are pushed and popped whole.
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for RecordBlock {
+    fn drop(&mut self) {
+        if let Some(pool) = self.pool.take() {
+            pool.take_back(
+                std::mem::take(&mut self.arena),
+                std::mem::take(&mut self.records),
+            );
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -63,9 +132,26 @@ impl OwnedRecord {
 }
 
 impl RecordBlock {
-    /// An empty block.
+    /// An empty block of no pool.
     pub fn new() -> RecordBlock {
         RecordBlock::default()
+    }
+
+    /// Hands out what the block holds and leaves it empty. A block that is at least half full goes with its buffers; a
+    /// smaller one is copied, so that it occupies what it holds.
+    pub fn take(&mut self) -> RecordBlock {
+        if self.arena.len() >= self.arena.capacity() / 2 {
+            let next = self.pool.as_ref().map(BlockPool::block);
+            return std::mem::replace(self, next.unwrap_or_default());
+        }
+        let taken = RecordBlock {
+            arena: self.arena.as_slice().to_vec(),
+            topics: std::mem::take(&mut self.topics),
+            records: self.records.drain(..).collect(),
+            pool: None,
+        };
+        self.arena.clear();
+        taken
     }
 
     /// Where keys and values are written before [`RecordBlock::push`] names their spans.
@@ -169,6 +255,43 @@ mod tests {
         assert_eq!(second.value, None);
         block.truncate(1, 8);
         assert_eq!(block.len(), 1);
+    }
+
+    #[test]
+    fn a_pool_gives_the_buffers_of_dropped_blocks_out_again_up_to_its_bound() {
+        let pool = BlockPool::new(64, 1);
+        let mut blocks = [pool.block(), pool.block()];
+        let place = blocks[0].arena_mut().as_ptr();
+        blocks[0].arena_mut().extend(b"bytes of before");
+        drop(blocks);
+        let mut again = pool.block();
+        assert_eq!((again.arena_mut().as_ptr(), again.bytes()), (place, 0));
+        again.arena_mut().resize(1000, 0);
+        drop(again);
+        assert!(
+            pool.spare().is_empty(),
+            "what has grown too large, and more than one, is not kept"
+        );
+    }
+
+    #[test]
+    fn what_is_taken_occupies_what_it_holds() {
+        let pool = BlockPool::new(1 << 16, 4);
+        let mut block = pool.block();
+        for bytes in [100, 1 << 15, 0] {
+            let topic = block.topic(&"t".into());
+            block.arena_mut().resize(bytes, 7);
+            block.push(topic, None, Some(0..bytes as u32), None);
+            let taken = block.take();
+            assert_eq!((taken.len(), taken.bytes()), (1, bytes));
+            assert_eq!(taken.record(0).value.map(<[u8]>::len), Some(bytes));
+            assert!(
+                taken.memory_bytes() <= 2 * bytes + 1024,
+                "{bytes}: {}",
+                taken.memory_bytes()
+            );
+            assert!(block.is_empty() && block.bytes() == 0);
+        }
     }
 
     #[test]

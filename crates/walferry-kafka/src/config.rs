@@ -53,7 +53,7 @@ pub(crate) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
 /// librdkafka's pause before it asks again; the guard's clock is derived from it.
 pub(crate) const RETRY_BACKOFF_MS: u64 = 250;
 /// Records that librdkafka may queue. Fewer make it wake for each (measured: under 20 000 costs half the rate).
-pub(crate) const QUEUE_MESSAGES_MAX: i32 = 50_000;
+pub(crate) const QUEUE_MESSAGES_MAX: i32 = 30_000;
 
 /// What the product sets. A property of this list cannot be overridden.
 const FIXED: &[(&str, &str, &str)] = &[
@@ -81,7 +81,7 @@ const FIXED: &[(&str, &str, &str)] = &[
     ),
     (
         "queue.buffering.max.messages",
-        "50000",
+        "30000",
         "it is part of memory_bytes_max",
     ),
     (
@@ -119,7 +119,7 @@ const FIXED: &[(&str, &str, &str)] = &[
 /// What the product sets unless the file says otherwise.
 const DEFAULTS: &[(&str, &str)] = &[
     ("compression.type", "lz4"),
-    ("linger.ms", "5"),
+    ("linger.ms", "50"),
     ("batch.num.messages", "10000"),
     ("batch.size", "1000000"),
     ("message.max.bytes", "67108864"),

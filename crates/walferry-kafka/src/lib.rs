@@ -23,7 +23,7 @@ mod transactions;
 mod watch;
 
 pub use admin::{ensure_checkpoint_topic, ensure_topics, topics_missing};
-pub use block::{Headers, OwnedRecord, RecordBlock, RecordRef};
+pub use block::{BlockPool, Headers, OwnedRecord, RecordBlock, RecordRef};
 pub use checkpoint::Checkpoint;
 pub use clock::now_rfc3339;
 pub use config::{Config, RetryLimits};

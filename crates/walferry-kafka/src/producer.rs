@@ -121,7 +121,9 @@ pub(crate) struct Librdkafka {
     sent_bytes: usize,
 }
 
-const POLL: Duration = Duration::from_millis(20);
+const POLL: Duration = Duration::from_millis(10);
+/// Events that are taken at each poll; a failed batch is one event.
+const EVENTS: usize = 16;
 const FULL_PAUSE: Duration = Duration::from_millis(2);
 /// Between a commit and the next first record: spares the 20 ms that a too early AddPartitions costs.
 const PAUSE_MIN: Duration = Duration::from_millis(2);
@@ -324,8 +326,10 @@ impl Transactions for Librdkafka {
             .spawn({
                 let (producer, polling) = (producer.clone(), polling.clone());
                 move || {
+                    // The crate's poll spins through the last millisecond of its timeout, so the wait is ours.
                     while polling.load(Ordering::SeqCst) {
-                        producer.poll(POLL);
+                        (0..EVENTS).for_each(|_| producer.poll(Duration::ZERO));
+                        std::thread::sleep(POLL);
                     }
                 }
             });

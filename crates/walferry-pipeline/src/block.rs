@@ -13,6 +13,13 @@ use crate::{batch::Cut, snapshot::Progress};
 
 /// Records of about this many bytes make a block.
 pub(crate) const BLOCK_BYTES: usize = 256 * 1024;
+/// Room for the record that makes a block full, so that its buffer seldom has to grow.
+pub(crate) const BLOCK_ROOM_BYTES: usize = 16 * 1024;
+/// Buffers of committed blocks that are kept for the next ones: what a batch of 200 ms holds at full speed.
+pub(crate) const SPARE_BLOCKS_MAX: usize = 64;
+/// Blocks that wait for the publisher: enough to encode on while a commit is in flight. The bound in bytes is [`Memory`];
+/// this one keeps the encoder from running so far ahead that what it wrote has left the processor's caches.
+pub(crate) const QUEUE_BLOCKS_MAX: usize = 16;
 
 /// A place in a block where a batch may end.
 #[derive(Clone, Debug)]

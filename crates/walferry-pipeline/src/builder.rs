@@ -6,11 +6,11 @@
 use std::sync::{Arc, mpsc};
 
 use walferry_event::{Lsn, Position};
-use walferry_kafka::RecordBlock;
+use walferry_kafka::{BlockPool, RecordBlock};
 
 use crate::{
     batch::Cut,
-    block::{BLOCK_BYTES, EncodedBlock, Mark, Memory},
+    block::{BLOCK_BYTES, BLOCK_ROOM_BYTES, EncodedBlock, Mark, Memory, SPARE_BLOCKS_MAX},
     snapshot::Progress,
 };
 
@@ -23,7 +23,7 @@ pub(crate) struct Builder {
     handed: Position,
     memory: Memory,
     runtime: tokio::runtime::Handle,
-    output: mpsc::Sender<EncodedBlock>,
+    output: mpsc::SyncSender<EncodedBlock>,
 }
 
 /// The publisher has gone; it says itself why.
@@ -35,10 +35,11 @@ impl Builder {
         start: Position,
         memory: Memory,
         runtime: tokio::runtime::Handle,
-        output: mpsc::Sender<EncodedBlock>,
+        output: mpsc::SyncSender<EncodedBlock>,
     ) -> Builder {
+        let pool = BlockPool::new(BLOCK_BYTES + BLOCK_ROOM_BYTES, SPARE_BLOCKS_MAX);
         Builder {
-            records: RecordBlock::new(),
+            records: pool.block(),
             marks: Vec::new(),
             idle: None,
             urgent: false,
@@ -131,7 +132,7 @@ impl Builder {
         if self.marks.is_empty() && self.idle.is_none() && !self.urgent && !pause {
             return Ok(());
         }
-        let records = std::mem::take(&mut self.records);
+        let records = self.records.take();
         let permit =
             (!records.is_empty()).then(|| self.memory.take(records.memory_bytes(), &self.runtime));
         let block = EncodedBlock {

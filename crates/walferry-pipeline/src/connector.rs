@@ -17,7 +17,7 @@ use walferry_postgres::{Catalog, CreatedSlot, Feedback, Replication};
 use walferry_registry::Registry;
 
 use crate::{
-    block::Memory,
+    block::{Memory, QUEUE_BLOCKS_MAX},
     builder::Builder,
     config::{Config, SnapshotMode},
     encode::Encoder,
@@ -334,7 +334,7 @@ impl Start {
             publisher.health(),
             memory.clone(),
         );
-        let (blocks, encoded) = mpsc::channel();
+        let (blocks, encoded) = mpsc::sync_channel(QUEUE_BLOCKS_MAX);
         let publishing = Publishing::new(
             &self.config,
             publisher,

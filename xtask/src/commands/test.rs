@@ -25,9 +25,12 @@ pub fn run(versions: Versions, rest: &[String]) -> Result<()> {
         let fetch = scope.spawn(|| stack::fetch(&versions.0));
         step::run(
             "building the programs",
-            cargo()
-                .args(["build", "--package", "walferry"])
-                .args(["--package", "walferry-testkit", "--features", "walferry-testkit/full"]),
+            cargo().args(["build", "--package", "walferry"]).args([
+                "--package",
+                "walferry-testkit",
+                "--features",
+                "walferry-testkit/full",
+            ]),
         )?;
         step::run(
             "building the tests",
