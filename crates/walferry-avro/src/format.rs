@@ -5,6 +5,8 @@
 
 use std::{fmt, str::FromStr};
 
+use crate::quirks::Quirks;
+
 /// How rows become records. The default is the product's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Format {
@@ -27,6 +29,8 @@ pub struct Format {
     pub adjust_names: bool,
     /// What the schema says of a column whose default is not a constant.
     pub function_defaults: FunctionDefaults,
+    /// Deviations of Debezium's to reproduce.
+    pub quirks: Quirks,
 }
 
 impl Default for Format {
@@ -41,6 +45,7 @@ impl Default for Format {
             unavailable_value: "__debezium_unavailable_value".to_owned(),
             adjust_names: true,
             function_defaults: FunctionDefaults::Placeholder,
+            quirks: Quirks::NONE,
         }
     }
 }
@@ -64,6 +69,13 @@ pub struct UnknownMode {
 }
 
 impl UnknownMode {
+    pub(crate) fn new(word: &str, known: &'static [&'static str]) -> UnknownMode {
+        UnknownMode {
+            word: word.to_owned(),
+            known,
+        }
+    }
+
     /// The words that would have been understood.
     pub fn known(&self) -> &'static [&'static str] {
         self.known
@@ -98,7 +110,7 @@ macro_rules! mode {
             fn from_str(word: &str) -> Result<$name, UnknownMode> {
                 match word {
                     $($word => Ok($name::$variant),)+
-                    _ => Err(UnknownMode { word: word.to_owned(), known: $name::WORDS }),
+                    _ => Err(UnknownMode::new(word, $name::WORDS)),
                 }
             }
         }

@@ -40,6 +40,7 @@ mod mapping;
 mod names;
 mod numeric;
 mod plan;
+mod quirks;
 mod schema;
 mod temporal;
 mod wire;
@@ -51,3 +52,4 @@ pub use format::{
     TimeMode, UnknownMode,
 };
 pub use plan::{EncodePlan, Row};
+pub use quirks::{Quirk, Quirks};

@@ -19,6 +19,7 @@ use crate::envelope::{self, Source};
 use crate::error::{EncodeError, EncodeErrorKind, Error, Kind, Written};
 use crate::format::{Format, FunctionDefaults, Naming};
 use crate::mapping::{self, Mapping, Zero};
+use crate::quirks::Quirk;
 use crate::schema::{self, Field};
 use crate::wire::{self, BRANCH_0, BRANCH_1};
 use crate::writer::Writer;
@@ -60,6 +61,8 @@ struct Column {
     null: Option<u8>,
     /// The encoded default or zero.
     fill: Box<[u8]>,
+    /// NULL is written as the default ([`Quirk::NullAsDefault`]).
+    null_as_default: bool,
     /// The encoded placeholder of an unchanged TOAST value.
     unavailable: Option<Box<[u8]>>,
 }
@@ -284,10 +287,12 @@ impl Column {
             (true, None) => (Some(BRANCH_1), Some(BRANCH_0)),
             (true, Some(_)) => (Some(BRANCH_0), Some(BRANCH_1)),
         };
+        let null_as_default = default_json.is_some() && format.quirks.has(Quirk::NullAsDefault);
         let plan = Column {
             writer: mapping.writer,
             branch,
             null,
+            null_as_default,
             fill: default_bytes.unwrap_or_else(|| zero(&mapping)).into(),
             unavailable: mapping.writer.unavailable(&format.unavailable_value),
         };
@@ -319,6 +324,10 @@ impl Column {
             (Datum::Text(text), _) | (Datum::Unchanged, Some(Datum::Text(text))) => text,
             (Datum::Null, _) => {
                 match self.null {
+                    Some(_) if self.null_as_default => {
+                        out.extend(self.branch);
+                        out.extend_from_slice(&self.fill);
+                    }
                     Some(branch) => out.push(branch),
                     None if fill => out.extend_from_slice(&self.fill),
                     None => return Err(EncodeErrorKind::NullInRequired),

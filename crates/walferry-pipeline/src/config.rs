@@ -5,7 +5,7 @@
 //! `memory_bytes_max`.
 
 pub use walferry_avro::{
-    BinaryMode, DecimalMode, Envelope, Format, HstoreMode, IntervalMode, TimeMode,
+    BinaryMode, DecimalMode, Envelope, Format, HstoreMode, IntervalMode, Quirk, Quirks, TimeMode,
 };
 pub use walferry_event::{Operation, Secret};
 pub use walferry_kafka::{Config as Kafka, RetryLimits};

@@ -1,7 +1,7 @@
 //! Before and after, keys, unchanged TOAST, and the blocks around the row.
 
 use apache_avro::types::Value;
-use walferry_avro::{BinaryMode, DecimalMode, EncodeErrorKind, EncodePlan, Format, Row};
+use walferry_avro::{BinaryMode, DecimalMode, EncodeErrorKind, EncodePlan, Format, Quirks, Row};
 use walferry_event::{Column, Datum, Lsn, Operation, Origin, SnapshotMark};
 
 use crate::harness::*;
@@ -453,4 +453,13 @@ fn a_key_as_json() {
         String::from_utf8(json).unwrap(),
         r#"{"id":2,"na\"me":"O'Hara \"x\"","at":1000000,"price":1.50,"any":{"scale":2,"value":"fQ=="},"raw":"AQI=","flag":true}"#
     );
+}
+
+#[test]
+fn null_is_the_default_when_the_quirk_asks_for_it() {
+    for (quirks, expected) in [(Quirks::NONE, "null"), (Quirks::all(), "string none")] {
+        let format = format(|format| format.quirks = quirks);
+        let lone = Lone::new(default(column("note", TEXT, -1), "'none'::text"), &format);
+        assert_eq!(show(&lone.datum(Datum::Null).unwrap()), expected);
+    }
 }

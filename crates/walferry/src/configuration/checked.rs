@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, anyhow, bail};
 use walferry_pipeline::config::{
-    Config, ConnectConfig, Errors, Format, Kafka, Operation, Policy, Publish, Registry,
+    Config, ConnectConfig, Errors, Format, Kafka, Operation, Policy, Publish, Quirks, Registry,
     RetryLimits, SnapshotMode, Source, TableConfig, TlsConfig, TlsMode,
 };
 
@@ -93,7 +93,6 @@ fn refuse_later_features(file: &File) -> Result<()> {
             file.format.transaction_metadata,
         ),
         ("format.headers", file.format.headers),
-        ("format.quirks", !file.format.quirks.is_empty()),
         ("format.envelope = \"flat\"", file.format.envelope == "flat"),
         (
             "format.interval = \"string\"",
@@ -258,8 +257,22 @@ fn format(file: &File) -> Result<Format> {
         hstore: mode("hstore", &section.hstore)?,
         unavailable_value: section.unavailable_value.clone(),
         adjust_names: section.schema_names == file::SchemaNames::Avro,
+        quirks: quirks(&section.quirks)?,
         ..Format::default()
     })
+}
+
+fn quirks(words: &[String]) -> Result<Quirks> {
+    if words.iter().any(|word| word == "all") {
+        return Ok(Quirks::all());
+    }
+    words
+        .iter()
+        .map(|word| {
+            word.parse()
+                .map_err(|error| anyhow!("format.quirks: {error}, all"))
+        })
+        .collect()
 }
 
 fn skipped(file: &File) -> Result<Vec<Operation>> {

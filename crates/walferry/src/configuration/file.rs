@@ -154,7 +154,7 @@ section! {
         unavailable_value: String = "__debezium_unavailable_value".into(), "__debezium_unavailable_value", "stands for an unchanged TOAST value";
         skipped_operations: Vec<String> = Vec::new(), "none", "of `t`, `c`, `u`, `d`; Debezium skips `t`";
         headers: bool = false, "false", "Debezium's context headers; not in this version";
-        quirks: Vec<String> = Vec::new(), "none", "deviations of Debezium's to reproduce; not in this version";
+        quirks: Vec<String> = Vec::new(), "none", "deviations of Debezium's to reproduce, by the names in docs/COMPAT.md; `all` for all";
     }
 }
 

@@ -1,0 +1,99 @@
+//! Deviations of Debezium's that are reproduced on request, because a consumer may rely on them.
+//!
+//! Owns: the list of [`Quirk`]s and the set that a configuration chooses. Each quirk is reproduced where the value, name
+//! or record that it bends is made. The default is none: then Walferry writes what PostgreSQL holds.
+
+use std::{fmt, str::FromStr};
+
+use crate::format::UnknownMode;
+
+/// Declares the quirks, their words, and both ways between them.
+macro_rules! quirks {
+    ($($(#[$doc:meta])* $name:ident = $word:literal,)+) => {
+        /// One deviation.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Quirk {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl Quirk {
+            /// Every quirk, in the order of its words.
+            pub const ALL: &'static [Quirk] = &[$(Quirk::$name),+];
+            /// The word of each in the configuration.
+            pub const WORDS: &'static [&'static str] = &[$($word),+];
+        }
+
+        impl FromStr for Quirk {
+            type Err = UnknownMode;
+
+            fn from_str(word: &str) -> Result<Quirk, UnknownMode> {
+                match word {
+                    $($word => Ok(Quirk::$name),)+
+                    _ => Err(UnknownMode::new(word, Quirk::WORDS)),
+                }
+            }
+        }
+
+        impl fmt::Display for Quirk {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self {
+                    $(Quirk::$name => $word,)+
+                })
+            }
+        }
+    };
+}
+
+quirks! {
+    /// NULL in a column that has a default is written as the default, and so is what an old row does not carry.
+    NullAsDefault = "null-as-default",
+}
+
+/// A set of quirks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quirks(u64);
+
+impl Quirks {
+    /// None of them.
+    pub const NONE: Quirks = Quirks(0);
+
+    /// All of them.
+    pub fn all() -> Quirks {
+        Quirk::ALL.iter().copied().collect()
+    }
+
+    /// Whether `quirk` is reproduced.
+    pub fn has(self, quirk: Quirk) -> bool {
+        self.0 & Quirks::bit(quirk) != 0
+    }
+
+    fn bit(quirk: Quirk) -> u64 {
+        1 << quirk as u64
+    }
+}
+
+impl FromIterator<Quirk> for Quirks {
+    fn from_iter<I: IntoIterator<Item = Quirk>>(quirks: I) -> Quirks {
+        Quirks(quirks.into_iter().fold(0, |set, it| set | Quirks::bit(it)))
+    }
+}
+
+const _: () = assert!(Quirk::ALL.len() <= 64, "a set has 64 bits");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_quirk_has_a_word_and_a_place_in_the_set() {
+        for (quirk, word) in Quirk::ALL.iter().zip(Quirk::WORDS) {
+            assert_eq!(
+                (quirk.to_string().as_str(), word.parse()),
+                (*word, Ok(*quirk))
+            );
+            let one: Quirks = [*quirk].into_iter().collect();
+            assert!(one.has(*quirk) && Quirks::all().has(*quirk) && !Quirks::NONE.has(*quirk));
+        }
+        assert!("no-such-quirk".parse::<Quirk>().is_err());
+    }
+}
