@@ -62,22 +62,22 @@ fn an_intent_without_a_slot_starts_as_if_nothing_had_been() {
 fn a_start_that_died_in_its_snapshot_starts_over() {
     let place = Place::shared("started_over");
     place.sql(TABLE);
-    place.sql("insert into t select i from generate_series(1, 10) i");
-    let settings = place.all();
-    // The lock holds the snapshot up before its first row.
-    let mut lock = Session::connect(&place.url).unwrap();
+    place.sql("insert into t select i, repeat('n', 100) from generate_series(1, 300000) i");
+    let mut settings = place.all();
+    // Small batches, so that rows are committed long before the snapshot is complete.
+    settings
+        .set("publish.memory_bytes_max", &(16 << 20).to_string())
+        .set_text("publish.batch_bytes_max", "64 KiB");
     let mut walferry = place.start(&settings);
-    walferry.wait_log("slot created", READY);
-    lock.execute("begin; lock table t in access exclusive mode")
-        .unwrap();
+    walferry.wait_ready(READY);
+    walferry.wait_status("rows of the snapshot committed", READY, |it| {
+        it["snapshot"][0]["rows"].as_u64() > Some(0) && it["state"] == "snapshotting"
+    });
     walferry.kill9();
-    lock.execute("rollback").unwrap();
     let mut walferry = place.streaming(&settings);
-    let line = walferry.wait_log("recovery decision", READY);
-    assert!(
-        line.contains("intent, slot exists") || line.contains("resume"),
-        "{line}"
-    );
+    let line = walferry.wait_log("\"row\":\"intent, slot exists\"", READY);
+    assert!(line.contains("StartOver"), "{line}");
+    walferry.wait_log("starts over", READY);
     place.drain("insert into t values (0)");
 }
 

@@ -1,7 +1,7 @@
 //! What each command does, one module each.
 //!
 //! Never: parses a command line.
-//! Start reading at [`test`], which is all that CI runs.
+//! Start reading at [`mod@test`], which is all that CI runs.
 
 pub mod docs;
 pub mod lint;
