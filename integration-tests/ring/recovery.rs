@@ -1,7 +1,7 @@
 //! Each row of the recovery table, end to end. The rows that go on are also in `first_start` and `crash`.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use walferry_testkit::checker::Session;
 use walferry_testkit::process::Settings;
@@ -179,6 +179,13 @@ fn promote_at_restart(postgres: &mut PostgresServer) {
     postgres.configure("restore_command", "false").unwrap();
     std::fs::write(postgres.data().join("recovery.signal"), "").unwrap();
     postgres.restart().unwrap();
+    // As a hot standby it takes sessions before it is promoted.
+    let mut session = Session::connect(&postgres.url()).unwrap();
+    let began = Instant::now();
+    while session.value("select pg_is_in_recovery()").unwrap().as_deref() != Some("f") {
+        assert!(began.elapsed() < READY, "it is not promoted");
+        std::thread::yield_now();
+    }
 }
 
 fn copy(from: &Path, to: &Path) {
