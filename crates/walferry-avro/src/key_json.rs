@@ -20,11 +20,11 @@ use crate::wire;
 use crate::writer::Writer;
 
 /// Writes one value of a key as JSON.
-pub(crate) fn write(writer: Writer, text: &[u8], out: &mut Vec<u8>) -> Written {
+pub(crate) fn write(writer: &Writer, text: &[u8], out: &mut Vec<u8>) -> Written {
     let mut encoded = Vec::new();
     writer.write(&mut encoded, text)?;
     let mut rest = &encoded[..];
-    match writer {
+    match *writer {
         Writer::Boolean => out.extend_from_slice(match text {
             b"t" => b"true",
             _ => b"false",

@@ -190,7 +190,7 @@ impl EncodePlan {
             key_json::quoted(self.names[at].as_bytes(), out);
             out.push(b':');
             let written = match row[at] {
-                Datum::Text(text) => key_json::write(self.columns[at].writer, text, out),
+                Datum::Text(text) => key_json::write(&self.columns[at].writer, text, out),
                 Datum::Null => {
                     out.extend_from_slice(b"null");
                     Ok(())
@@ -289,12 +289,12 @@ impl Column {
         };
         let null_as_default = default_json.is_some() && format.quirks.has(Quirk::NullAsDefault);
         let plan = Column {
-            writer: mapping.writer,
             branch,
             null,
             null_as_default,
             fill: default_bytes.unwrap_or_else(|| zero(&mapping)).into(),
             unavailable: mapping.writer.unavailable(&format.unavailable_value),
+            writer: mapping.writer,
         };
         let name = if format.adjust_names {
             names::field(&column.name)
