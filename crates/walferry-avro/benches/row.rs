@@ -116,6 +116,7 @@ fn plan() -> EncodePlan {
         },
         nullable: name != "id",
         default: None,
+        any_shape: false,
     });
     let table = Table {
         relation: Relation {

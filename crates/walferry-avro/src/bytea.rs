@@ -16,12 +16,7 @@ use crate::wire;
 pub(crate) fn write(out: &mut Vec<u8>, text: &[u8], mode: BinaryMode) -> Written {
     match text.strip_prefix(b"\\x") {
         Some(hex) => {
-            if hex.len() % 2 != 0 || !hex.iter().all(u8::is_ascii_hexdigit) {
-                return Err(EncodeErrorKind::Malformed);
-            }
-            let pairs = hex
-                .chunks_exact(2)
-                .map(|pair| nibble(pair[0]) << 4 | nibble(pair[1]));
+            let pairs = self::hex(hex).ok_or(EncodeErrorKind::Malformed)?;
             raw(out, pairs, hex.len() / 2, mode);
         }
         None => {
@@ -30,6 +25,14 @@ pub(crate) fn write(out: &mut Vec<u8>, text: &[u8], mode: BinaryMode) -> Written
         }
     }
     Ok(())
+}
+
+/// The bytes of hexadecimal digits, two for each.
+#[inline]
+pub(crate) fn hex(text: &[u8]) -> Option<impl Iterator<Item = u8> + Clone> {
+    let valid = text.len().is_multiple_of(2) && text.iter().all(u8::is_ascii_hexdigit);
+    let pairs = text.chunks_exact(2);
+    valid.then(|| pairs.map(|pair| nibble(pair[0]) << 4 | nibble(pair[1])))
 }
 
 /// Writes bytes that are not in `bytea` text form.

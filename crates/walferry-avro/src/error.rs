@@ -84,6 +84,10 @@ pub enum EncodeErrorKind {
     /// An unchanged TOAST value that is not in the old row, in a key or in a type that has no
     /// placeholder.
     Unavailable,
+    /// The value is well formed, and its shape is not the schema's: an array of other dimensions or with lower bounds, a
+    /// composite with other fields, NULL among enums, an unchanged TOAST value of a type without a placeholder. A plan
+    /// of the same table with [`walferry_event::Column::any_shape`] has a place for it.
+    Shape,
     /// The row has another number of columns than its table.
     Columns,
 }
@@ -97,6 +101,7 @@ impl EncodeErrorKind {
             EncodeErrorKind::Malformed => "malformed",
             EncodeErrorKind::NotUtf8 => "not_utf8",
             EncodeErrorKind::Unavailable => "unavailable",
+            EncodeErrorKind::Shape => "shape",
             EncodeErrorKind::Columns => "columns",
         }
     }
@@ -118,6 +123,9 @@ impl EncodeErrorKind {
             EncodeErrorKind::Unavailable => {
                 "was not sent, because the update left its TOAST value unchanged, and its type has \
                  no placeholder; set REPLICA IDENTITY FULL"
+            }
+            EncodeErrorKind::Shape => {
+                "has a value of another shape than its schema's (dimensions, lower bounds, fields)"
             }
             EncodeErrorKind::Columns => "is missing: the row has another number of columns",
         }

@@ -20,7 +20,7 @@ pub struct Format {
     pub binary: BinaryMode,
     /// How `interval` is to be written; it goes out as its text for now, whatever is said here.
     pub interval: IntervalMode,
-    /// How `hstore` is to be written; it goes out as its text for now, whatever is said here.
+    /// How `hstore` is written.
     pub hstore: HstoreMode,
     /// What stands for an unchanged TOAST value in a type that can hold text or bytes.
     pub unavailable_value: String,

@@ -10,6 +10,7 @@
 //! | bytes | quoted, base 64 |
 //! | bytes of a decimal | a number with its digits |
 //! | `VariableScaleDecimal` | `{"scale":2,"value":"base 64"}` |
+//! | array, map, other records | quoted, PostgreSQL's text |
 //!
 //! Source: Kafka Connect's `SimpleHeaderConverter`, as Debezium's records show it.
 
@@ -52,6 +53,14 @@ pub(crate) fn write(writer: &Writer, text: &[u8], out: &mut Vec<u8>) -> Written 
             base64(content(&mut rest)?, out);
             out.push(b'}');
         }
+        Writer::Array(_)
+        | Writer::Spaced(_)
+        | Writer::Composite(_)
+        | Writer::Hstore(_)
+        | Writer::Geometry(_)
+        | Writer::Vector(_)
+        | Writer::OrText(_)
+        | Writer::Nothing => quoted(text, out),
     }
     Ok(())
 }

@@ -21,6 +21,15 @@
 //! | `timestamp` or `date` infinity as text | a far date | `infinity`, `-infinity` |
 //! | `timestamp` beyond 64 bits of its unit | wraps round | an error, by the table's policy |
 //! | unchanged TOAST of a type without a placeholder | NULL, or the task dies | an error |
+//! | the same of an array, a composite, a vector or a geometry | the same | the placeholder's text, in a branch for it |
+//! | an array of several dimensions | NULLs, or names of Java objects | nested arrays as deep as declared |
+//! | an array of undeclared dimensions or with lower bounds | the same; bounds are dropped | its PostgreSQL text, in a branch for it |
+//! | NULL in an array of enums | the whole array NULL, or the task dies | NULL in an array of optional elements |
+//! | `int2vector`, `oidvector` | no elements; left out | arrays of their integers |
+//! | a composite | left out | a record |
+//! | arrays of money, name, interval, varbit, xml, point, composites, domains | left out | arrays of the element's form |
+//! | `hstore` as JSON | in the order of a Java hash table | in PostgreSQL's order |
+//! | `sparsevec` of more than 32767 dimensions | overflows | numbers of 32 bits |
 //! | a default that JSON cannot hold (NaN) | text in a number's place | no default |
 //! | a type without a mapping | the column is left out | its PostgreSQL text |
 //! | names that Avro does not allow in a namespace | written as they are | adjusted as field names are |
@@ -28,12 +37,17 @@
 //! Start reading at [`plan`](EncodePlan), then `mapping`, then `writer`.
 //! Sources: Avro specification 1.12, "Binary Encoding"; Confluent wire format (magic 0, id, body).
 
+mod array;
 mod bytea;
 mod civil;
+mod composite;
+mod containers;
 mod default;
 mod envelope;
 mod error;
 mod format;
+mod geometry;
+mod hstore;
 mod java;
 mod key_json;
 mod mapping;
@@ -43,6 +57,7 @@ mod plan;
 mod quirks;
 mod schema;
 mod temporal;
+mod vector;
 mod wire;
 mod writer;
 

@@ -1,7 +1,7 @@
 //! PostgreSQL type to Avro type and writer.
 //!
 //! Owns: [`Mapping`]. Built-in types are known by OID, so that a column is mapped although the
-//! catalog no longer has it; extension types by name.
+//! catalog no longer has it; extension types by name. Types that are made of others are `containers`'.
 //! Never: leaves a column out. A type without a mapping goes out as its PostgreSQL text.
 //!
 //! `numeric(p,s)` is a decimal of scale s and precision p. PostgreSQL also allows s below zero and
@@ -27,25 +27,44 @@ pub(crate) struct Mapping {
     pub(crate) placeholder: Option<&'static str>,
     /// A constant default is rounded to this scale, as PostgreSQL will round it.
     pub(crate) default_scale: Option<usize>,
+    /// The field is nullable even if the column is not.
+    pub(crate) optional: bool,
+    /// Values may come whose shape the schema does not hold.
+    pub(crate) shaped: bool,
+    /// The column is not in the schema ([`crate::Quirk::LeaveOut`]).
+    pub(crate) left_out: bool,
 }
 
 /// A type's zero.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Zero {
     /// PostgreSQL text, for the column's writer.
     Written(&'static str),
+    /// Avro binary.
+    Encoded(Box<[u8]>),
     /// An Avro string.
     Literal(&'static str),
 }
 
 impl Mapping {
-    fn new(schema: TypeSchema, writer: Writer, zero: &'static str) -> Mapping {
+    pub(crate) fn new(schema: TypeSchema, writer: Writer, zero: &'static str) -> Mapping {
         Mapping {
             schema,
             writer,
             zero: Zero::Written(zero),
             placeholder: None,
             default_scale: None,
+            optional: false,
+            shaped: false,
+            left_out: false,
+        }
+    }
+
+    /// A type with a structure.
+    pub(crate) fn shaped(schema: TypeSchema, writer: Writer, zero: &'static str) -> Mapping {
+        Mapping {
+            shaped: true,
+            ..Mapping::new(schema, writer, zero)
         }
     }
 
@@ -57,28 +76,48 @@ impl Mapping {
     }
 }
 
-mod oid {
-    pub(super) const BOOL: u32 = 16;
-    pub(super) const BYTEA: u32 = 17;
-    pub(super) const INT8: u32 = 20;
-    pub(super) const INT2: u32 = 21;
-    pub(super) const INT4: u32 = 23;
-    pub(super) const TEXT: u32 = 25;
-    pub(super) const OID: u32 = 26;
-    pub(super) const JSON: u32 = 114;
-    pub(super) const XML: u32 = 142;
-    pub(super) const FLOAT4: u32 = 700;
-    pub(super) const FLOAT8: u32 = 701;
-    pub(super) const BPCHAR: u32 = 1042;
-    pub(super) const VARCHAR: u32 = 1043;
-    pub(super) const DATE: u32 = 1082;
-    pub(super) const TIME: u32 = 1083;
-    pub(super) const TIMESTAMP: u32 = 1114;
-    pub(super) const TIMESTAMPTZ: u32 = 1184;
-    pub(super) const NUMERIC: u32 = 1700;
-    pub(super) const UUID: u32 = 2950;
-    pub(super) const TSVECTOR: u32 = 3614;
-    pub(super) const JSONB: u32 = 3802;
+pub(crate) mod oid {
+    pub(crate) const BOOL: u32 = 16;
+    pub(crate) const BYTEA: u32 = 17;
+    pub(crate) const INT8: u32 = 20;
+    pub(crate) const INT2: u32 = 21;
+    pub(crate) const INT2VECTOR: u32 = 22;
+    pub(crate) const INT4: u32 = 23;
+    pub(crate) const TEXT: u32 = 25;
+    pub(crate) const OID: u32 = 26;
+    pub(crate) const OIDVECTOR: u32 = 30;
+    pub(crate) const JSON: u32 = 114;
+    pub(crate) const XML: u32 = 142;
+    pub(crate) const POINT: u32 = 600;
+    pub(crate) const LSEG: u32 = 601;
+    pub(crate) const PATH: u32 = 602;
+    pub(crate) const BOX: u32 = 603;
+    pub(crate) const POLYGON: u32 = 604;
+    pub(crate) const LINE: u32 = 628;
+    pub(crate) const FLOAT4: u32 = 700;
+    pub(crate) const FLOAT8: u32 = 701;
+    pub(crate) const CIRCLE: u32 = 718;
+    pub(crate) const BPCHAR: u32 = 1042;
+    pub(crate) const VARCHAR: u32 = 1043;
+    pub(crate) const DATE: u32 = 1082;
+    pub(crate) const TIME: u32 = 1083;
+    pub(crate) const TIMESTAMP: u32 = 1114;
+    pub(crate) const TIMESTAMPTZ: u32 = 1184;
+    pub(crate) const NUMERIC: u32 = 1700;
+    pub(crate) const UUID: u32 = 2950;
+    pub(crate) const TSVECTOR: u32 = 3614;
+    pub(crate) const JSONB: u32 = 3802;
+
+    /// Built-in types that Debezium maps as elements of arrays.
+    #[rustfmt::skip]
+    pub(crate) const IN_ARRAYS: [u32; 37] = [
+        BOOL, BYTEA, INT8, INT2, INT4, TEXT, OID, JSON, FLOAT4, FLOAT8, BPCHAR, VARCHAR, DATE, TIME, TIMESTAMP,
+        TIMESTAMPTZ, NUMERIC, UUID, TSVECTOR, JSONB, LSEG, PATH, BOX, POLYGON, LINE, CIRCLE,
+        650, 869,                            // cidr, inet
+        774, 829,                            // macaddr8, macaddr
+        1266,                                // timetz
+        3904, 3906, 3908, 3910, 3912, 3926,  // int4range, numrange, tsrange, tstzrange, daterange, int8range
+    ];
 }
 
 /// The mapping of a type under a format.
@@ -171,7 +210,7 @@ fn numeric(modifier: i32, mode: DecimalMode) -> Mapping {
         }
         // No default: a record's default is not written by the converter whose schema this is.
         (DecimalMode::Precise, None) => {
-            let schema = TypeSchema::plain(Avro::VariableScaleDecimal);
+            let schema = TypeSchema::variable_scale_decimal();
             Mapping::new(schema, Writer::VariableScaleDecimal, "0")
         }
         (DecimalMode::String, _) => plain(Avro::String, Writer::DecimalText, "0"),

@@ -306,7 +306,8 @@ pub(crate) fn single(out: &mut Vec<u8>, text: &[u8]) -> Written {
     Ok(())
 }
 
-fn float<F: std::str::FromStr>(text: &[u8]) -> Result<F, EncodeErrorKind> {
+/// A floating-point number as PostgreSQL writes it.
+pub(crate) fn float<F: std::str::FromStr>(text: &[u8]) -> Result<F, EncodeErrorKind> {
     // The standard parser knows more words (`inf`, `+1`) than PostgreSQL writes.
     let plain = text
         .iter()

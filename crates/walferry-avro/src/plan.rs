@@ -12,17 +12,20 @@
 //! gets either: what is not known of a key is an error.
 //! Invariant: on an error `out` holds what was written so far; the caller truncates it.
 
+use std::collections::HashMap;
+
 use walferry_event::{Datum, Operation, Origin, Table};
 
+use crate::containers::Mapper;
 use crate::default::{self, Expression};
 use crate::envelope::{self, Source};
 use crate::error::{EncodeError, EncodeErrorKind, Error, Kind, Written};
 use crate::format::{Format, FunctionDefaults, Naming};
-use crate::mapping::{self, Mapping, Zero};
+use crate::mapping::{Mapping, Zero};
 use crate::quirks::Quirk;
-use crate::schema::{self, Field};
+use crate::schema::{self, Field, Place};
 use crate::wire::{self, BRANCH_0, BRANCH_1};
-use crate::writer::Writer;
+use crate::writer::{Slot, Writer};
 use crate::{key_json, names, numeric};
 
 /// One side of a change: the row before it, or after.
@@ -63,8 +66,8 @@ struct Column {
     fill: Box<[u8]>,
     /// NULL is written as the default ([`Quirk::NullAsDefault`]).
     null_as_default: bool,
-    /// The encoded placeholder of an unchanged TOAST value.
-    unavailable: Option<Box<[u8]>>,
+    /// The encoded placeholder of an unchanged TOAST value with its branch, or why there is none.
+    unavailable: Result<Box<[u8]>, EncodeErrorKind>,
 }
 
 impl EncodePlan {
@@ -85,30 +88,24 @@ impl EncodePlan {
         if let Some(&column) = table.key.iter().find(|&&at| at >= table.columns.len()) {
             return Err(fail(Kind::Key(column)));
         }
-        let (columns, fields): (Vec<_>, Vec<_>) = table
-            .columns
-            .iter()
-            .map(|column| Column::compile(column, format))
-            .unzip();
-        for (at, field) in fields.iter().enumerate() {
-            if let Some(first) = fields[..at]
-                .iter()
-                .position(|other| other.name == field.name)
-            {
-                return Err(fail(Kind::Collision {
-                    first: table.columns[first].name.clone(),
-                    second: table.columns[at].name.clone(),
-                    field: field.name.clone(),
-                }));
-            }
-        }
         let namespace = if format.adjust_names {
             names::dotted(naming.topic)
         } else {
             naming.topic.to_owned()
         };
-        let key_schema = (!table.key.is_empty())
-            .then(|| schema::key(&namespace, table.key.iter().map(|&at| &fields[at])));
+        let mut mapper = Mapper::new(format, &namespace);
+        let (columns, fields): (Vec<_>, Vec<_>) = table
+            .columns
+            .iter()
+            .map(|column| Column::compile(column, &mut mapper, format))
+            .unzip();
+        if let Some(collision) = collision(table, &fields) {
+            return Err(fail(collision));
+        }
+        let has_field = |at: &usize| fields[*at].is_some();
+        let key: Box<[usize]> = table.key.iter().copied().filter(has_field).collect();
+        let key_fields = key.iter().filter_map(|&at| fields[at].as_ref());
+        let key_schema = (!key.is_empty()).then(|| schema::key(&namespace, key_fields));
         Ok(EncodePlan {
             table: relation.qualified_name(),
             names: table
@@ -117,9 +114,9 @@ impl EncodePlan {
                 .map(|column| column.name.clone())
                 .collect(),
             columns: columns.into(),
-            key: table.key.clone().into(),
+            key,
             key_schema,
-            value_schema: schema::envelope(&namespace, fields.iter()),
+            value_schema: schema::envelope(&namespace, fields.iter().flatten()),
             key_header: [0; 5],
             value_header: [0; 5],
             source: Source::new(naming, &relation.schema, &relation.name),
@@ -275,26 +272,48 @@ impl EncodePlan {
 }
 
 impl Column {
-    fn compile(column: &walferry_event::Column, format: &Format) -> (Column, Field) {
-        let mapping = mapping::map(&column.data_type, format);
+    fn compile(
+        column: &walferry_event::Column,
+        mapper: &mut Mapper<'_>,
+        format: &Format,
+    ) -> (Column, Option<Field>) {
+        let mapping = mapper.map(&column.data_type, column.any_shape);
+        if mapping.left_out {
+            return (Column::left_out(), None);
+        }
         let default = column
             .default
             .as_deref()
             .and_then(|text| encoded_default(text, &mapping, format.function_defaults));
         let (default_bytes, default_json) = default.unzip();
-        let (branch, null) = match (column.nullable, &default_json) {
-            (false, _) => (None, None),
-            (true, None) => (Some(BRANCH_1), Some(BRANCH_0)),
-            (true, Some(_)) => (Some(BRANCH_0), Some(BRANCH_1)),
+        let nullable = column.nullable || mapping.optional;
+        let or_text = mapping.shaped && column.any_shape;
+        let mut fill = default_bytes.unwrap_or_else(|| zero(&mapping));
+        let (shaped, schema) = (mapping.shaped, mapping.schema);
+        let (mut branch, mut null, writer) =
+            Slot::new(mapping.writer, nullable, or_text).into_parts();
+        if default_json.is_some() && nullable {
+            std::mem::swap(&mut branch, &mut null);
+        }
+        if or_text {
+            fill.insert(0, if nullable { BRANCH_1 } else { BRANCH_0 });
+        }
+        let unavailable = match writer.unavailable(&format.unavailable_value) {
+            Some(placeholder) => Ok(branch.into_iter().chain(placeholder).collect()),
+            None => match null.filter(|_| format.quirks.has(Quirk::UnavailableAsNull)) {
+                Some(null) => Ok([null].into()),
+                // The pipeline widens the schema, so that there is a place for the placeholder.
+                None if shaped => Err(EncodeErrorKind::Shape),
+                None => Err(EncodeErrorKind::Unavailable),
+            },
         };
-        let null_as_default = default_json.is_some() && format.quirks.has(Quirk::NullAsDefault);
         let plan = Column {
+            writer,
             branch,
             null,
-            null_as_default,
-            fill: default_bytes.unwrap_or_else(|| zero(&mapping)).into(),
-            unavailable: mapping.writer.unavailable(&format.unavailable_value),
-            writer: mapping.writer,
+            null_as_default: default_json.is_some() && format.quirks.has(Quirk::NullAsDefault),
+            fill: fill.into(),
+            unavailable,
         };
         let name = if format.adjust_names {
             names::field(&column.name)
@@ -303,11 +322,26 @@ impl Column {
         };
         let field = Field {
             name,
-            schema: mapping.schema,
-            nullable: column.nullable,
+            place: Place {
+                schema,
+                nullable,
+                or_text,
+            },
             default: default_json,
         };
-        (plan, field)
+        (plan, Some(field))
+    }
+
+    /// A column whose every value is no bytes at all: what is written for a datum of any kind is empty.
+    fn left_out() -> Column {
+        Column {
+            writer: Writer::Nothing,
+            branch: None,
+            null: Some(BRANCH_0),
+            fill: [].into(),
+            null_as_default: true,
+            unavailable: Ok([].into()),
+        }
     }
 
     /// Writes a value with its branch. `old` is the same column of the row before; `fill` says
@@ -335,12 +369,10 @@ impl Column {
                 return Ok(());
             }
             (Datum::Unchanged, _) => {
-                let placeholder = self
-                    .unavailable
-                    .as_deref()
-                    .ok_or(EncodeErrorKind::Unavailable)?;
-                out.extend(self.branch);
-                out.extend_from_slice(placeholder);
+                match &self.unavailable {
+                    Ok(placeholder) => out.extend_from_slice(placeholder),
+                    Err(kind) => return Err(*kind),
+                }
                 return Ok(());
             }
             // The session asks for text only.
@@ -351,6 +383,24 @@ impl Column {
         }
         self.writer.write(out, text)
     }
+}
+
+/// Two columns that would be one field.
+fn collision(table: &Table, fields: &[Option<Field>]) -> Option<Kind> {
+    let mut seen = HashMap::new();
+    for (at, field) in fields.iter().enumerate() {
+        let Some(Field { name, .. }) = field else {
+            continue;
+        };
+        if let Some(first) = seen.insert(name, at) {
+            return Some(Kind::Collision {
+                first: table.columns[first].name.clone(),
+                second: table.columns[at].name.clone(),
+                field: name.clone(),
+            });
+        }
+    }
+    None
 }
 
 /// The encoding of a column's default, and its JSON. A constant goes through the column's own
@@ -378,7 +428,8 @@ fn encoded_default(
 
 fn zero(mapping: &Mapping) -> Vec<u8> {
     let mut out = Vec::new();
-    match mapping.zero {
+    match &mapping.zero {
+        Zero::Encoded(bytes) => out.extend_from_slice(bytes),
         Zero::Literal(text) => wire::bytes(&mut out, text.as_bytes()),
         Zero::Written(text) => {
             let written = mapping.writer.write(&mut out, text.as_bytes());

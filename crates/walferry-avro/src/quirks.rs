@@ -47,6 +47,20 @@ macro_rules! quirks {
 quirks! {
     /// NULL in a column that has a default is written as the default, and so is what an old row does not carry.
     NullAsDefault = "null-as-default",
+    /// A column of a type that Debezium has no mapping for is left out: composites, arrays of some types. By default it
+    /// has a field like any other.
+    LeaveOut = "leave-out",
+    /// Arrays have one dimension: a declared second one is ignored, what lies deeper than the first level is NULL, and
+    /// lower bounds are dropped. By default the shape is kept.
+    FlatArrays = "flat-arrays",
+    /// The pairs of an `hstore` stand in the order of a Java `HashMap`. By default they stand as PostgreSQL sends them.
+    HstoreHashOrder = "hstore-hash-order",
+    /// The numbers of a `sparsevec` have 16 bits, so that one of more than 32767 dimensions is an error. By default they
+    /// have 32.
+    SparsevecInt16 = "sparsevec-int16",
+    /// An unchanged TOAST value of a type without a placeholder is NULL where the column is nullable. By default the
+    /// placeholder's text takes the value's place in a schema that is widened for it, or there is an error.
+    UnavailableAsNull = "unavailable-as-null",
 }
 
 /// A set of quirks.

@@ -14,10 +14,12 @@
 //! its name. A nullable field is `["null", T]` with default null, or `[T, "null"]` with T's default.
 //! Source: Avro specification 1.12, "Schema Declaration".
 
+use std::collections::HashSet;
+
 use crate::{java, wire};
 
 /// The Avro type under a column's properties.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Avro {
     Boolean,
     Int,
@@ -26,8 +28,100 @@ pub(crate) enum Avro {
     Double,
     Bytes,
     String,
-    /// The record of scale and value.
-    VariableScaleDecimal,
+    Array(Box<Place>),
+    Map(Box<Place>),
+    Record(Box<Record>),
+}
+
+/// Where a type stands: what else may stand there.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) schema: TypeSchema,
+    pub(crate) nullable: bool,
+    /// A value that the type cannot hold may be its PostgreSQL text.
+    pub(crate) or_text: bool,
+}
+
+impl Place {
+    pub(crate) fn required(schema: TypeSchema) -> Place {
+        Place {
+            schema,
+            nullable: false,
+            or_text: false,
+        }
+    }
+
+    pub(crate) fn nullable(schema: TypeSchema) -> Place {
+        Place {
+            nullable: true,
+            ..Place::required(schema)
+        }
+    }
+
+    /// The type or the union. What has a default stands before null, which is the default of all else.
+    fn text(&self, default: Option<&str>, records: &mut Records) -> String {
+        let mut branches = vec![self.schema.text(default, records)];
+        if self.nullable {
+            let at = usize::from(default.is_some());
+            branches.insert(at, quoted("null"));
+        }
+        branches.extend(self.or_text.then(|| quoted("string")));
+        match &branches[..] {
+            [one] => one.clone(),
+            several => format!("[{}]", several.join(",")),
+        }
+    }
+}
+
+/// A record inside a row.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    pub(crate) doc: Option<&'static str>,
+    pub(crate) version: Option<u8>,
+    /// Whether Connect knows it by its name.
+    pub(crate) named: bool,
+    pub(crate) fields: Vec<Field>,
+}
+
+impl Record {
+    /// A record of Debezium's, of version 1.
+    pub(crate) fn debezium(
+        namespace: &str,
+        name: &str,
+        doc: &'static str,
+        fields: Vec<Field>,
+    ) -> Record {
+        Record {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            doc: Some(doc),
+            version: Some(1),
+            named: true,
+            fields,
+        }
+    }
+
+    fn text(&self, records: &mut Records) -> String {
+        let full = format!("{}.{}", self.namespace, self.name);
+        let inherited = records.space == self.namespace;
+        if records.known.contains(&full) {
+            return quoted(if inherited { &self.name } else { &full });
+        }
+        records.known.insert(full.clone());
+        let mut properties = vec![("type", quoted("record")), ("name", quoted(&self.name))];
+        if !inherited {
+            properties.push(("namespace", quoted(&self.namespace)));
+        }
+        let outer = std::mem::replace(&mut records.space, self.namespace.clone());
+        properties.push(("fields", fields(self.fields.iter(), records)));
+        records.space = outer;
+        properties.extend(self.doc.map(|doc| ("connect.doc", quoted(doc))));
+        properties.extend(self.version.map(|it| ("connect.version", it.to_string())));
+        properties.extend(self.named.then(|| ("connect.name", quoted(&full))));
+        object(properties.into_iter())
+    }
 }
 
 /// A column's type with its properties.
@@ -52,6 +146,24 @@ impl TypeSchema {
             logical: None,
             decimal: None,
         }
+    }
+
+    /// A record.
+    pub(crate) fn record(record: Record) -> TypeSchema {
+        TypeSchema::plain(Avro::Record(Box::new(record)))
+    }
+
+    /// The record of a decimal that carries its scale.
+    pub(crate) fn variable_scale_decimal() -> TypeSchema {
+        TypeSchema::record(Record::debezium(
+            "io.debezium.data",
+            "VariableScaleDecimal",
+            "Variable scaled decimal",
+            vec![
+                Field::required("scale", TypeSchema::plain(Avro::Int)),
+                Field::required("value", TypeSchema::plain(Avro::Bytes)),
+            ],
+        ))
     }
 
     /// With `connect.name` and `connect.version` 1.
@@ -111,12 +223,12 @@ impl TypeSchema {
                         .collect::<String>(),
                 ))
             }
-            Avro::VariableScaleDecimal => None,
+            Avro::Array(_) | Avro::Map(_) | Avro::Record(_) => None,
         }
     }
 
     fn text(&self, default: Option<&str>, records: &mut Records) -> String {
-        let avro = match self.avro {
+        let avro = match &self.avro {
             Avro::Boolean => "boolean",
             Avro::Int => "int",
             Avro::Long => "long",
@@ -124,9 +236,16 @@ impl TypeSchema {
             Avro::Double => "double",
             Avro::Bytes => "bytes",
             Avro::String => "string",
-            Avro::VariableScaleDecimal => return records.variable_scale_decimal(),
+            Avro::Array(_) => "array",
+            Avro::Map(_) => "map",
+            Avro::Record(record) => return record.text(records),
         };
         let mut properties = vec![("type", quoted(avro))];
+        match &self.avro {
+            Avro::Array(items) => properties.push(("items", items.text(None, records))),
+            Avro::Map(values) => properties.push(("values", values.text(None, records))),
+            _ => {}
+        }
         if let Some((precision, scale)) = self.decimal {
             properties.push(("scale", scale.to_string()));
             properties.push(("precision", precision.to_string()));
@@ -153,65 +272,72 @@ impl TypeSchema {
     }
 }
 
-/// The records that one schema has already spelled out.
-#[derive(Debug, Default)]
-pub(crate) struct Records {
-    variable_scale_decimal: bool,
+/// The records that one schema has already spelled out, and where the text stands.
+#[derive(Debug)]
+struct Records {
+    known: HashSet<String>,
+    /// The namespace of the enclosing record.
+    space: String,
 }
 
-impl Records {
-    fn variable_scale_decimal(&mut self) -> String {
-        if std::mem::replace(&mut self.variable_scale_decimal, true) {
-            return quoted("io.debezium.data.VariableScaleDecimal");
-        }
-        concat!(
-            r#"{"type":"record","name":"VariableScaleDecimal","namespace":"io.debezium.data","#,
-            r#""fields":[{"name":"scale","type":"int"},{"name":"value","type":"bytes"}],"#,
-            r#""connect.doc":"Variable scaled decimal","connect.version":1,"#,
-            r#""connect.name":"io.debezium.data.VariableScaleDecimal"}"#
-        )
-        .to_owned()
-    }
-}
-
-/// A column as a field of a row or key.
+/// A column as a field of a row or key, or a field of a record inside.
 #[derive(Clone, Debug)]
 pub(crate) struct Field {
     pub(crate) name: String,
-    pub(crate) schema: TypeSchema,
-    pub(crate) nullable: bool,
+    pub(crate) place: Place,
     /// JSON.
     pub(crate) default: Option<String>,
 }
 
 impl Field {
+    pub(crate) fn required(name: &str, schema: TypeSchema) -> Field {
+        Field {
+            name: name.to_owned(),
+            place: Place::required(schema),
+            default: None,
+        }
+    }
+
+    pub(crate) fn nullable(name: &str, schema: TypeSchema) -> Field {
+        Field {
+            name: name.to_owned(),
+            place: Place::nullable(schema),
+            default: None,
+        }
+    }
+
     fn text(&self, records: &mut Records) -> String {
-        let inner = self.schema.text(self.default.as_deref(), records);
-        let (text, default) = match (self.nullable, &self.default) {
-            (false, default) => (inner, default.clone()),
-            (true, None) => (format!(r#"["null",{inner}]"#), Some("null".to_owned())),
-            (true, Some(default)) => (format!(r#"[{inner},"null"]"#), Some(default.clone())),
-        };
+        let text = self.place.text(self.default.as_deref(), records);
+        let null = || self.place.nullable.then(|| "null".to_owned());
+        let default = self.default.clone().or_else(null);
         let mut properties = vec![("name", quoted(&self.name)), ("type", text)];
         properties.extend(default.map(|default| ("default", default)));
         object(properties.into_iter())
     }
 }
 
-fn fields<'a>(fields: impl Iterator<Item = &'a Field>) -> String {
-    let mut records = Records::default();
-    let fields: Vec<_> = fields.map(|field| field.text(&mut records)).collect();
+fn fields<'a>(fields: impl Iterator<Item = &'a Field>, records: &mut Records) -> String {
+    let fields: Vec<_> = fields.map(|field| field.text(records)).collect();
     format!("[{}]", fields.join(","))
 }
 
+/// The fields of a row or a key, which stand in the table's namespace.
+fn columns<'a>(namespace: &str, columns: impl Iterator<Item = &'a Field>) -> String {
+    let mut records = Records {
+        known: HashSet::new(),
+        space: namespace.to_owned(),
+    };
+    fields(columns, &mut records)
+}
+
 /// The key's schema; `namespace` is the adjusted topic.
-pub(crate) fn key<'a>(namespace: &str, columns: impl Iterator<Item = &'a Field>) -> String {
+pub(crate) fn key<'a>(namespace: &str, fields: impl Iterator<Item = &'a Field>) -> String {
     object(
         [
             ("type", quoted("record")),
             ("name", quoted("Key")),
             ("namespace", quoted(namespace)),
-            ("fields", fields(columns)),
+            ("fields", columns(namespace, fields)),
             ("connect.name", quoted(&format!("{namespace}.Key"))),
         ]
         .into_iter(),
@@ -219,12 +345,12 @@ pub(crate) fn key<'a>(namespace: &str, columns: impl Iterator<Item = &'a Field>)
 }
 
 /// The schema of the value: the envelope around two rows and the source block.
-pub(crate) fn envelope<'a>(namespace: &str, columns: impl Iterator<Item = &'a Field>) -> String {
+pub(crate) fn envelope<'a>(namespace: &str, fields: impl Iterator<Item = &'a Field>) -> String {
     let row = object(
         [
             ("type", quoted("record")),
             ("name", quoted("Value")),
-            ("fields", fields(columns)),
+            ("fields", columns(namespace, fields)),
             ("connect.name", quoted(&format!("{namespace}.Value"))),
         ]
         .into_iter(),

@@ -6,6 +6,7 @@
 //! float       4 bytes, little-endian IEEE 754; double: 8
 //! boolean     one byte, 0 or 1
 //! union       the branch's index as long, then its value
+//! array, map  the count as long, the items, then 0; only 0 when there are none
 //! ```
 //!
 //! Source: Avro specification 1.12, "Binary Encoding".
@@ -68,6 +69,33 @@ pub(crate) fn length(out: &mut Vec<u8>, bytes: usize) {
 pub(crate) fn bytes(out: &mut Vec<u8>, value: &[u8]) {
     length(out, value.len());
     out.extend_from_slice(value);
+}
+
+/// The items of an array or a map, counted while they are written.
+#[derive(Debug)]
+pub(crate) struct Block {
+    at: usize,
+    pub(crate) count: usize,
+}
+
+impl Block {
+    /// Begins one; each item that is written from here on is to be counted.
+    pub(crate) fn open(out: &mut Vec<u8>) -> Block {
+        let at = out.len();
+        out.push(0);
+        Block { at, count: 0 }
+    }
+
+    /// Puts the count in its place. Up to 63 items it takes the byte that was kept for it.
+    pub(crate) fn close(self, out: &mut Vec<u8>) {
+        if self.count == 0 {
+            return;
+        }
+        let mut count = Vec::new();
+        length(&mut count, self.count);
+        out.splice(self.at..=self.at, count);
+        out.push(0);
+    }
 }
 
 /// Reads a `long` back; for the defaults of a schema, which are rendered from their encoding.

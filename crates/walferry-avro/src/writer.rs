@@ -5,11 +5,15 @@
 //! made of other writers keeps them in a box, so that it costs the scalars nothing.
 //! Invariant: what a writer writes decodes as the type that `mapping` gave its schema.
 
-use crate::bytea;
+use crate::array::{self, Array};
+use crate::composite::Composite;
 use crate::error::{EncodeErrorKind, Written};
 use crate::format::BinaryMode;
+use crate::geometry::Geometry;
 use crate::temporal::{self, Unit};
-use crate::{numeric, wire};
+use crate::vector::Vector;
+use crate::wire::{self, BRANCH_0, BRANCH_1};
+use crate::{bytea, hstore, numeric};
 
 /// How the values of one column are written.
 #[derive(Clone, Debug)]
@@ -42,6 +46,17 @@ pub(crate) enum Writer {
     Zoned {
         digits: u8,
     },
+    Array(Box<Array>),
+    /// Integers with spaces between them.
+    Spaced(Box<Slot>),
+    Composite(Box<Composite>),
+    Hstore(hstore::Form),
+    Geometry(Geometry),
+    Vector(Vector),
+    /// The type, or the text of a value that it does not hold.
+    OrText(Box<OrText>),
+    /// No bytes at all: the column is left out of the schema.
+    Nothing,
 }
 
 impl Writer {
@@ -66,6 +81,14 @@ impl Writer {
             Writer::Time(unit) => temporal::time(out, text, unit),
             Writer::TimeIso => temporal::time_iso(out, text),
             Writer::TimestampIso => temporal::timestamp_iso(out, text),
+            Writer::Array(ref array) => array.write(out, text),
+            Writer::Spaced(ref element) => array::spaced(out, text, element),
+            Writer::Composite(ref composite) => composite.write(out, text),
+            Writer::Hstore(form) => hstore::write(out, text, form),
+            Writer::Geometry(geometry) => geometry.write(out, text),
+            Writer::Vector(vector) => vector.write(out, text),
+            Writer::OrText(ref either) => either.write(out, text),
+            Writer::Nothing => Ok(()),
         }
     }
 
@@ -82,9 +105,114 @@ impl Writer {
             Writer::Bytea(mode) => {
                 bytea::raw(&mut out, placeholder.bytes(), placeholder.len(), mode);
             }
+            Writer::Array(ref array) => return array.unavailable(placeholder),
+            Writer::Hstore(form) => return Some(hstore::unavailable(placeholder, form)),
+            Writer::OrText(ref either) => return Some(either.unavailable(placeholder)),
             _ => return None,
         }
         Some(out.into())
+    }
+}
+
+/// A writer with the branches of the union that it stands in: an element of an array, a field of a record.
+#[derive(Clone, Debug)]
+pub(crate) struct Slot {
+    writer: Writer,
+    /// Branch of a value; `None` when there is no union, or when the writer writes its own.
+    branch: Option<u8>,
+    /// Branch of NULL.
+    null: Option<u8>,
+}
+
+impl Slot {
+    /// A union as [`crate::schema::Place`] prints it: null, the type, text.
+    pub(crate) fn new(writer: Writer, nullable: bool, or_text: bool) -> Slot {
+        let null = nullable.then_some(BRANCH_0);
+        let value = if nullable { BRANCH_1 } else { BRANCH_0 };
+        if or_text {
+            let writer = Writer::OrText(Box::new(OrText {
+                writer,
+                value,
+                text: value + BRANCH_1,
+            }));
+            return Slot {
+                writer,
+                branch: None,
+                null,
+            };
+        }
+        Slot {
+            writer,
+            branch: nullable.then_some(value),
+            null,
+        }
+    }
+
+    pub(crate) fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    /// Branch of a value, branch of NULL, and the writer.
+    pub(crate) fn into_parts(self) -> (Option<u8>, Option<u8>, Writer) {
+        (self.branch, self.null, self.writer)
+    }
+
+    /// Writes a value or NULL.
+    pub(crate) fn write(&self, out: &mut Vec<u8>, text: Option<&[u8]>) -> Written {
+        match text {
+            Some(text) => {
+                out.extend(self.branch);
+                self.writer.write(out, text)
+            }
+            None => {
+                out.push(self.null.ok_or(EncodeErrorKind::Shape)?);
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes a value that is encoded already.
+    pub(crate) fn raw(&self, out: &mut Vec<u8>, encoded: &[u8]) {
+        out.extend(self.branch);
+        out.extend_from_slice(encoded);
+    }
+}
+
+/// A type with a place beside it for the text of values that it does not hold. Writes its own branch.
+#[derive(Clone, Debug)]
+pub(crate) struct OrText {
+    writer: Writer,
+    value: u8,
+    text: u8,
+}
+
+impl OrText {
+    fn write(&self, out: &mut Vec<u8>, text: &[u8]) -> Written {
+        let start = out.len();
+        out.push(self.value);
+        match self.writer.write(out, text) {
+            Err(EncodeErrorKind::Shape) => {
+                out.truncate(start);
+                out.push(self.text);
+                string(out, text)
+            }
+            written => written,
+        }
+    }
+
+    fn unavailable(&self, placeholder: &str) -> Box<[u8]> {
+        let mut out = Vec::new();
+        match self.writer.unavailable(placeholder) {
+            Some(known) => {
+                out.push(self.value);
+                out.extend_from_slice(&known);
+            }
+            None => {
+                out.push(self.text);
+                wire::bytes(&mut out, placeholder.as_bytes());
+            }
+        }
+        out.into()
     }
 }
 

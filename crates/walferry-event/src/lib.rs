@@ -19,4 +19,7 @@ pub use disposition::Disposition;
 pub use origin::{Operation, Origin, SnapshotMark};
 pub use position::{Lsn, ParseLsnError, Position};
 pub use secret::Secret;
-pub use table::{Column, ColumnType, Relation, RelationColumn, ReplicaIdentity, Table, TypeKind};
+pub use table::{
+    ArrayType, Column, ColumnType, CompositeType, Relation, RelationColumn, ReplicaIdentity, Table,
+    TypeKind,
+};

@@ -101,6 +101,9 @@ pub struct Column {
     pub nullable: bool,
     /// `pg_get_expr(adbin)`: the default expression as SQL text, or `None`.
     pub default: Option<String>,
+    /// Whether a value has come that the type's declared shape does not hold (an array of other dimensions, a composite
+    /// with other fields): the schema then has a place for the text of such values.
+    pub any_shape: bool,
 }
 
 /// A type, with domains followed to their base.
@@ -123,8 +126,32 @@ pub enum TypeKind {
     Scalar,
     /// An enum with its labels in `enumsortorder`.
     Enum(Vec<String>),
-    /// An array of the element type.
-    Array(Box<ColumnType>),
-    /// Composite, range, multirange or pseudo type: goes out as its text.
+    /// An array.
+    Array(Box<ArrayType>),
+    /// A record with fields, declared with CREATE TYPE or the row type of a table.
+    Composite(CompositeType),
+    /// Range, multirange or pseudo type: goes out as its text.
     Other,
+}
+
+/// What an array's text is read with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArrayType {
+    /// The elements' type, with domains followed.
+    pub element: ColumnType,
+    /// Whether the elements are of a domain.
+    pub of_domain: bool,
+    /// What stands between two elements: `pg_type.typdelim`, a comma for nearly every type.
+    pub delimiter: u8,
+    /// How many dimensions were declared; PostgreSQL keeps this as a hint and stores any number. 0 when nothing is known.
+    pub dimensions: u32,
+}
+
+/// The fields of a composite type as they are now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompositeType {
+    /// Schema of the type.
+    pub schema: String,
+    /// Names and types in the order of the row's text.
+    pub fields: Vec<(String, ColumnType)>,
 }

@@ -311,7 +311,7 @@ struct Context<'a> {
     dead_letters: &'a Arc<str>,
 }
 
-/// Writes a change by its relation's plan; widens the plan when a NULL proves it too narrow; else applies the policy.
+/// Writes a change by its relation's plan; widens the plan when a value proves it too narrow; else applies the policy.
 fn write_change(
     relations: &mut Relations,
     builder: &mut Builder,
@@ -352,10 +352,14 @@ fn write_change(
             Err(error) => error,
         };
         bookmark.restore(builder.records());
-        let columns = plan.table.columns.len();
-        if error.kind == EncodeErrorKind::NullInRequired && widened < columns {
+        let widens = matches!(
+            error.kind,
+            EncodeErrorKind::NullInRequired | EncodeErrorKind::Shape
+        );
+        // Each column can be widened in two ways, and looked up again once.
+        if widens && widened < 3 * plan.table.columns.len() {
             widened += 1;
-            relations.widen(oid, error.column, origin.lsn)?;
+            relations.widen(oid, error.column, error.kind, origin.lsn)?;
             continue;
         }
         return unwritable(

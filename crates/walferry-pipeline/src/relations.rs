@@ -8,8 +8,8 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
-use walferry_avro::{EncodePlan, Naming};
-use walferry_event::{Lsn, Relation, Table};
+use walferry_avro::{EncodeErrorKind, EncodePlan, Naming};
+use walferry_event::{ColumnType, Lsn, Relation, Table, TypeKind};
 use walferry_postgres::Catalog;
 use walferry_registry::Registry;
 
@@ -113,15 +113,36 @@ impl Relations {
         self.replace(oid, table, at)
     }
 
-    /// A NULL has come for a column that the catalog calls NOT NULL: it was nullable when the row was written. The
-    /// schema is widened, never wrong.
-    pub(crate) fn widen(&mut self, oid: u32, column: usize, at: Lsn) -> Result<(), Error> {
+    /// A value has come that the schema has no place for: a NULL in a column that the catalog calls NOT NULL, which was
+    /// nullable when the row was written, or a value of another shape than its type's. The schema is widened, never
+    /// wrong. A composite that has other fields by now is first looked up again, because the stream does not announce it.
+    pub(crate) fn widen(
+        &mut self,
+        oid: u32,
+        column: usize,
+        kind: EncodeErrorKind,
+        at: Lsn,
+    ) -> Result<(), Error> {
         let Some(Entry::Followed(plan)) = self.entries.get(&oid) else {
             return Ok(());
         };
         let mut table = plan.table.clone();
+        let composite = table
+            .columns
+            .get(column)
+            .is_some_and(|column| has_composite(&column.data_type));
+        if kind == EncodeErrorKind::Shape && composite {
+            let mut now = self.look_up(&table.relation.clone())?;
+            keep_wide(&table, &mut now);
+            if now != table {
+                return self.replace(oid, now, at);
+            }
+        }
         if let Some(column) = table.columns.get_mut(column) {
-            column.nullable = true;
+            match kind {
+                EncodeErrorKind::Shape => column.any_shape = true,
+                _ => column.nullable = true,
+            }
         }
         self.replace(oid, table, at)
     }
@@ -325,13 +346,23 @@ enum Refusal {
     Error(Error),
 }
 
-/// A column that was nullable in an earlier version of the same shape stays so: rows of that time may still come.
+/// Whether values of a type have fields somewhere in them.
+fn has_composite(data_type: &ColumnType) -> bool {
+    match &data_type.kind {
+        TypeKind::Composite(_) => true,
+        TypeKind::Array(array) => has_composite(&array.element),
+        _ => false,
+    }
+}
+
+/// A column that was wider in an earlier version of the same relation stays so: rows of that time may still come.
 fn keep_wide(old: &Table, new: &mut Table) {
     if old.relation.columns != new.relation.columns {
         return;
     }
     for (old, new) in old.columns.iter().zip(&mut new.columns) {
         new.nullable |= old.nullable;
+        new.any_shape |= old.any_shape;
     }
 }
 

@@ -4,8 +4,8 @@ use apache_avro::types::Value;
 use apache_avro::{Schema, from_avro_datum};
 use walferry_avro::{EncodeErrorKind, EncodePlan, Format, Naming, Row};
 use walferry_event::{
-    Column, ColumnType, Datum, Lsn, Operation, Origin, Relation, RelationColumn, ReplicaIdentity,
-    Table, TypeKind,
+    ArrayType, Column, ColumnType, CompositeType, Datum, Lsn, Operation, Origin, Relation,
+    RelationColumn, ReplicaIdentity, Table, TypeKind,
 };
 
 pub(crate) const BOOL: u32 = 16;
@@ -47,6 +47,7 @@ pub(crate) fn column(name: &str, oid: u32, modifier: i32) -> Column {
         },
         nullable: true,
         default: None,
+        any_shape: false,
     }
 }
 
@@ -56,6 +57,50 @@ pub(crate) fn labels(name: &str, labels: &[&str]) -> Column {
     let mut column = column(name, 99_999, -1);
     column.data_type.kind = TypeKind::Enum(labels);
     column
+}
+
+/// A column of a type of this name, as extensions have them.
+pub(crate) fn extension(name: &str) -> Column {
+    let mut column = column("c", 70_000, -1);
+    column.data_type.name = name.to_owned();
+    column
+}
+
+/// A column of arrays of another column's type.
+pub(crate) fn array(name: &str, element: Column, dimensions: u32) -> Column {
+    let delimiter = if element.data_type.oid == 603 {
+        b';'
+    } else {
+        b','
+    };
+    let mut column = column(name, 70_001, element.data_type.modifier);
+    column.data_type.kind = TypeKind::Array(Box::new(ArrayType {
+        element: element.data_type,
+        of_domain: false,
+        delimiter,
+        dimensions,
+    }));
+    column
+}
+
+/// A column of the composite type `inventory.<type_name>` with the types of other columns as fields.
+pub(crate) fn composite(name: &str, type_name: &str, fields: Vec<Column>) -> Column {
+    let mut column = column(name, 80_000 + type_name.len() as u32, -1);
+    column.data_type.name = type_name.to_owned();
+    let fields = fields.into_iter().map(|it| (it.name, it.data_type));
+    column.data_type.kind = TypeKind::Composite(CompositeType {
+        schema: "inventory".to_owned(),
+        fields: fields.collect(),
+    });
+    column
+}
+
+/// The same column after a value of another shape.
+pub(crate) fn any_shape(column: Column) -> Column {
+    Column {
+        any_shape: true,
+        ..column
+    }
 }
 
 /// The same column, NOT NULL.
@@ -205,6 +250,18 @@ pub(crate) fn show(value: &Value) -> String {
                 .map(|(name, value)| format!("{name}: {}", show(value)))
                 .collect();
             format!("{{{}}}", fields.join(", "))
+        }
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(show).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Value::Map(pairs) => {
+            let mut pairs: Vec<_> = pairs
+                .iter()
+                .map(|(key, value)| format!("{key} => {}", show(value)))
+                .collect();
+            pairs.sort();
+            format!("map {}", pairs.join(", "))
         }
         other => panic!("{other:?} is of no type that this crate writes"),
     }

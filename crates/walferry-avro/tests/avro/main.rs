@@ -5,11 +5,13 @@
 //! | `harness` | tables, records, and what apache-avro reads from them |
 //! | `schemas` | schema text, property by property |
 //! | `values` | one table of text and expected value for each type and mode |
+//! | `containers` | arrays, composites, hstore, geometry, vectors |
 //! | `rows` | before and after, keys, unchanged TOAST, the source block |
 //! | `properties` | random values against independent arithmetic, random bytes against panics |
 
 #![allow(clippy::unwrap_used, reason = "what cannot be read fails the test")]
 
+mod containers;
 mod harness;
 mod properties;
 mod rows;

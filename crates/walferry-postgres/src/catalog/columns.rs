@@ -9,7 +9,12 @@ use std::collections::{HashMap, HashSet};
 
 use walferry_event::{Column, Relation, RelationColumn, ReplicaIdentity, Table};
 
-use super::{Catalog, column_type::Types, tables::identity_of, value};
+use super::{
+    Catalog,
+    column_type::{Types, dimensions},
+    tables::identity_of,
+    value,
+};
 use crate::{Error, error::Kind};
 
 /// What the catalog says of a column now.
@@ -17,6 +22,8 @@ struct Known {
     type_oid: u32,
     nullable: bool,
     default: Option<String>,
+    /// `attndims`: a hint.
+    dimensions: u32,
 }
 
 /// A unique index without expressions and conditions, whose columns are all NOT NULL; the primary key comes first.
@@ -41,7 +48,7 @@ impl Catalog {
     async fn known_columns(&self, doing: &str, oid: u32) -> Result<HashMap<String, Known>, Error> {
         const QUESTION: &str = "\
             SELECT a.attname::text, a.atttypid, a.attnotnull OR (t.typtype = 'd' AND t.typnotnull),
-                   pg_catalog.pg_get_expr(d.adbin, d.adrelid)
+                   pg_catalog.pg_get_expr(d.adbin, d.adrelid), a.attndims::int
             FROM pg_catalog.pg_attribute a
             JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
             LEFT JOIN pg_catalog.pg_attrdef d
@@ -54,6 +61,7 @@ impl Catalog {
                 type_oid: value(doing, &row, 1)?,
                 nullable: !required,
                 default: value(doing, &row, 3)?,
+                dimensions: dimensions(value(doing, &row, 4)?),
             };
             columns.insert(value(doing, &row, 0)?, known);
         }
@@ -203,9 +211,14 @@ fn describe(
     };
     let columns = relation.columns.iter().map(|column| Column {
         name: column.name.clone(),
-        data_type: types.resolve(column.type_oid, column.type_modifier),
+        data_type: types.resolve(
+            column.type_oid,
+            column.type_modifier,
+            agreed(column).map_or(0, |known| known.dimensions),
+        ),
         nullable: agreed(column).is_none_or(|known| known.nullable),
         default: agreed(column).and_then(|known| known.default.clone()),
+        any_shape: false,
     });
     Table {
         relation: relation.clone(),
@@ -278,6 +291,7 @@ mod tests {
                         type_oid,
                         nullable,
                         default,
+                        dimensions: 0,
                     },
                 )
             })

@@ -98,7 +98,6 @@ fn refuse_later_features(file: &File) -> Result<()> {
             "format.interval = \"string\"",
             file.format.interval == "string",
         ),
-        ("format.hstore = \"map\"", file.format.hstore == "map"),
         (
             "errors.policy = \"park\"",
             file.errors.policy == file::Policy::Park,

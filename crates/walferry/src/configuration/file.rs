@@ -147,7 +147,7 @@ section! {
         time: String = "adaptive".into(), "adaptive", "`adaptive`, `adaptive-time-microseconds`, `microseconds`, `nanoseconds`, `connect`, `isostring`";
         binary: String = "bytes".into(), "bytes", "`bytes`, `base64`, `base64-url-safe`, `hex`";
         interval: String = "numeric".into(), "numeric", "`numeric`, `string`; this version writes an interval's PostgreSQL text";
-        hstore: String = "json".into(), "json", "`json`, `map`; this version writes an hstore's PostgreSQL text";
+        hstore: String = "json".into(), "json", "`json` (a JSON object as text), `map` (an Avro map)";
         tombstones: bool = true, "true", "whether a delete is followed by a record with the key and no value";
         transaction_metadata: bool = false, "false", "BEGIN and END records; not in this version";
         schema_names: SchemaNames = SchemaNames::Avro, "avro", "`avro` replaces what Avro does not allow in names; `none` leaves names alone";
