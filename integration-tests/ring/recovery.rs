@@ -182,7 +182,12 @@ fn promote_at_restart(postgres: &mut PostgresServer) {
     // As a hot standby it takes sessions before it is promoted.
     let mut session = Session::connect(&postgres.url()).unwrap();
     let began = Instant::now();
-    while session.value("select pg_is_in_recovery()").unwrap().as_deref() != Some("f") {
+    while session
+        .value("select pg_is_in_recovery()")
+        .unwrap()
+        .as_deref()
+        != Some("f")
+    {
         assert!(began.elapsed() < READY, "it is not promoted");
         std::thread::yield_now();
     }

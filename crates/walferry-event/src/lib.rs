@@ -5,7 +5,7 @@
 //! Never: I/O, clocks, Avro, Kafka.
 //! Invariant: `confirmed <= checkpointed <= published <= received`, each a [`Position`].
 //!
-//! Start reading at [`position`], then [`table`].
+//! Start reading at `position`, then `table`.
 
 mod datum;
 mod disposition;

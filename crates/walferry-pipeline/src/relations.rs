@@ -35,7 +35,7 @@ pub(crate) struct Plan {
     pub(crate) policy: Policy,
     /// Why no change of this version can be encoded: the registry refused its schema.
     pub(crate) refused: Option<String>,
-    /// Changes by operation, in the order of [`OPERATIONS`], for the metric; taken when a block is sealed.
+    /// Changes by operation, in the order of `OPERATIONS`, for the metric; taken when a block is sealed.
     pub(crate) changes: [u64; 4],
 }
 
