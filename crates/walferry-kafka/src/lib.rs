@@ -13,6 +13,7 @@ mod checkpoint;
 mod clock;
 mod config;
 mod error;
+mod events;
 mod health;
 mod journal;
 mod native;

@@ -9,7 +9,7 @@ use std::{ffi::CStr, time::Duration};
 use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka_sys as sys;
 
-use crate::producer::Events;
+use crate::events::Events;
 
 /// A transaction call's error, as librdkafka describes it.
 #[derive(Debug)]

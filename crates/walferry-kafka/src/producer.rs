@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
@@ -13,85 +13,20 @@ use std::{
 };
 
 use rdkafka::{
-    ClientContext, Message,
-    config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode},
-    message::{DeliveryResult, Header, OwnedHeaders},
-    producer::{BaseProducer, BaseRecord, Producer, ProducerContext},
+    message::{Header, OwnedHeaders},
+    producer::{BaseProducer, BaseRecord, Producer},
 };
 
 use crate::{
     Checkpoint, Config, Error, RecordRef,
     config::{QUEUE_MESSAGES_MAX, RETRY_BACKOFF_MS, TRANSACTION_TIMEOUT},
     error::Kind,
+    events::Events,
     native,
     reader::read_until,
     transactions::{End, Fault, Grouping, Timing, Transactions},
 };
-
-/// What librdkafka's callbacks have said.
-pub(crate) struct Events {
-    failed: Mutex<Option<Fault>>,
-    disconnected: AtomicBool,
-    /// A record of at least this many bytes is always alone in its request.
-    alone_bytes_min: usize,
-}
-
-impl ClientContext for Events {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        if facility == "FAIL" || facility == "REQTMOUT" {
-            self.disconnected.store(true, Ordering::SeqCst);
-        }
-        // Each lost connection is a line of librdkafka's; that no broker answers is told once, by the monitor.
-        if facility != "FAIL" && (level as i32) <= (RDKafkaLogLevel::Warning as i32) {
-            tracing::warn!(target: "librdkafka", facility, "{message}");
-        } else {
-            tracing::debug!(target: "librdkafka", facility, "{message}");
-        }
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.disconnected.store(true, Ordering::SeqCst);
-        tracing::debug!(target: "librdkafka", %error, "{reason}");
-    }
-}
-
-impl ProducerContext for Events {
-    type DeliveryOpaque = usize;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, sequence: usize) {
-        let Err((error, message)) = result else {
-            return;
-        };
-        let fault = match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
-                let bytes = message.payload_len() + message.key_len();
-                Fault::TooLarge {
-                    sequence,
-                    bytes,
-                    alone: bytes >= self.alone_bytes_min,
-                }
-            }
-            Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition) => {
-                Fault::NoTopic(message.topic().to_owned())
-            }
-            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => Fault::Final(
-                Kind::Denied,
-                format!("topic {:?}: {error}; grant WRITE on it", message.topic()),
-            ),
-            // What a replaced or aborted transaction leaves behind says nothing new.
-            Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight) => return,
-            _ => Fault::Doubt(format!(
-                "a record for topic {:?} failed: {error}",
-                message.topic()
-            )),
-        };
-        self.failed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert(fault);
-    }
-}
 
 /// A producer and the thread that polls it.
 struct Live {
@@ -160,11 +95,7 @@ impl Librdkafka {
 
     /// The first failure that a callback has reported.
     fn failure(&self) -> Result<(), Fault> {
-        let events = self.live()?.producer.context();
-        match &*events.failed.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(fault) => Err(fault.clone()),
-            None => Ok(()),
-        }
+        self.live()?.producer.context().fault().map_or(Ok(()), Err)
     }
 
     /// Waits until librdkafka's queue is half empty: waking it for each record costs twice the processor time.
@@ -229,10 +160,7 @@ impl Transactions for Librdkafka {
             std::thread::sleep(self.pause.saturating_sub(committed_at.elapsed()));
         }
         let live = self.live()?;
-        live.producer
-            .context()
-            .disconnected
-            .store(false, Ordering::SeqCst);
+        live.producer.context().watch_connections();
         live.producer
             .begin_transaction()
             .map_err(|error| fault(&error))
@@ -282,12 +210,7 @@ impl Transactions for Librdkafka {
             end: now - flushed,
             suspect: self.config.guard
                 && (now - flushed > Duration::from_millis(RETRY_BACKOFF_MS * 7 / 10)
-                    || self
-                        .live()?
-                        .producer
-                        .context()
-                        .disconnected
-                        .load(Ordering::SeqCst)),
+                    || self.live()?.producer.context().has_lost_one()),
         };
         self.adapt(timing.flush);
         Ok(timing)
@@ -311,11 +234,7 @@ impl Transactions for Librdkafka {
             settings.set("batch.num.messages", "1");
             alone_bytes_min = 0;
         }
-        let events = Events {
-            failed: Mutex::new(None),
-            disconnected: AtomicBool::new(false),
-            alone_bytes_min,
-        };
+        let events = Events::new(alone_bytes_min);
         let producer: BaseProducer<Events> = settings
             .create_with_context(events)
             .map_err(|error| Fault::Final(Kind::Config, format!("kafka.properties: {error}")))?;

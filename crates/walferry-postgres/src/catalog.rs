@@ -25,8 +25,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use walferry_event::Lsn;
 
 use crate::{
-    ConnectConfig, Error, TlsMode, connect::SESSION_SETTINGS, error::Kind, session::unexpected,
-    socket, startup, tls,
+    ConnectConfig, Error, TlsMode, connect::SESSION_SETTINGS, kind::Kind, session::unexpected,
+    socket, startup, tls, tls_refusal,
 };
 
 pub use publications::{PublicationInfo, PublishedTable};
@@ -122,7 +122,7 @@ fn refused(doing: &str, config: &ConnectConfig, error: tokio_postgres::Error) ->
     }
     let cause = error.source();
     if let Some(cause) = cause.and_then(|source| source.downcast_ref::<std::io::Error>()) {
-        return match tls::why_refused(cause, config) {
+        return match tls_refusal::explain(cause, &config.host) {
             Some(why) => Error::new(Kind::Tls, format!("{doing}: {why}")).because(error),
             None => socket::unreachable(config, cause),
         };

@@ -2,13 +2,13 @@
 //!
 //! Owns the one error of this crate and its ways on. Never: carries a row value or a secret.
 //! Invariant: the text names what was being done, why it failed and, where a person has to act, the remedy.
-//! Start reading at [`Kind`]; what the server's own errors mean is in `server_error`.
+//! Start reading at [`Kind`](crate::kind::Kind); what the server's own errors mean is in `server_error`.
 
 use std::{error::Error as StdError, fmt, io};
 
 use walferry_event::Disposition;
 
-use crate::{server_error::ServerError, tls};
+use crate::{kind::Kind, server_error::ServerError, tls_refusal};
 
 /// Why PostgreSQL did not do what was asked: print it, or ask for its [`disposition`](Error::disposition).
 pub struct Error(Box<Inner>);
@@ -18,30 +18,6 @@ struct Inner {
     message: String,
     sqlstate: Option<String>,
     source: Option<Box<dyn StdError + Send + Sync>>,
-}
-
-/// | kind | the operator sees | way on |
-/// |---|---|---|
-/// | settings | a URL, file or TLS setting that cannot be used | halt: mend what it names |
-/// | unreachable | nobody answers at the address | retry |
-/// | tls | the server's certificate or TLS answer is refused | halt: the text says which setting decides |
-/// | auth | role, password, pg_hba | halt: mend what it names |
-/// | lost | the connection ended | reconnect |
-/// | silent | the connection is open but nothing came over it | reconnect |
-/// | late | an answer took longer than its limit | reconnect |
-/// | server | any other error of the server, by its SQLSTATE | as `server_error` says |
-/// | protocol | bytes that are not what the protocol says | halt: not PostgreSQL, or damaged on the way |
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Settings,
-    Unreachable,
-    Tls,
-    Auth,
-    Lost,
-    Silent,
-    Late,
-    Server(Disposition),
-    Protocol,
 }
 
 impl Error {
@@ -64,7 +40,7 @@ impl Error {
 
     /// The connection broke while `doing`.
     pub(crate) fn lost(doing: &str, error: io::Error) -> Error {
-        if let Some(alert) = tls::alert(&error) {
+        if let Some(alert) = tls_refusal::alert(&error) {
             return Error::new(Kind::Tls, format!("{doing}: {alert}")).because(error);
         }
         let message = match error.kind() {

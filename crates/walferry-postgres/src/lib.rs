@@ -15,6 +15,7 @@ mod connect;
 mod copy_row;
 mod error;
 mod feedback;
+mod kind;
 mod quote;
 mod replication;
 mod server_error;
@@ -24,6 +25,7 @@ mod socket;
 mod startup;
 mod stream;
 mod tls;
+mod tls_refusal;
 
 pub use catalog::{
     Catalog, PublicationInfo, PublishedTable, RelationKind, RoleInfo, SlotInfo, TableInfo,

@@ -11,7 +11,7 @@ use bytes::{Buf, Bytes};
 use tokio_postgres::error::DbError;
 use walferry_event::Disposition::{self, Halt, Reconnect, Retry};
 
-use crate::error::Kind;
+use crate::kind::Kind;
 
 /// The fields of an ErrorResponse that are shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

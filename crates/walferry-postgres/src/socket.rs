@@ -24,7 +24,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::{
     ConnectConfig, Error, TlsMode,
-    error::Kind,
+    kind::Kind,
     tls::{self, ServerEndPoint},
 };
 

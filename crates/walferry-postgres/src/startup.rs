@@ -22,7 +22,7 @@ use postgres_protocol::{
 use crate::{
     ConnectConfig, Error,
     connect::SESSION_SETTINGS,
-    error::Kind,
+    kind::Kind,
     session::{Message, Session, unexpected},
     socket::{Socket, within},
     tls::ServerEndPoint,

@@ -23,7 +23,7 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
 use self::follow::Follower;
-use crate::{Error, Feedback, error::Kind, session::Session};
+use crate::{Error, Feedback, kind::Kind, session::Session};
 
 /// A stream that has begun and is not read yet: give it to [`spawn`].
 pub struct Stream {

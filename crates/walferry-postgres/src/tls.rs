@@ -9,8 +9,7 @@
 use std::{io, path::Path, sync::Arc};
 
 use rustls::{
-    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore,
-    SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
     client::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_cert_signed_by_trust_anchor, verify_server_name,
@@ -31,7 +30,7 @@ use x509_cert::{
     der::{Decode, Encode, oid::db::rfc5912 as oid},
 };
 
-use crate::{ConnectConfig, Error, TlsConfig, TlsMode, error::Kind};
+use crate::{ConnectConfig, Error, TlsConfig, TlsMode, kind::Kind, tls_refusal};
 
 /// The rustls configuration of `tls`; its files are read anew each time.
 pub(crate) fn client_config(tls: &TlsConfig) -> Result<ClientConfig, Error> {
@@ -269,61 +268,8 @@ pub(crate) fn switched_off(doing: &str) -> Error {
 
 /// A handshake that failed.
 pub(crate) fn refused(doing: &str, config: &ConnectConfig, error: io::Error) -> Error {
-    match why_refused(&error, config) {
+    match tls_refusal::explain(&error, &config.host) {
         Some(why) => Error::new(Kind::Tls, format!("{doing}: {why}")).because(error),
         None => Error::lost(doing, error),
     }
-}
-
-/// With TLS 1.3 a refused client certificate comes to light only after the handshake, as an alert in place of the answer.
-pub(crate) fn alert(error: &io::Error) -> Option<String> {
-    match error.get_ref()?.downcast_ref::<rustls::Error>()? {
-        rustls::Error::AlertReceived(alert) => Some(explain_alert(*alert)),
-        _ => None,
-    }
-}
-
-/// Why TLS refused, and which setting decides; `None` when it was not TLS.
-pub(crate) fn why_refused(error: &io::Error, config: &ConnectConfig) -> Option<String> {
-    let reason = error.get_ref()?.downcast_ref::<rustls::Error>()?;
-    Some(explain(reason, config))
-}
-
-fn explain(reason: &rustls::Error, config: &ConnectConfig) -> String {
-    let host = &config.host;
-    match reason {
-        rustls::Error::InvalidCertificate(certificate) => match certificate {
-            CertificateError::UnknownIssuer => {
-                "the server's certificate is not signed by an authority of source.tls.ca; give the authority's \
-                 certificate there, or the server's own when it is self-signed"
-                    .to_owned()
-            }
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                format!(
-                    "the server's certificate is not for {host} (only its subjectAltName counts); connect by a name it \
-                     has, or use mode = \"verify-ca\""
-                )
-            }
-            CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-                "the server's certificate is self-signed and calls itself an authority (CA:TRUE); put exactly this \
-                 certificate into source.tls.ca, or use mode = \"require\" without ca"
-                    .to_owned()
-            }
-            CertificateError::Other(other) if other.to_string().contains("UnsupportedCertVersion") => {
-                "the server's certificate is of X.509 version 1; make one with a subjectAltName, or use mode = \"require\" \
-                 without ca"
-                    .to_owned()
-            }
-            other => format!("the server's certificate is refused: {other}"),
-        },
-        rustls::Error::AlertReceived(alert) => explain_alert(*alert),
-        other => other.to_string(),
-    }
-}
-
-fn explain_alert(alert: AlertDescription) -> String {
-    format!(
-        "the server refused TLS: {alert:?}; when it asks for a client certificate, set source.tls.cert and source.tls.key to \
-         one that its ssl_ca_file has signed"
-    )
 }

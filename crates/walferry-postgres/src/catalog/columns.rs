@@ -15,7 +15,7 @@ use super::{
     tables::identity_of,
     value,
 };
-use crate::{Error, error::Kind};
+use crate::{Error, kind::Kind};
 
 /// What the catalog says of a column now.
 struct Known {

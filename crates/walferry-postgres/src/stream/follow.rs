@@ -33,8 +33,8 @@ use walferry_event::Lsn;
 use super::{Block, Shown, StreamEvent, StreamLimits, scan::Scan};
 use crate::{
     Error, Feedback,
-    error::Kind,
     feedback::status_update,
+    kind::Kind,
     server_error::ServerError,
     session::{Session, unexpected},
     socket::Socket,

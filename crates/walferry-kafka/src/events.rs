@@ -1,0 +1,110 @@
+//! What librdkafka's callbacks say: the first record that failed, and whether a broker was lost.
+//!
+//! Owns nothing but these two facts; `producer` asks for them. Never: decides what follows from them.
+
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+use rdkafka::{
+    ClientContext, Message,
+    config::RDKafkaLogLevel,
+    error::{KafkaError, RDKafkaErrorCode},
+    message::DeliveryResult,
+    producer::ProducerContext,
+};
+
+use crate::{error::Kind, transactions::Fault};
+
+/// What librdkafka's callbacks have said.
+pub(crate) struct Events {
+    failed: Mutex<Option<Fault>>,
+    disconnected: AtomicBool,
+    /// A record of at least this many bytes is always alone in its request.
+    alone_bytes_min: usize,
+}
+
+impl Events {
+    pub(crate) fn new(alone_bytes_min: usize) -> Events {
+        Events {
+            failed: Mutex::new(None),
+            disconnected: AtomicBool::new(false),
+            alone_bytes_min,
+        }
+    }
+
+    /// The first failure of a record, if there was one.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        self.failed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// From here on, [`has_lost_one`](Self::has_lost_one) counts.
+    pub(crate) fn watch_connections(&self) {
+        self.disconnected.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether a broker's connection was lost since [`watch_connections`](Self::watch_connections).
+    pub(crate) fn has_lost_one(&self) -> bool {
+        self.disconnected.load(Ordering::SeqCst)
+    }
+}
+
+impl ClientContext for Events {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if facility == "FAIL" || facility == "REQTMOUT" {
+            self.disconnected.store(true, Ordering::SeqCst);
+        }
+        // Each lost connection is a line of librdkafka's; that no broker answers is told once, by the monitor.
+        if facility != "FAIL" && (level as i32) <= (RDKafkaLogLevel::Warning as i32) {
+            tracing::warn!(target: "librdkafka", facility, "{message}");
+        } else {
+            tracing::debug!(target: "librdkafka", facility, "{message}");
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.disconnected.store(true, Ordering::SeqCst);
+        tracing::debug!(target: "librdkafka", %error, "{reason}");
+    }
+}
+
+impl ProducerContext for Events {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, sequence: usize) {
+        let Err((error, message)) = result else {
+            return;
+        };
+        let fault = match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
+                let bytes = message.payload_len() + message.key_len();
+                Fault::TooLarge {
+                    sequence,
+                    bytes,
+                    alone: bytes >= self.alone_bytes_min,
+                }
+            }
+            Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition) => {
+                Fault::NoTopic(message.topic().to_owned())
+            }
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => Fault::Final(
+                Kind::Denied,
+                format!("topic {:?}: {error}; grant WRITE on it", message.topic()),
+            ),
+            // What a replaced or aborted transaction leaves behind says nothing new.
+            Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight) => return,
+            _ => Fault::Doubt(format!(
+                "a record for topic {:?} failed: {error}",
+                message.topic()
+            )),
+        };
+        self.failed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert(fault);
+    }
+}

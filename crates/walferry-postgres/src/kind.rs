@@ -1,0 +1,27 @@
+//! The kinds of failure, what an operator sees of each, and the way on.
+
+use walferry_event::Disposition;
+
+/// | kind | the operator sees | way on |
+/// |---|---|---|
+/// | settings | a URL, file or TLS setting that cannot be used | halt: mend what it names |
+/// | unreachable | nobody answers at the address | retry |
+/// | tls | the server's certificate or TLS answer is refused | halt: the text says which setting decides |
+/// | auth | role, password, pg_hba | halt: mend what it names |
+/// | lost | the connection ended | reconnect |
+/// | silent | the connection is open but nothing came over it | reconnect |
+/// | late | an answer took longer than its limit | reconnect |
+/// | server | any other error of the server, by its SQLSTATE | as `server_error` says |
+/// | protocol | bytes that are not what the protocol says | halt: not PostgreSQL, or damaged on the way |
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Settings,
+    Unreachable,
+    Tls,
+    Auth,
+    Lost,
+    Silent,
+    Late,
+    Server(Disposition),
+    Protocol,
+}
