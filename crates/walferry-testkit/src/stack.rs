@@ -8,6 +8,7 @@
 
 mod artifacts;
 mod cache;
+mod clients;
 mod containers;
 mod java;
 mod kafka;
@@ -28,13 +29,14 @@ use anyhow::{Context, Result, anyhow};
 
 pub use artifacts::{KAFKA_VERSION, POSTGRES_MAJOR_DEFAULT, POSTGRES_MAJORS, REGISTRY_VERSION};
 pub use cache::{cache_folder, say};
+pub use clients::{JavaClient, confluent_kafka, flink, registry_deserialiser};
 pub use kafka::{Door, KafkaOptions, KafkaServer};
 pub use port::Port;
 pub use postgres::{PostgresOptions, PostgresServer};
 pub use python::{FASTAVRO_VERSION, fastavro};
 pub use registry::{RegistryOptions, RegistryServer};
 pub use state::{DevelopmentStack, Engine};
-pub use tools::{BUILD_TOOLS, PYTHON_TOOLS, SERVER_TOOLS, Tool, ensure};
+pub use tools::{BUILD_TOOLS, JAVA_TOOLS, PYTHON_TOOLS, SERVER_TOOLS, Tool, ensure};
 
 /// Where a stack's servers answer.
 #[derive(Debug, Clone, PartialEq, Eq)]

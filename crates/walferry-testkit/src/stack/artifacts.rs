@@ -107,7 +107,7 @@ pub(crate) fn registry() -> Result<PathBuf> {
     })
 }
 
-fn goal(name: &str) -> String {
+pub(super) fn goal(name: &str) -> String {
     format!("org.apache.maven.plugins:maven-dependency-plugin:3.8.1:{name}")
 }
 
@@ -123,7 +123,7 @@ const KAFKA_POM: &str = r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
 "#;
 
 /// Runs Maven, with a line of progress now and then; a failure is tried again, because what was fetched is kept.
-fn maven(folder: &Path, what: &str, arguments: &[&str]) -> Result<()> {
+pub(super) fn maven(folder: &Path, what: &str, arguments: &[&str]) -> Result<()> {
     say(&format!("fetching {what}"));
     let began = Instant::now();
     for attempt in 1..=MAVEN_TRIES {

@@ -12,6 +12,24 @@ pub(crate) const MAJOR_MIN: u32 = 17;
 
 /// The program `java`: of `JAVA_HOME`, else of the search path, else any that Debian has installed.
 pub(crate) fn find() -> Result<PathBuf> {
+    match candidates().into_iter().find(|java| is_new_enough(java)) {
+        Some(java) => Ok(java),
+        None => bail!("no Java {MAJOR_MIN} or later found"),
+    }
+}
+
+/// A `java` that can run a source file, because the compiler is among its modules.
+pub(crate) fn find_with_compiler() -> Result<PathBuf> {
+    match candidates()
+        .into_iter()
+        .find(|java| is_new_enough(java) && compiles(java))
+    {
+        Some(java) => Ok(java),
+        None => bail!("no Java {MAJOR_MIN} or later with its compiler found"),
+    }
+}
+
+fn candidates() -> Vec<PathBuf> {
     let mut candidates = Vec::new();
     if let Some(home) = std::env::var_os("JAVA_HOME") {
         candidates.push(Path::new(&home).join("bin/java"));
@@ -24,13 +42,16 @@ pub(crate) fn find() -> Result<PathBuf> {
                 .map(|entry| entry.path().join("bin/java")),
         );
     }
-    match candidates
-        .into_iter()
-        .find(|java| major(java).is_some_and(|found| found >= MAJOR_MIN))
-    {
-        Some(java) => Ok(java),
-        None => bail!("no Java {MAJOR_MIN} or later found"),
-    }
+    candidates
+}
+
+fn is_new_enough(java: &Path) -> bool {
+    major(java).is_some_and(|found| found >= MAJOR_MIN)
+}
+
+fn compiles(java: &Path) -> bool {
+    let modules = Command::new(java).arg("--list-modules").output();
+    modules.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("jdk.compiler"))
 }
 
 fn major(java: &Path) -> Option<u32> {

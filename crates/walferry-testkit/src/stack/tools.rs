@@ -27,6 +27,8 @@ enum Probe {
     Command(&'static [&'static str]),
     /// A Java of at least [`java::MAJOR_MIN`].
     Java,
+    /// The same, with its compiler.
+    JavaCompiler,
 }
 
 /// What the workspace needs to be built: librdkafka and OpenSSL are C code that is compiled with it.
@@ -81,7 +83,25 @@ pub const SERVER_TOOLS: &[Tool] = &[
     },
 ];
 
-/// What the second judge of records needs.
+/// What consumers written in Java need: they are compiled when they are run.
+pub const JAVA_TOOLS: &[Tool] = &[
+    Tool {
+        name: "Java 17 or later with its compiler",
+        packages: &[
+            "openjdk-17-jdk-headless",
+            "openjdk-21-jdk-headless",
+            "default-jdk-headless",
+        ],
+        probe: Probe::JavaCompiler,
+    },
+    Tool {
+        name: "Maven",
+        packages: &["maven"],
+        probe: command(&["mvn", "--version"]),
+    },
+];
+
+/// What the second judge of records and the consumer written in Python need.
 pub const PYTHON_TOOLS: &[Tool] = &[
     Tool {
         name: "Python 3",
@@ -115,6 +135,7 @@ impl Tool {
         match self.probe {
             Probe::Command(line) => succeeds(line),
             Probe::Java => java::find().is_ok(),
+            Probe::JavaCompiler => java::find_with_compiler().is_ok(),
         }
     }
 }
