@@ -3,6 +3,7 @@
 //! Never: parses a command line.
 //! Start reading at [`mod@test`], which is all that CI runs.
 
+pub mod compat;
 pub mod docs;
 pub mod lint;
 pub mod program;

@@ -28,6 +28,10 @@ enum Command {
     Docs,
     /// A small shop with a steady load, end to end, with a checked verdict
     Demo(Rest),
+    /// Walferry beside a live Debezium over a corpus of SQL cases; writes docs/COMPAT.md
+    ///
+    /// --only GROUP,… and --case NAME,… choose; --replay compares with what is recorded of Debezium; --record renews that
+    Compat(Rest),
     /// Speed: drain, latency or micro, side by side with the ceiling
     Bench(Rest),
     /// Kill everything at random moments and check that nothing is lost, doubled or reordered
@@ -87,6 +91,7 @@ fn main() -> ExitCode {
         Command::Lint => commands::lint::run(),
         Command::Docs => commands::docs::write(),
         Command::Demo(rest) => commands::program::run("walferry-demo", &rest.arguments),
+        Command::Compat(rest) => commands::compat::run(&rest.arguments),
         Command::Bench(rest) => commands::program::run("walferry-bench", &rest.arguments),
         Command::Chaos(chaos) => {
             let mut arguments = Vec::new();

@@ -9,6 +9,8 @@ pub mod stack;
 #[cfg(feature = "full")]
 pub mod checker;
 #[cfg(feature = "full")]
+pub mod compat;
+#[cfg(feature = "full")]
 pub mod load;
 #[cfg(feature = "full")]
 pub mod process;

@@ -9,6 +9,7 @@
 mod artifacts;
 mod cache;
 mod clients;
+mod connect;
 mod containers;
 mod java;
 mod kafka;
@@ -30,6 +31,7 @@ use anyhow::{Context, Result, anyhow};
 pub use artifacts::{KAFKA_VERSION, POSTGRES_MAJOR_DEFAULT, POSTGRES_MAJORS, REGISTRY_VERSION};
 pub use cache::{cache_folder, say};
 pub use clients::{JavaClient, confluent_kafka, flink, registry_deserialiser};
+pub use connect::{ConnectServer, DEBEZIUM_VERSION};
 pub use kafka::{Door, KafkaOptions, KafkaServer};
 pub use port::Port;
 pub use postgres::{PostgresOptions, PostgresServer};

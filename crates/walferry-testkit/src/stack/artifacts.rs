@@ -201,7 +201,7 @@ fn maven_once(folder: &Path, what: &str, arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-fn only_file(folder: &Path, extension: &str) -> Result<PathBuf> {
+pub(super) fn only_file(folder: &Path, extension: &str) -> Result<PathBuf> {
     fs::read_dir(folder)?
         .flatten()
         .map(|entry| entry.path())
@@ -226,7 +226,7 @@ fn unpack_xz(archive: &Path, folder: &Path) -> Result<()> {
     tar("-xf", &plain, folder)
 }
 
-fn tar(how: &str, archive: &Path, folder: &Path) -> Result<()> {
+pub(super) fn tar(how: &str, archive: &Path, folder: &Path) -> Result<()> {
     let output = Command::new("tar")
         .arg(how)
         .arg(archive)

@@ -83,6 +83,11 @@ impl Ends {
             .with_context(|| format!("no offsets of {topic} partition {partition}"))
     }
 
+    /// How many partitions a topic has; 0 when there is no such topic.
+    pub fn partitions(&self, topic: &str) -> Result<i32> {
+        Ok(partitions(&self.consumer, topic)?.len() as i32)
+    }
+
     /// The sum of the committed ends of all partitions of a topic; 0 when there is no such topic.
     pub fn total(&self, topic: &str) -> Result<i64> {
         let mut total = 0;
