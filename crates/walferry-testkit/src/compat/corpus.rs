@@ -160,7 +160,7 @@ fn parse(family: &str, text: &str) -> Result<Vec<(Case, Vec<String>)>> {
 fn statement_line(case: &mut Case, sql: &mut String, line: &str) {
     sql.push_str(line);
     sql.push('\n');
-    if line.trim_end().ends_with(';') && sql.matches("$$").count() % 2 == 0 {
+    if line.trim_end().ends_with(';') && sql.matches("$$").count().is_multiple_of(2) {
         close(case, sql);
     }
 }

@@ -155,7 +155,7 @@ impl Found {
 
     /// Schemas are compared with the order of their properties.
     fn schema(&mut self, path: &str, left: &Json, right: &Json) {
-        if left.to_string() == right.to_string() {
+        if written(left) == written(right) {
             return;
         }
         match (left, right) {
@@ -169,7 +169,7 @@ impl Found {
                     };
                     match (a.get(name), b.get(name)) {
                         (Some(x), Some(y)) => {
-                            same &= x.to_string() == y.to_string();
+                            same &= written(x) == written(y);
                             self.schema(&inner, x, y);
                         }
                         (x, y) => {
@@ -227,6 +227,11 @@ impl Found {
             self.add(&join(path, "(order)"), a.join(","), b.join(","));
         }
     }
+}
+
+/// With the order of properties, which equality does not see.
+fn written(schema: &Json) -> String {
+    schema.to_string()
 }
 
 fn join(path: &str, name: &str) -> String {

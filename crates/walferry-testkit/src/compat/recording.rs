@@ -100,7 +100,8 @@ fn shortened(schema: &Json, shared: &mut Map<String, Json>) -> Json {
                 let known = shared
                     .entry(format!("${name}"))
                     .or_insert_with(|| schema.clone());
-                if known.to_string() == schema.to_string() {
+                let (known, own) = (known.to_string(), schema.to_string());
+                if known == own {
                     return json!(format!("${name}"));
                 }
             }
@@ -189,10 +190,7 @@ mod tests {
                 Record::default(),
             ],
         };
-        let cases = vec![
-            ("one".to_owned(), vec![topic.clone(), topic]),
-            ("two".to_owned(), vec![]),
-        ];
+        let cases = vec![("one".to_owned(), vec![topic]), ("two".to_owned(), vec![])];
         let text = written(&cases);
         assert_eq!(text.matches("\"Source\"").count(), 1, "{text}");
         assert_eq!(read(&text).unwrap(), cases);
