@@ -22,6 +22,9 @@ pub struct Checkpoint {
     /// snapshot has not finished.
     #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
     pub position: Option<Position>,
+    /// Tables of which the topics hold less than `position` says, each with a position of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parked: Vec<Parked>,
     /// How far a snapshot has come, while one runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<serde_json::Value>,
@@ -33,6 +36,20 @@ pub struct Checkpoint {
     pub written_at: String,
     /// Version of Walferry that wrote it.
     pub walferry: String,
+}
+
+/// A table that waits, or that is catching up with the others after it has waited.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parked {
+    /// `schema.table`.
+    pub table: String,
+    /// What the topics hold of it; the slot has to keep what comes after `end_lsn`.
+    #[serde(flatten)]
+    pub position: Position,
+    /// When it was parked; for people.
+    pub since: String,
+    /// Why.
+    pub reason: String,
 }
 
 impl Checkpoint {
@@ -56,6 +73,7 @@ mod tests {
             database: "shop".into(),
             slot: "walferry_shop".into(),
             position,
+            parked: Vec::new(),
             snapshot: None,
             instance: "i".into(),
             counter: 3,
@@ -77,6 +95,27 @@ mod tests {
         assert_eq!(json["ordinal"], 7);
         let read: Checkpoint = serde_json::from_value(json).unwrap();
         assert_eq!(read, example(Some(position)));
+    }
+
+    #[test]
+    fn a_table_that_waits_has_a_position_of_its_own() {
+        let position = |lsn, ordinal| Position {
+            commit_lsn: Lsn(lsn),
+            end_lsn: Lsn(lsn + 8),
+            ordinal,
+        };
+        let mut checkpoint = example(Some(position(0x200, None)));
+        checkpoint.parked.push(Parked {
+            table: "public.t".into(),
+            position: position(0x100, Some(0)),
+            since: "2026-11-24T00:00:00.000Z".into(),
+            reason: "refused".into(),
+        });
+        let json = serde_json::to_value(&checkpoint).unwrap();
+        assert_eq!(json["parked"][0]["commit_lsn"], "0/100");
+        assert_eq!(json["parked"][0]["ordinal"], 0);
+        let read: Checkpoint = serde_json::from_value(json).unwrap();
+        assert_eq!(read, checkpoint);
     }
 
     #[test]

@@ -25,7 +25,7 @@ mod watch;
 
 pub use admin::{ensure_checkpoint_topic, ensure_topics, topics_missing};
 pub use block::{BlockPool, Headers, OwnedRecord, RecordBlock, RecordRef};
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, Parked};
 pub use clock::now_rfc3339;
 pub use config::{Config, RetryLimits};
 pub use error::Error;
