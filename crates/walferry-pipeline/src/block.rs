@@ -6,10 +6,9 @@
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use walferry_event::Position;
-use walferry_kafka::RecordBlock;
+use walferry_kafka::{Parked, RecordBlock};
 
-use crate::{batch::Cut, snapshot::Progress};
+use crate::{batch::Cut, course::Held, snapshot::Progress};
 
 /// Records of about this many bytes make a block.
 pub(crate) const BLOCK_BYTES: usize = 256 * 1024;
@@ -30,6 +29,8 @@ pub(crate) struct Mark {
     pub(crate) bytes_end: u64,
     /// What the topics hold when a batch ends here.
     pub(crate) cut: Cut,
+    /// Tables of which they hold less then.
+    pub(crate) parked: Arc<[Parked]>,
     /// Commit time of the transaction that ends here, in Unix microseconds; none inside a transaction or a snapshot.
     pub(crate) commit_us: Option<i64>,
     /// Transaction id, for the log.
@@ -45,7 +46,7 @@ pub(crate) struct EncodedBlock {
     /// The marks; the last one covers the last record.
     pub(crate) marks: Vec<Mark>,
     /// A later position without records: an idle stream has moved on to here.
-    pub(crate) idle: Option<Position>,
+    pub(crate) idle: Option<Held>,
     /// Whether the server waits for the idle position to be confirmed: it does so when it shuts down.
     pub(crate) urgent: bool,
     /// Whether nothing more waits behind this block.

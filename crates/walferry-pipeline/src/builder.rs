@@ -11,6 +11,7 @@ use walferry_kafka::{BlockPool, RecordBlock};
 use crate::{
     batch::Cut,
     block::{BLOCK_BYTES, BLOCK_ROOM_BYTES, EncodedBlock, Mark, Memory, SPARE_BLOCKS_MAX},
+    course::{Course, Held},
     snapshot::Progress,
 };
 
@@ -18,9 +19,9 @@ use crate::{
 pub(crate) struct Builder {
     records: RecordBlock,
     marks: Vec<Mark>,
-    idle: Option<Position>,
+    idle: Option<Held>,
     urgent: bool,
-    handed: Position,
+    course: Course,
     memory: Memory,
     runtime: tokio::runtime::Handle,
     output: mpsc::SyncSender<EncodedBlock>,
@@ -32,7 +33,7 @@ pub(crate) struct PublisherGone;
 
 impl Builder {
     pub(crate) fn new(
-        start: Position,
+        start: Held,
         memory: Memory,
         runtime: tokio::runtime::Handle,
         output: mpsc::SyncSender<EncodedBlock>,
@@ -43,7 +44,7 @@ impl Builder {
             marks: Vec::new(),
             idle: None,
             urgent: false,
-            handed: start,
+            course: Course::new(start),
             memory,
             runtime,
             output,
@@ -56,8 +57,8 @@ impl Builder {
     }
 
     /// What has been handed over or stands marked in the block: the stream's copies of it are dropped.
-    pub(crate) fn handed(&self) -> Position {
-        self.handed
+    pub(crate) fn course(&mut self) -> &mut Course {
+        &mut self.course
     }
 
     /// Whether the block has reached its size.
@@ -65,62 +66,60 @@ impl Builder {
         self.records.bytes() >= BLOCK_BYTES
     }
 
-    /// A transaction ends here.
+    /// A transaction ends here. One that every table has seen before is not told of.
     pub(crate) fn commit(&mut self, position: Position, commit_us: i64, xid: u32) {
-        self.handed = position;
+        let before = self.course.position();
+        if !self.course.commit(position) {
+            return;
+        }
+        // One that only tables that catch up have not seen was counted when it came first.
+        let commit_us = (self.course.position() != before).then_some(commit_us);
         let nothing_new = self.marks.last().map_or(self.records.is_empty(), |m| {
             m.records_end == self.records.len() && m.cut.whole
         });
         if nothing_new {
             // A transaction without records of ours: it moves the position, but opens no Kafka transaction.
-            self.idle = Some(position);
+            self.idle = Some(self.course.held());
             return;
         }
-        self.mark(position, true, Some(commit_us), xid, None);
+        self.mark(true, commit_us, xid, None);
     }
 
     /// Inside a transaction, `ordinal` of whose changes stand in the block.
     pub(crate) fn inside(&mut self, commit_lsn: Lsn, ordinal: u64, xid: u32) {
-        let position = Position {
-            commit_lsn,
-            ordinal: Some(ordinal),
-            ..self.handed
-        };
-        if position == self.handed {
-            return;
+        if self.course.inside(commit_lsn, ordinal) {
+            self.mark(false, None, xid, None);
         }
-        self.handed = position;
-        self.mark(position, false, None, xid, None);
     }
 
     /// Rows of a snapshot stand in the block, and this is how far it has come.
     pub(crate) fn snapshot(&mut self, position: Position, progress: Arc<Progress>) {
-        self.handed = position;
-        self.mark(position, true, None, 0, Some(progress));
+        self.course.snapshot(position);
+        self.mark(true, None, 0, Some(progress));
     }
 
     /// The stream has moved on to `lsn` without anything for us; `urgent` when the server waits for its confirmation.
     pub(crate) fn idle(&mut self, lsn: Lsn, urgent: bool) {
         self.urgent |= urgent;
-        if self.handed.ordinal.is_none() && lsn > self.handed.end_lsn {
-            self.handed.end_lsn = lsn;
-            self.idle = Some(self.handed);
+        if self.course.idle(lsn) {
+            self.idle = Some(self.course.held());
         }
     }
 
     fn mark(
         &mut self,
-        position: Position,
         whole: bool,
         commit_us: Option<i64>,
         xid: u32,
         snapshot: Option<Arc<Progress>>,
     ) {
         self.idle = None;
+        let Held { position, parked } = self.course.held();
         self.marks.push(Mark {
             records_end: self.records.len(),
             bytes_end: self.records.bytes() as u64,
             cut: Cut { position, whole },
+            parked,
             commit_us,
             xid,
             snapshot,

@@ -27,6 +27,8 @@ pub struct Config {
     pub topic_prefix: String,
     /// The schema registry.
     pub registry: Registry,
+    /// How subjects are named.
+    pub subject_strategy: SubjectStrategy,
     /// What records look like.
     pub format: Format,
     /// Whether a delete is followed by a record with the key and no value.
@@ -79,6 +81,18 @@ pub enum SnapshotMode {
     Only,
 }
 
+/// How the subject of a schema is named, as Confluent's serialisers have it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SubjectStrategy {
+    /// `<topic>-key` and `<topic>-value`.
+    #[default]
+    Topic,
+    /// The full name of the schema's record.
+    Record,
+    /// `<topic>-` and the full name of the schema's record.
+    TopicRecord,
+}
+
 /// Batching and memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Publish {
@@ -122,6 +136,8 @@ pub enum Policy {
     DeadLetter,
     /// It is counted, logged and left out.
     Skip,
+    /// The table waits at it, and the others go on.
+    Park,
 }
 
 /// Policies and retries.
@@ -165,6 +181,15 @@ impl Config {
             .unwrap_or(self.errors.policy)
     }
 
+    /// The subject of a schema of `topic`.
+    pub(crate) fn subject(&self, topic: &str, part: &str, schema: &str) -> String {
+        match self.subject_strategy {
+            SubjectStrategy::Topic => format!("{topic}-{part}"),
+            SubjectStrategy::Record => record_name(schema),
+            SubjectStrategy::TopicRecord => format!("{topic}-{}", record_name(schema)),
+        }
+    }
+
     /// The topic of a table: its own, or `prefix.schema.table` with what Kafka does not allow in names replaced by `_`.
     pub fn topic(&self, schema: &str, table: &str) -> String {
         if let Some(topic) = self
@@ -180,5 +205,40 @@ impl Config {
                 _ => '_',
             })
             .collect()
+    }
+}
+
+/// The full name of a record schema: its namespace and name.
+fn record_name(schema: &str) -> String {
+    #[derive(Default, serde::Deserialize)]
+    #[serde(default)]
+    struct Named {
+        namespace: String,
+        name: String,
+    }
+    // Our own schemas are records; one that were none has no name, and the registry refuses the empty subject.
+    let Named { namespace, name } = serde_json::from_str(schema).unwrap_or_default();
+    match namespace.is_empty() {
+        true => name,
+        false => format!("{namespace}.{name}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_has_its_full_name() {
+        for (schema, name) in [
+            (
+                r#"{"type":"record","name":"Key","namespace":"shop.public.t","fields":[]}"#,
+                "shop.public.t.Key",
+            ),
+            (r#"{"type":"record","name":"Key","fields":[]}"#, "Key"),
+            (r#""string""#, ""),
+        ] {
+            assert_eq!(record_name(schema), name);
+        }
     }
 }

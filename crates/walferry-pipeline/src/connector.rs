@@ -20,6 +20,7 @@ use crate::{
     block::{Memory, QUEUE_BLOCKS_MAX},
     builder::Builder,
     config::{Config, SnapshotMode},
+    course::Held,
     encode::Encoder,
     error::{Error, Passing},
     monitor::Monitor,
@@ -140,9 +141,14 @@ impl Start {
         let begin = match decision {
             Decision::Refuse(reason) => return Err(Error::refused(reason)),
             Decision::Resume(position) => {
-                publisher = claim(publisher, stamp.next(Some(position), None)).await?;
+                let parked = checkpoint.as_ref().and_then(stamp::held);
+                let held = Held {
+                    position,
+                    ..parked.unwrap_or_else(|| Held::at(position))
+                };
+                publisher = claim(publisher, stamp.next(Some(&held), None)).await?;
                 source::ensure_publication(&self.config, &found.catalog, &found.tables).await?;
-                Begin::Stream(position)
+                Begin::Stream(held)
             }
             Decision::Create | Decision::StartOver { .. } => {
                 if let Decision::StartOver { snapshot_begun } = decision {
@@ -284,8 +290,9 @@ impl Start {
         tracing::info!(target: "audit", slot = source.slot, lsn = %created.consistent_point, "slot created");
         let position = Position::at(created.consistent_point);
         if !with_rows {
-            let publisher = claim(publisher, stamp.next(Some(position), None)).await?;
-            return Ok((publisher, Begin::Stream(position)));
+            let held = Held::at(position);
+            let publisher = claim(publisher, stamp.next(Some(&held), None)).await?;
+            return Ok((publisher, Begin::Stream(held)));
         }
         let task = self.snapshot_task(found, created).await?;
         Ok((publisher, Begin::Snapshot(Box::new(task), position)))
@@ -321,10 +328,15 @@ impl Start {
         stamp: Arc<Stamp>,
         stopping: Arc<AtomicBool>,
     ) -> Result<(), Error> {
-        let position = begin.position();
-        stamp.set_durable(position);
-        self.status.ledger.start(position.end_lsn);
-        let feedback = Arc::new(Feedback::new(position.end_lsn));
+        let held = begin.held();
+        stamp.set_durable(held.clone());
+        let needed = held.needed();
+        self.status.ledger.start(held.position.end_lsn, needed);
+        self.status.parking.clear();
+        for it in held.parked.iter() {
+            self.status.parking.resume(&it.table, &it.since, &it.reason);
+        }
+        let feedback = Arc::new(Feedback::new(needed));
         let memory = Memory::new(self.config.publish.encoded_bytes_max());
         let (halt, halted) = watch::channel(false);
         let monitor = Monitor::start(
@@ -351,7 +363,7 @@ impl Start {
             runtime.clone(),
             halted.clone(),
         );
-        let builder = Builder::new(position, memory, runtime.clone(), blocks);
+        let builder = Builder::new(held, memory, runtime.clone(), blocks);
         let encoder = Encoder::new(self.config.clone(), self.status.clone(), relations, builder);
         let (work, works) = mpsc::channel();
         let ring = Ring {

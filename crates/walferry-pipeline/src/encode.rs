@@ -4,7 +4,10 @@
 //! to Kafka; asks catalog and registry only when a relation is described.
 //! Invariant: each change is counted in its transaction whether or not it is published, so that an ordinal means the
 //! same after every restart; a change that the topics hold already is dropped here.
-//! Start reading at [`Encoder::block`].
+//! Start reading at [`Encoder::block`]; what concerns tables that wait is in `parked`.
+
+mod parked;
+mod rows;
 
 use std::{
     sync::Arc,
@@ -13,17 +16,21 @@ use std::{
 
 use walferry_avro::EncodeErrorKind;
 use walferry_event::{Datum, Lsn, Operation, Origin, Position, SnapshotMark};
-use walferry_pgoutput::{Frame, Message, Old as OldTuple, Tuple};
+use walferry_pgoutput::{Frame, Message};
 
 use crate::{
     builder::{Builder, PublisherGone},
-    changes::{self, Bookmark, Change, Old},
+    changes::{self, Bookmark, Change},
     config::{Config, Policy},
     dead_letter,
     error::Error,
-    relations::{Entry, Plan, Relations},
+    parking::Obstacle,
+    relations::{self, Entry, Plan, Relations},
     status::Status,
 };
+
+use parked::Closing;
+use rows::Rows;
 
 /// Turns the stream of one slot into records.
 pub(crate) struct Encoder {
@@ -34,6 +41,9 @@ pub(crate) struct Encoder {
     transaction: Option<Transaction>,
     last_commit_lsn: Option<Lsn>,
     dead_letters: Arc<str>,
+    /// Whether a table has a position of its own, or had until a moment ago.
+    parked: bool,
+    closing: Closing,
 }
 
 /// The transaction that the stream is in.
@@ -59,9 +69,11 @@ impl Encoder {
         config: Arc<Config>,
         status: Arc<Status>,
         relations: Relations,
-        builder: Builder,
+        mut builder: Builder,
     ) -> Encoder {
         Encoder {
+            parked: builder.course().is_split(),
+            closing: Closing::default(),
             dead_letters: config.errors.dead_letter_topic.as_str().into(),
             config,
             status,
@@ -70,11 +82,6 @@ impl Encoder {
             transaction: None,
             last_commit_lsn: None,
         }
-    }
-
-    /// A new connection begins: whatever stood half read will come again from its start.
-    pub(crate) fn connection_begins(&mut self) {
-        self.transaction = None;
     }
 
     /// Whether the stream stands inside a transaction.
@@ -94,12 +101,16 @@ impl Encoder {
             match frame.map_err(|error| self.malformed(Lsn::ZERO, &error))? {
                 Frame::Keepalive(keepalive) => {
                     self.status.ledger.receive(keepalive.wal_end);
+                    if keepalive.reply_requested {
+                        self.closing.asked();
+                    }
                     if self.transaction.is_none() {
                         self.builder
                             .idle(keepalive.wal_end, keepalive.reply_requested);
                     }
                 }
                 Frame::XLogData(data) => {
+                    self.closing = Closing::default();
                     let message = walferry_pgoutput::parse(data.body, false)
                         .map_err(|error| self.malformed(data.start, &error))?;
                     self.message(message, data.start, &mut rows)?;
@@ -123,10 +134,10 @@ impl Encoder {
     pub(crate) fn seal(&mut self, pause: bool) -> Result<(), Error> {
         if let Some(tx) = &self.transaction
             && tx.ordinal > 0
-            && !self.builder.handed().covers(tx.commit_lsn, tx.ordinal)
         {
             self.builder.inside(tx.commit_lsn, tx.ordinal, tx.xid);
         }
+        self.caught_up();
         for plan in self.relations.plans() {
             count_changes(plan, &self.config.name, &self.status);
         }
@@ -152,9 +163,7 @@ impl Encoder {
                         end_lsn: commit.end_lsn,
                         ordinal: None,
                     };
-                    if position > self.builder.handed() {
-                        self.builder.commit(position, tx.commit_us, tx.xid);
-                    }
+                    self.builder.commit(position, tx.commit_us, tx.xid);
                 }
             }
             Message::Origin(origin) => {
@@ -163,7 +172,7 @@ impl Encoder {
                 }
             }
             Message::Relation(relation) => {
-                self.relations.learn(relation.to_relation(), at)?;
+                self.relations.learn(relation.to_relation());
             }
             Message::Type(_) => {}
             Message::Logical(message) => {
@@ -197,15 +206,17 @@ impl Encoder {
     }
 
     fn begin(&mut self, commit_lsn: Lsn, commit_us: i64, xid: u32) -> Result<(), Error> {
-        let handed = self.builder.handed();
-        if let Some(ordinal) = handed.ordinal
-            && commit_lsn > handed.commit_lsn
-        {
+        if let Err(gap) = self.builder.course().begin(commit_lsn) {
+            let of = gap
+                .table
+                .map(|it| format!(" of table {it} (parked)"))
+                .unwrap_or_default();
             return Err(Error::refused(format!(
-                "the topics hold the first {ordinal} changes of the transaction that commits at {}, but the server goes \
-                 on with the one that commits at {commit_lsn}: the rest is lost; `walferry resync` makes the topics \
-                 agree with the tables again",
-                handed.commit_lsn
+                "the topics hold the first {} changes{of} of the transaction that commits at {}, but the server goes on \
+                 with the one that commits at {commit_lsn}: the rest is lost; `walferry resync` makes the topics agree \
+                 with the tables again",
+                gap.position.ordinal.unwrap_or_default(),
+                gap.position.commit_lsn
             )));
         }
         self.transaction = Some(Transaction {
@@ -221,7 +232,7 @@ impl Encoder {
 
     /// Counts a change of the open transaction. Whether it still has to be published.
     fn count(&mut self) -> bool {
-        let handed = self.builder.handed();
+        let handed = self.builder.course().position();
         match &mut self.transaction {
             Some(tx) => {
                 tx.ordinal += 1;
@@ -231,9 +242,11 @@ impl Encoder {
         }
     }
 
-    /// One TRUNCATE statement is one change, however many tables it names: it is published whole or not at all.
+    /// One TRUNCATE statement is one change, however many tables it names: it is published whole or not at all, but for
+    /// tables that are parked.
     fn truncate(&mut self, relations: impl Iterator<Item = u32>, at: Lsn) -> Result<(), Error> {
-        if self.count() {
+        let due = self.count();
+        if due || self.builder.course().is_split() {
             for relation in relations {
                 self.publish(relation, Change::Truncate, at)?;
             }
@@ -242,12 +255,14 @@ impl Encoder {
     }
 
     fn change(&mut self, relation: u32, change: Change<'_>, at: Lsn) -> Result<(), Error> {
-        if self.count() {
+        let due = self.count();
+        if due || self.builder.course().is_split() {
             self.publish(relation, change, at)?;
         }
         Ok(())
     }
 
+    /// Publishes a change that is due, for all tables or, while some are parked, for its own.
     fn publish(&mut self, oid: u32, change: Change<'_>, at: Lsn) -> Result<(), Error> {
         if self.config.skipped_operations.contains(&change.operation()) {
             return Ok(());
@@ -257,6 +272,15 @@ impl Encoder {
                 "a change came outside a transaction at {at}"
             )));
         };
+        if self.builder.course().is_split()
+            && let Some(table) = self.relations.name(oid)
+            && !self
+                .builder
+                .course()
+                .is_due(&table, tx.commit_lsn, tx.ordinal)
+        {
+            return Ok(());
+        }
         let origin = Origin {
             commit_us: tx.commit_us,
             encoded_us: tx.encoded_us,
@@ -269,7 +293,7 @@ impl Encoder {
             origin: tx.origin.as_ref().map(|(name, _)| name.as_str()),
             origin_lsn: tx.origin.as_ref().map(|(_, lsn)| *lsn),
         };
-        write_change(
+        let parked = write_change(
             &mut self.relations,
             &mut self.builder,
             oid,
@@ -280,7 +304,12 @@ impl Encoder {
                 status: &self.status,
                 dead_letters: &self.dead_letters,
             },
-        )
+        )?;
+        if let Some((table, obstacle)) = parked {
+            let at = (origin.commit_lsn, origin.ordinal);
+            self.park(&table, obstacle, at);
+        }
+        Ok(())
     }
 
     /// Encodes a row of a snapshot.
@@ -290,7 +319,7 @@ impl Encoder {
         row: &[Datum<'_>],
         origin: &Origin<'_>,
     ) -> Result<(), Error> {
-        write_change(
+        let parked = write_change(
             &mut self.relations,
             &mut self.builder,
             oid,
@@ -301,7 +330,15 @@ impl Encoder {
                 status: &self.status,
                 dead_letters: &self.dead_letters,
             },
-        )
+        )?;
+        match parked {
+            None => Ok(()),
+            Some((table, obstacle)) => Err(Error::failed(format!(
+                "table {table}: a row of its snapshot cannot be encoded: {}; a snapshot cannot wait for one table: mend \
+                 the value or the subject's compatibility level, or set errors = \"dead-letter\" for this table",
+                obstacle.reason
+            ))),
+        }
     }
 }
 
@@ -319,12 +356,13 @@ fn write_change(
     change: Change<'_>,
     origin: &Origin<'_>,
     context: &Context<'_>,
-) -> Result<(), Error> {
+) -> Result<Option<(Arc<str>, Obstacle)>, Error> {
     let mut widened = 0;
+    relations.settle(oid, origin.lsn)?;
     loop {
         let plan = match relations.entry(oid) {
             Some(Entry::Followed(plan)) => plan,
-            Some(Entry::Ignored) => return Ok(()),
+            Some(Entry::Ignored) => return Ok(None),
             None => {
                 return Err(Error::failed(format!(
                     "a change at {} is of relation {oid}, which the stream has not described",
@@ -347,7 +385,7 @@ fn write_change(
                 if let Some(i) = OPERATIONS.iter().position(|op| *op == change.operation()) {
                     plan.changes[i] += 1;
                 }
-                return Ok(());
+                return Ok(None);
             }
             Err(error) => error,
         };
@@ -373,7 +411,8 @@ fn write_change(
     }
 }
 
-/// Applies the table's policy to a change that cannot be written.
+/// Applies the table's policy to a change that cannot be written. With the policy `park` the table has to wait for the
+/// obstacle that is returned.
 fn unwritable(
     plan: &Plan,
     builder: &mut Builder,
@@ -381,7 +420,7 @@ fn unwritable(
     origin: &Origin<'_>,
     (kind, reason): (&'static str, &str),
     context: &Context<'_>,
-) -> Result<(), Error> {
+) -> Result<Option<(Arc<str>, Obstacle)>, Error> {
     let connector = || context.config.name.clone();
     context.status.count_error();
     metrics::counter!("walferry_errors_total", "connector" => connector(), "stage" => "encode", "kind" => kind)
@@ -389,12 +428,12 @@ fn unwritable(
     match plan.policy {
         Policy::Stop => Err(Error::failed(format!(
             "table {}: a change at {} (commit {}, xid {}) cannot be encoded: {reason}; mend the value or set errors = \
-             \"dead-letter\" or \"skip\" for this table",
+             \"park\", \"dead-letter\" or \"skip\" for this table",
             plan.name, origin.lsn, origin.commit_lsn, origin.xid
         ))),
         Policy::Skip => {
             tracing::error!(table = &*plan.name, lsn = %origin.lsn, xid = origin.xid, error = reason, "change skipped");
-            Ok(())
+            Ok(None)
         }
         Policy::DeadLetter => {
             tracing::error!(table = &*plan.name, lsn = %origin.lsn, xid = origin.xid, error = reason, "dead letter");
@@ -410,7 +449,18 @@ fn unwritable(
             metrics::counter!("walferry_dead_letters_total",
                 "connector" => connector(), "table" => plan.name.to_string())
             .increment(1);
-            Ok(())
+            Ok(None)
+        }
+        Policy::Park => {
+            let offers = relations::offers(context.config, &plan.topic, &plan.encode);
+            let obstacle = Obstacle {
+                reason: reason.to_owned(),
+                offers: match kind {
+                    "schema" => offers.map(|(_, offer)| offer).collect(),
+                    _ => Vec::new(),
+                },
+            };
+            Ok(Some((plan.name.clone(), obstacle)))
         }
     }
 }
@@ -433,43 +483,4 @@ pub(crate) fn now_us() -> i64 {
         .map_or(0, |since| {
             i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
         })
-}
-
-/// The values of one change, in buffers that are used again for the next.
-#[derive(Default)]
-struct Rows<'a> {
-    old: Vec<Datum<'a>>,
-    new: Vec<Datum<'a>>,
-}
-
-impl<'a> Rows<'a> {
-    /// Fills both rows. A value that an update did not touch is taken from the old row where that has it (replica
-    /// identity full). Returns how to look at the old row.
-    fn fill(
-        &mut self,
-        old: Option<OldTuple<'a>>,
-        new: Option<Tuple<'a>>,
-    ) -> for<'r> fn(&'r Rows<'a>) -> Option<Old<'r>> {
-        self.old.clear();
-        self.new.clear();
-        if let Some(new) = new {
-            new.datums(&mut self.new);
-        }
-        match old {
-            None => |_| None,
-            Some(OldTuple::Key(tuple)) => {
-                tuple.datums(&mut self.old);
-                |rows| Some(Old::Key(&rows.old))
-            }
-            Some(OldTuple::Full(tuple)) => {
-                tuple.datums(&mut self.old);
-                for (new, old) in self.new.iter_mut().zip(&self.old) {
-                    if *new == Datum::Unchanged {
-                        *new = *old;
-                    }
-                }
-                |rows| Some(Old::Full(&rows.old))
-            }
-        }
-    }
 }

@@ -30,16 +30,12 @@ pub struct Positions {
 }
 
 impl Ledger {
-    /// A ledger that starts at a checkpoint: all four stand there.
-    pub fn start(&self, at: Lsn) {
-        for position in [
-            &self.received,
-            &self.published,
-            &self.checkpointed,
-            &self.confirmed,
-        ] {
+    /// A ledger that starts at a checkpoint: all stand there, but what is confirmed may be kept back for tables that wait.
+    pub fn start(&self, at: Lsn, confirmed: Lsn) {
+        for position in [&self.received, &self.published, &self.checkpointed] {
             position.store(at.0, Ordering::SeqCst);
         }
+        self.confirmed.store(confirmed.min(at).0, Ordering::SeqCst);
     }
 
     /// The stream has brought everything up to `lsn`.

@@ -12,12 +12,14 @@ mod builder;
 mod changes;
 pub mod config;
 pub mod connector;
+mod course;
 mod dead_letter;
 mod encode;
 mod error;
 mod examine;
 pub mod ledger;
 mod monitor;
+mod parking;
 mod publish;
 pub mod recovery;
 mod relations;
@@ -36,5 +38,7 @@ pub use error::Error;
 pub use examine::{Finding, Severity, checkpoint, examine};
 pub use ledger::Positions;
 pub use snapshot::{Progress, TableProgress, TableState};
-pub use status::{ConnectorStatus, Lag, SchemaIds, SourceStatus, State, Status, TableStatus};
+pub use status::{
+    ConnectorStatus, Lag, SchemaIds, SourceStatus, State, Status, TableActivity, TableStatus,
+};
 pub use tail::{Tail, tail};

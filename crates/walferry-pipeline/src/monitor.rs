@@ -17,6 +17,7 @@ use walferry_registry::Registry;
 use crate::{
     block::Memory,
     config::Config,
+    parking,
     status::{Lag, Peer, Status},
 };
 
@@ -53,7 +54,12 @@ impl Monitor {
                 stream.clone(),
                 memory,
             )),
-            tokio::spawn(watch_registry(status.clone(), registry)),
+            tokio::spawn(watch_registry(status.clone(), registry.clone())),
+            tokio::spawn(parking::watch(
+                status.clone(),
+                registry,
+                config.errors.clone(),
+            )),
             tokio::spawn(watch_lag(config, status)),
         ];
         Monitor { tasks, stream }
@@ -84,6 +90,7 @@ async fn watch_ring(
     let positions = ["received", "published", "checkpointed", "confirmed"].map(|position| {
         metrics::gauge!("walferry_position_lsn", "connector" => connector(), "position" => position)
     });
+    let parked = metrics::gauge!("walferry_parked_tables", "connector" => connector());
     let mut silent = false;
     loop {
         time::sleep(TICK).await;
@@ -101,6 +108,7 @@ async fn watch_ring(
             status.set_peer(Peer::PostgreSql, Ok(()));
         }
         encoded.set(memory.used() as f64);
+        parked.set(status.parking.seen().len() as f64);
         let seen = status.ledger.positions();
         let values = [
             seen.received,

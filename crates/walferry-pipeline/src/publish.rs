@@ -15,14 +15,14 @@ use std::{
 
 use metrics::{Counter, Histogram};
 use tokio::sync::OwnedSemaphorePermit;
-use walferry_event::Position;
-use walferry_kafka::Publisher;
+use walferry_kafka::{Parked, Publisher};
 use walferry_postgres::Feedback;
 
 use crate::{
     batch::Batch,
     block::{EncodedBlock, Mark},
     config::Config,
+    course::Held,
     encode::now_us,
     error::Error,
     snapshot::Progress,
@@ -38,7 +38,9 @@ pub(crate) struct Publishing {
     held: Vec<OwnedSemaphorePermit>,
     commit_times_us: Vec<i64>,
     snapshot: Option<Arc<Progress>>,
-    idle: Option<Position>,
+    /// The tables that wait when the open batch ends.
+    parked: Arc<[Parked]>,
+    idle: Option<Held>,
     /// The server waits for the idle position to be confirmed.
     urgent: bool,
     checkpointed_at: Instant,
@@ -81,6 +83,7 @@ impl Publishing {
             held: Vec::new(),
             commit_times_us: Vec::new(),
             snapshot: None,
+            parked: Arc::new([]),
             idle: None,
             urgent: false,
             checkpointed_at: Instant::now(),
@@ -166,7 +169,7 @@ impl Publishing {
             }
         }
         if let Some(idle) = block.idle {
-            self.status.ledger.publish(idle.end_lsn);
+            self.status.ledger.publish(idle.position.end_lsn);
             self.idle = Some(idle);
         }
         self.urgent |= block.urgent;
@@ -178,6 +181,9 @@ impl Publishing {
         self.meters.bytes.increment(bytes);
         self.status.ledger.publish(mark.cut.position.end_lsn);
         self.commit_times_us.extend(mark.commit_us);
+        self.parked = mark.parked.clone();
+        // What was idle before is older than this mark.
+        self.idle = None;
         if mark.snapshot.is_some() {
             self.snapshot.clone_from(&mark.snapshot);
         }
@@ -198,8 +204,12 @@ impl Publishing {
             return Ok(());
         }
         self.urgent = false;
+        self.checkpoint_idle()
+    }
+
+    fn checkpoint_idle(&mut self) -> Result<(), Error> {
         match self.idle.take() {
-            Some(idle) if idle > self.stamp.durable() => self.checkpoint(idle),
+            Some(idle) if idle != self.stamp.durable() => self.checkpoint(idle),
             _ => Ok(()),
         }
     }
@@ -210,7 +220,11 @@ impl Publishing {
             return Ok(());
         };
         self.meters.batch_bytes.record(self.batch.bytes() as f64);
-        self.checkpoint(cut.position)?;
+        let held = Held {
+            position: cut.position,
+            parked: self.parked.clone(),
+        };
+        self.checkpoint(held)?;
         self.batch.clear();
         self.held.clear();
         let readable_us = now_us();
@@ -228,14 +242,15 @@ impl Publishing {
     }
 
     /// Commits a checkpoint with whatever is open, and lets PostgreSQL forget what it covers.
-    fn checkpoint(&mut self, position: Position) -> Result<(), Error> {
+    fn checkpoint(&mut self, held: Held) -> Result<(), Error> {
         let started = Instant::now();
-        let checkpoint = self.stamp.next(Some(position), self.snapshot.as_deref());
+        let checkpoint = self.stamp.next(Some(&held), self.snapshot.as_deref());
         self.publisher.commit(checkpoint)?;
         self.meters.commit.record(started.elapsed().as_secs_f64());
         self.checkpointed_at = Instant::now();
-        self.stamp.set_durable(position);
-        self.status.ledger.checkpoint(position.end_lsn);
+        let needed = held.needed();
+        self.status.ledger.checkpoint(held.position.end_lsn);
+        self.stamp.set_durable(held);
         if let Some(snapshot) = &self.snapshot {
             self.status.set_snapshot(snapshot.clone());
             if !snapshot.finished {
@@ -244,18 +259,15 @@ impl Publishing {
             self.snapshot = None;
             self.stamp.finish_snapshot();
         }
-        self.feedback.set_flushed(position.end_lsn);
-        self.status.ledger.confirm(position.end_lsn);
+        self.feedback.set_flushed(needed);
+        self.status.ledger.confirm(needed);
         Ok(())
     }
 
     /// The encoder has ended: what it left is committed, and then an idle position that is later still.
     fn finish(&mut self) -> Result<(), Error> {
         self.commit()?;
-        match self.idle.take() {
-            Some(idle) if idle > self.stamp.durable() => self.checkpoint(idle),
-            _ => Ok(()),
-        }
+        self.checkpoint_idle()
     }
 }
 

@@ -42,6 +42,8 @@ pub enum Checkpoint {
 pub struct Written {
     /// What the topics hold.
     pub position: Position,
+    /// From where changes are still owed: the position's end, or earlier when a table waits.
+    pub needed: Lsn,
     /// `system_identifier` of the cluster that it belongs to.
     pub system_id: String,
     /// Timeline on which it was written.
@@ -182,7 +184,7 @@ fn other_timeline(e: &Evidence) -> bool {
 
 fn slot_ahead(e: &Evidence) -> bool {
     match (written(e), confirmed(e)) {
-        (Some(w), Some(confirmed)) => confirmed > w.position.end_lsn,
+        (Some(w), Some(confirmed)) => confirmed > w.needed,
         _ => false,
     }
 }
@@ -293,11 +295,16 @@ fn refuse_gap(e: &Evidence) -> Decision {
     let (Some(w), Some(confirmed)) = (written(e), confirmed(e)) else {
         return Decision::Create;
     };
+    let whose = if w.needed < w.position.end_lsn {
+        " of the tables that are parked"
+    } else {
+        ""
+    };
     Decision::Refuse(format!(
-        "slot {:?} is confirmed up to {confirmed}, but the topics hold changes only up to {}: the changes from {} to \
-         {confirmed} are lost, something else has read from this slot; `walferry resync` takes a new slot and makes the \
-         topics agree with the tables again",
-        e.slot_name, w.position.end_lsn, w.position.end_lsn
+        "slot {:?} is confirmed up to {confirmed}, but the topics hold changes{whose} only up to {}: the changes from {} \
+         to {confirmed} are lost, something else has read from this slot; `walferry resync` takes a new slot and makes \
+         the topics agree with the tables again",
+        e.slot_name, w.needed, w.needed
     ))
 }
 

@@ -16,6 +16,7 @@ use walferry_registry::Registry;
 use crate::{
     config::{Config, Policy},
     error::{Error, Passing},
+    parking::Offer,
     retry::{self, Retry},
     selection::Selection,
     status::{SchemaIds, Status, TableStatus},
@@ -39,6 +40,21 @@ pub(crate) struct Plan {
     pub(crate) changes: [u64; 4],
 }
 
+impl Plan {
+    /// What `/status` says of the table.
+    fn status(&self, schema_ids: SchemaIds) -> TableStatus {
+        let name = |&i: &usize| self.table.columns[i].name.clone();
+        TableStatus {
+            name: self.name.to_string(),
+            topic: self.topic.to_string(),
+            key: self.table.key.iter().map(name).collect(),
+            replica_identity: self.table.relation.replica_identity.to_string(),
+            schema_ids,
+            ..TableStatus::default()
+        }
+    }
+}
+
 /// What is done with a relation's changes.
 pub(crate) enum Entry {
     /// Not followed.
@@ -58,6 +74,8 @@ pub(crate) struct Relations {
     catalog: Option<Catalog>,
     known_topics: Vec<Arc<str>>,
     entries: HashMap<u32, Entry>,
+    /// What the stream has said last of relations of which nothing had to be published since.
+    described: HashMap<u32, Relation>,
 }
 
 impl Relations {
@@ -78,6 +96,7 @@ impl Relations {
             catalog: None,
             known_topics: Vec::new(),
             entries: HashMap::new(),
+            described: HashMap::new(),
         }
     }
 
@@ -94,9 +113,36 @@ impl Relations {
         })
     }
 
-    /// The stream has described a relation, for the first time or anew. Asks the catalog for what the stream does not
-    /// say, and compiles and registers a new plan unless nothing has changed.
-    pub(crate) fn learn(&mut self, relation: Relation, at: Lsn) -> Result<(), Error> {
+    /// The stream has described a relation, for the first time or anew. What follows from it is done when a change has
+    /// to be published by it: versions that only changes of before have are not registered again.
+    pub(crate) fn learn(&mut self, relation: Relation) {
+        self.described.insert(relation.oid, relation);
+    }
+
+    /// The name that the relation has at this place of the stream.
+    pub(crate) fn name(&self, oid: u32) -> Option<String> {
+        match (self.described.get(&oid), self.entries.get(&oid)) {
+            (Some(relation), _) => Some(relation.qualified_name()),
+            (None, Some(Entry::Followed(plan))) => Some(plan.name.to_string()),
+            _ => None,
+        }
+    }
+
+    /// Makes the plan for what the stream has said of a relation, if that is news. Asks the catalog for what the stream
+    /// does not say, and compiles and registers a new plan unless nothing has changed.
+    pub(crate) fn settle(&mut self, oid: u32, at: Lsn) -> Result<(), Error> {
+        if self.described.is_empty() {
+            return Ok(());
+        }
+        let Some(relation) = self.described.get(&oid).cloned() else {
+            return Ok(());
+        };
+        self.make(relation, at)?;
+        self.described.remove(&oid);
+        Ok(())
+    }
+
+    fn make(&mut self, relation: Relation, at: Lsn) -> Result<(), Error> {
         let name = relation.qualified_name();
         let oid = relation.oid;
         if !self.selection.includes(&name) {
@@ -254,16 +300,16 @@ impl Relations {
 
     fn register(&mut self, plan: &mut Plan, at: Lsn) -> Result<(), Error> {
         let outcome = (|| {
-            let key = match plan.encode.key_schema() {
-                Some(schema) => Some(self.register_one(&format!("{}-key", plan.topic), schema)?),
-                None => None,
-            };
-            let value =
-                self.register_one(&format!("{}-value", plan.topic), plan.encode.value_schema())?;
-            Ok::<_, Refusal>(SchemaIds {
-                key,
-                value: Some(value),
-            })
+            let mut ids = SchemaIds::default();
+            let offers: Vec<_> = offers(&self.config, &plan.topic, &plan.encode).collect();
+            for (part, offer) in offers {
+                let id = self.register_one(&offer.subject, &offer.schema)?;
+                match part {
+                    "key" => ids.key = Some(id),
+                    _ => ids.value = Some(id),
+                }
+            }
+            Ok::<_, Refusal>(ids)
         })();
         match outcome {
             Ok(ids) => {
@@ -277,7 +323,7 @@ impl Relations {
             Err(Refusal::Schema(reason)) if plan.policy == Policy::Stop => {
                 Err(Error::failed(format!(
                     "table {} at {at}: the registry refused its schema: {reason}; mend the table or the subject's \
-                 compatibility level, or set errors = \"dead-letter\" for this table",
+                 compatibility level, or set errors = \"park\" or \"dead-letter\" for this table",
                     plan.name
                 )))
             }
@@ -295,19 +341,7 @@ impl Relations {
         metrics::counter!("walferry_schema_versions_total",
             "connector" => self.config.name.clone(), "table" => plan.name.to_string())
         .increment(1);
-        self.status.set_table(TableStatus {
-            name: plan.name.to_string(),
-            topic: plan.topic.to_string(),
-            key: plan
-                .table
-                .key
-                .iter()
-                .map(|&i| plan.table.columns[i].name.clone())
-                .collect(),
-            replica_identity: plan.table.relation.replica_identity.to_string(),
-            changes: 0,
-            schema_ids: ids,
-        });
+        self.status.set_table(plan.status(ids));
     }
 
     fn register_one(&mut self, subject: &str, schema: &str) -> Result<u32, Refusal> {
@@ -336,6 +370,27 @@ impl Relations {
                 .map_err(Refusal::Error)?;
         }
     }
+}
+
+/// The schemas of a plan, each with its part of a record and its subject.
+pub(crate) fn offers(
+    config: &Config,
+    topic: &str,
+    encode: &EncodePlan,
+) -> impl Iterator<Item = (&'static str, Offer)> {
+    let parts = [
+        ("key", encode.key_schema()),
+        ("value", Some(encode.value_schema())),
+    ];
+    let offer = move |(part, schema): (&'static str, Option<&str>)| {
+        let schema = schema?;
+        let offer = Offer {
+            subject: config.subject(topic, part, schema),
+            schema: schema.to_owned(),
+        };
+        Some((part, offer))
+    };
+    parts.into_iter().filter_map(offer)
 }
 
 /// Why a schema was not registered.

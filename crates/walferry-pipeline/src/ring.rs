@@ -5,6 +5,8 @@
 //! Invariant: at an orderly end the encoder ends first, then the publisher commits, then the last feedback confirms.
 //! Start reading at [`Ring::turn`].
 
+mod encode_thread;
+
 use std::{
     sync::{
         Arc,
@@ -26,7 +28,7 @@ use walferry_postgres::{
 use crate::{
     config::{Config, SnapshotMode},
     connector::Found,
-    encode::Encoder,
+    course::Held,
     error::{Error, Passing},
     monitor::Monitor,
     recovery::{self, Decision},
@@ -36,37 +38,23 @@ use crate::{
     status::{Peer, State, Status},
 };
 
+pub(crate) use encode_thread::{Source, StreamEnd, Work, encode};
+
 /// Where the ring begins.
 pub(crate) enum Begin {
     /// With a snapshot, then the stream from this position.
     Snapshot(Box<snapshot::Task>, Position),
     /// With the stream.
-    Stream(Position),
+    Stream(Held),
 }
 
 impl Begin {
-    pub(crate) fn position(&self) -> Position {
+    pub(crate) fn held(&self) -> Held {
         match self {
-            Begin::Snapshot(_, position) | Begin::Stream(position) => *position,
+            Begin::Snapshot(_, position) => Held::at(*position),
+            Begin::Stream(held) => held.clone(),
         }
     }
-}
-
-/// What the encode thread is given to do, and where it says how that ended.
-pub(crate) enum Work {
-    Snapshot(Box<snapshot::Task>, oneshot::Sender<Result<(), Error>>),
-    Stream(
-        events::UnboundedReceiver<StreamEvent>,
-        oneshot::Sender<StreamEnd>,
-    ),
-}
-
-/// How the work on one connection ended.
-pub(crate) enum StreamEnd {
-    /// The connection was lost, or the server ended it.
-    Lost(Result<(), walferry_postgres::Error>),
-    /// The encoder cannot go on; the receiver is kept so that the session stays alive for its last feedback.
-    Encoder(Error, events::UnboundedReceiver<StreamEvent>),
 }
 
 /// The running ring.
@@ -98,103 +86,6 @@ pub(crate) fn spawn(
         })
         .map_err(|error| Error::failed(format!("starting thread {name}: {error}")))?;
     Ok(receive)
-}
-
-/// How long the encode thread may work on one block: catalog and registry may be away for as long as they are retried.
-const ENCODE_STUCK: Duration = Duration::from_secs(600);
-/// How long the encode thread goes on to the end of a transaction when it is asked to stop.
-const STOP_GRACE: Duration = Duration::from_secs(1);
-
-/// The body of the encode thread.
-pub(crate) fn encode(
-    mut encoder: Encoder,
-    works: &mpsc::Receiver<Work>,
-    status: &Status,
-    runtime: &tokio::runtime::Handle,
-    halted: &watch::Receiver<bool>,
-) -> Result<(), Error> {
-    while let Ok(work) = works.recv() {
-        match work {
-            Work::Snapshot(task, reply) => {
-                let run = snapshot::Run::new(&mut encoder, status, runtime.clone(), *task);
-                let _ = reply.send(run.run(|| *halted.borrow()));
-            }
-            Work::Stream(mut stream, reply) => {
-                let end = encode_stream(&mut encoder, &mut stream, status, runtime, halted);
-                let _ = reply.send(match end {
-                    Ok(lost) => StreamEnd::Lost(lost),
-                    Err(error) => StreamEnd::Encoder(error, stream),
-                });
-            }
-        }
-        status.pulse_ends("encode");
-    }
-    encoder.seal(true).or_else(|error| {
-        if error.is_stopped() {
-            Ok(())
-        } else {
-            Err(error)
-        }
-    })
-}
-
-fn encode_stream(
-    encoder: &mut Encoder,
-    stream: &mut events::UnboundedReceiver<StreamEvent>,
-    status: &Status,
-    runtime: &tokio::runtime::Handle,
-    halted: &watch::Receiver<bool>,
-) -> Result<Result<(), walferry_postgres::Error>, Error> {
-    encoder.connection_begins();
-    let mut stop_by = None;
-    loop {
-        if *halted.borrow() {
-            let by = *stop_by.get_or_insert_with(|| time::Instant::now() + STOP_GRACE);
-            if !encoder.in_transaction() || time::Instant::now() >= by {
-                return Err(Error::stopped());
-            }
-        }
-        let event = match stream.try_recv() {
-            Ok(event) => Some(event),
-            Err(_) => {
-                status.pulse_ends("encode");
-                runtime.block_on(next(stream, halted.clone(), stop_by))
-            }
-        };
-        status.pulse("encode", ENCODE_STUCK);
-        match event {
-            Some(StreamEvent::Block(block)) => {
-                let pause = !block.more_follows && stream.is_empty();
-                if let Err(error) = encoder.block(&block.bytes, pause) {
-                    if error.is_away() {
-                        // What is encoded is handed over with its mark, so that it is not encoded again.
-                        encoder.seal(true)?;
-                    }
-                    return Err(error);
-                }
-            }
-            Some(StreamEvent::Ended(outcome)) => {
-                encoder.seal(true)?;
-                return Ok(outcome);
-            }
-            None => {}
-        }
-    }
-}
-
-/// The next event; nothing when it is time to look at the stop again.
-async fn next(
-    stream: &mut events::UnboundedReceiver<StreamEvent>,
-    mut halted: watch::Receiver<bool>,
-    stop_by: Option<time::Instant>,
-) -> Option<StreamEvent> {
-    match stop_by {
-        Some(by) => time::timeout_at(by, stream.recv()).await.ok().flatten(),
-        None => tokio::select! {
-            event = stream.recv() => event,
-            () = retry::asked(&mut halted) => None,
-        },
-    }
 }
 
 impl Ring {
@@ -255,13 +146,13 @@ impl Ring {
         loop {
             let from = self.stamp.durable();
             let lost = match self.connect(ours).await {
-                Ok((connection, stream)) => {
+                Ok((connection, source)) => {
                     ours = Some(connection.backend_pid);
                     self.status.set_peer(Peer::PostgreSql, Ok(()));
                     self.status.set_state(State::Streaming, None);
                     self.monitor.watch_stream(Some(connection.handle.clone()));
                     let (reply, done) = oneshot::channel();
-                    self.give(Work::Stream(stream, reply))?;
+                    self.give(Work::Stream(source, reply))?;
                     let handle = connection.handle.clone();
                     *kept = Some(connection);
                     let end = self.await_reply(done).await?;
@@ -278,6 +169,11 @@ impl Ring {
                             }
                             return Err(error);
                         }
+                        StreamEnd::Behind => {
+                            *kept = None;
+                            handle.stop().await;
+                            continue;
+                        }
                         StreamEnd::Lost(outcome) => {
                             *kept = None;
                             handle.stop().await;
@@ -292,7 +188,7 @@ impl Ring {
                 Err(Attempt::Passing(reason)) => reason,
                 Err(Attempt::Final(error)) => return Err(error),
             };
-            if self.stamp.durable() > from {
+            if self.stamp.durable() != from {
                 retry.reset();
             }
             self.status.set_peer(Peer::PostgreSql, Err(lost.clone()));
@@ -329,10 +225,7 @@ impl Ring {
     }
 
     /// One attempt to start the stream at the durable position.
-    async fn connect(
-        &self,
-        ours: Option<i32>,
-    ) -> Result<(Connection, events::UnboundedReceiver<StreamEvent>), Attempt> {
+    async fn connect(&self, ours: Option<i32>) -> Result<(Connection, Source), Attempt> {
         let source = &self.config.source;
         let catalog = Catalog::connect(&source.connect).await?;
         let mut replication = Replication::connect(&source.connect).await?;
@@ -346,15 +239,15 @@ impl Ring {
             checkpoint,
             server.clone(),
         ));
-        let position = match decision {
-            Decision::Resume(position) => position,
+        match decision {
+            Decision::Resume(_) => {}
             Decision::Refuse(reason) => return Err(Attempt::Final(Error::refused(reason))),
             other => {
                 return Err(Attempt::Final(Error::refused(format!(
                     "{row}: {other:?} while the ring is turning"
                 ))));
             }
-        };
+        }
         source::free_slot(&self.config, &catalog, ours, &self.stop).await?;
         self.stamp.follow(server);
         let options = StreamOptions {
@@ -362,21 +255,27 @@ impl Ring {
             ..StreamOptions::default()
         };
         let backend_pid = replication.backend_pid();
+        // What waits is left out: the server need not send again what nobody would take.
+        let released = self.status.parking.released();
+        let from = self
+            .stamp
+            .durable()
+            .needed_by(|table| released.iter().any(|it| it == table));
         let stream = replication
-            .start(&source.slot, &source.publication, position.end_lsn, options)
+            .start(&source.slot, &source.publication, from, options)
             .await?;
         let limits = StreamLimits {
             wire_bytes_max: self.config.publish.wire_bytes_max(),
             ..StreamLimits::default()
         };
         let (handle, events) = walferry_postgres::spawn(stream, limits, self.feedback.clone());
-        tracing::info!(lsn = %position.end_lsn, backend_pid, "streaming");
+        tracing::info!(lsn = %from, backend_pid, "streaming");
         let connection = Connection {
             handle: Arc::new(handle),
             backend_pid,
             unread: None,
         };
-        Ok((connection, events))
+        Ok((connection, Source { events, released }))
     }
 
     fn give(&mut self, work: Work) -> Result<(), Error> {
@@ -441,7 +340,7 @@ impl Ring {
         if let Some(connection) = connection {
             connection.handle.stop().await;
         }
-        tracing::info!(lsn = %self.stamp.durable(), "the ring has ended");
+        tracing::info!(lsn = %self.stamp.durable().position, "the ring has ended");
         outcome
     }
 }

@@ -154,9 +154,7 @@ impl<'a> Run<'a> {
             let block = block?;
             if first_in_table {
                 // A table without rows gets its schema and its topic with its first change.
-                self.encoder
-                    .relations()
-                    .learn(relation.clone(), self.task.consistent_point)?;
+                self.encoder.relations().learn(relation.clone());
             }
             for line in block.lines() {
                 self.row(table, line, std::mem::take(&mut first_in_table))?;

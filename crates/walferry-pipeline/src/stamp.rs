@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use walferry_event::Position;
 use walferry_kafka::Checkpoint;
 
-use crate::{recovery, snapshot::Progress};
+use crate::{course::Held, recovery, snapshot::Progress};
 
 /// The writer of checkpoint records.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(crate) struct Stamp {
 struct Inner {
     server: recovery::Server,
     counter: u64,
-    durable: Position,
+    durable: Held,
 }
 
 impl Stamp {
@@ -32,7 +32,7 @@ impl Stamp {
             inner: Mutex::new(Inner {
                 server,
                 counter,
-                durable: Position::default(),
+                durable: Held::at(Position::default()),
             }),
             snapshot_finished: watch::Sender::new(false),
             slot: slot.to_owned(),
@@ -41,11 +41,7 @@ impl Stamp {
     }
 
     /// The next checkpoint record. Without a position it is an intent; an unfinished snapshot has none either.
-    pub(crate) fn next(
-        &self,
-        position: Option<Position>,
-        snapshot: Option<&Progress>,
-    ) -> Checkpoint {
+    pub(crate) fn next(&self, held: Option<&Held>, snapshot: Option<&Progress>) -> Checkpoint {
         let mut inner = self.lock();
         inner.counter += 1;
         Checkpoint {
@@ -54,7 +50,10 @@ impl Stamp {
             timeline: inner.server.timeline,
             database: inner.server.database.clone(),
             slot: self.slot.clone(),
-            position: position.filter(|_| snapshot.is_none_or(|s| s.finished)),
+            position: held
+                .map(|held| held.position)
+                .filter(|_| snapshot.is_none_or(|s| s.finished)),
+            parked: held.map(|held| held.parked.to_vec()).unwrap_or_default(),
             snapshot: snapshot.and_then(|s| serde_json::to_value(s).ok()),
             instance: self.instance.clone(),
             counter: inner.counter,
@@ -63,13 +62,13 @@ impl Stamp {
         }
     }
 
-    /// The newest position that a committed checkpoint covers.
-    pub(crate) fn durable(&self) -> Position {
-        self.lock().durable
+    /// What the newest committed checkpoint covers.
+    pub(crate) fn durable(&self) -> Held {
+        self.lock().durable.clone()
     }
 
-    pub(crate) fn set_durable(&self, position: Position) {
-        self.lock().durable = position;
+    pub(crate) fn set_durable(&self, held: Held) {
+        self.lock().durable = held;
     }
 
     /// The checkpoint of a finished snapshot is committed.
@@ -86,7 +85,8 @@ impl Stamp {
     pub(crate) fn written(&self) -> recovery::Written {
         let inner = self.lock();
         recovery::Written {
-            position: inner.durable,
+            position: inner.durable.position,
+            needed: inner.durable.needed(),
             system_id: inner.server.system_id.clone(),
             timeline: inner.server.timeline,
             database: inner.server.database.clone(),
@@ -105,6 +105,14 @@ impl Stamp {
     }
 }
 
+/// What a checkpoint record says that the topics hold.
+pub(crate) fn held(checkpoint: &Checkpoint) -> Option<Held> {
+    Some(Held {
+        position: checkpoint.position?,
+        parked: checkpoint.parked.as_slice().into(),
+    })
+}
+
 /// A checkpoint record as the recovery table wants it.
 pub(crate) fn evidence(checkpoint: Option<&Checkpoint>) -> recovery::Checkpoint {
     match checkpoint {
@@ -115,6 +123,7 @@ pub(crate) fn evidence(checkpoint: Option<&Checkpoint>) -> recovery::Checkpoint 
             },
             Some(position) => recovery::Checkpoint::Position(recovery::Written {
                 position,
+                needed: held(checkpoint).map_or(position.end_lsn, |held| held.needed()),
                 system_id: checkpoint.system_id.clone(),
                 timeline: checkpoint.timeline,
                 database: checkpoint.database.clone(),

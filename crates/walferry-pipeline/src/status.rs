@@ -15,9 +15,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{ledger::Ledger, snapshot::Progress};
+use crate::{ledger::Ledger, parking::Parking, snapshot::Progress};
 
-pub use report::{ConnectorStatus, Lag, SchemaIds, SourceStatus, TableStatus};
+pub use report::{ConnectorStatus, Lag, SchemaIds, SourceStatus, TableActivity, TableStatus};
 
 /// What the connector is doing, by product.md's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -85,6 +85,8 @@ pub struct Status {
     name: String,
     /// How far each stage has come.
     pub(crate) ledger: Ledger,
+    /// The tables that wait.
+    pub(crate) parking: Parking,
     inner: Mutex<Inner>,
     freshness_ms: AtomicI64,
     dead_letters: AtomicU64,
@@ -117,6 +119,7 @@ impl Status {
         Status {
             name: name.into(),
             ledger: Ledger::default(),
+            parking: Parking::default(),
             inner: Mutex::new(Inner {
                 state: State::Starting,
                 reason: None,
@@ -157,8 +160,13 @@ impl Status {
             (inner.retained_bytes_max, inner.lag.slot_retained_bytes)
             && retained > limit
         {
+            let parked = self.parked();
+            let because = match parked.is_empty() {
+                true => String::new(),
+                false => format!(", because tables are parked: {}", parked.join(", ")),
+            };
             reasons.push(format!(
-                "slot retains {retained} bytes of WAL, more than source.slot_retained_bytes_max = {limit}"
+                "slot retains {retained} bytes of WAL, more than source.slot_retained_bytes_max = {limit}{because}"
             ));
         }
         if reasons.is_empty() {
@@ -166,6 +174,19 @@ impl Status {
         } else {
             Err(reasons)
         }
+    }
+
+    /// The tables that wait or catch up.
+    pub fn parked(&self) -> Vec<String> {
+        self.parking.seen().into_keys().collect()
+    }
+
+    /// Lets a parked table go on; see [`Parking::approve`].
+    ///
+    /// # Errors
+    /// The table is not parked, or the registry still refuses its schema; in words for the operator.
+    pub async fn approve(&self, table: &str, force: bool) -> Result<String, String> {
+        self.parking.approve(table, force).await
     }
 
     /// `Ok` while every stage shows progress within its limit.
@@ -214,7 +235,7 @@ impl Status {
                 .as_deref()
                 .map(|progress| progress.tables.clone())
                 .unwrap_or_default(),
-            tables: inner.tables.values().cloned().collect(),
+            tables: with_parked(&inner.tables, &self.parking),
             errors: self.errors.load(Ordering::Relaxed),
             dead_letters: self.dead_letters.load(Ordering::Relaxed),
         }
@@ -327,6 +348,22 @@ impl Status {
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
+}
+
+/// The tables, and what is said of those that wait; one that has not been met since the start is known by its name.
+fn with_parked(tables: &BTreeMap<String, TableStatus>, parking: &Parking) -> Vec<TableStatus> {
+    let mut tables = tables.clone();
+    for (name, seen) in parking.seen() {
+        let table = tables.entry(name.clone()).or_default();
+        table.name = name;
+        table.state = match seen.released {
+            true => TableActivity::CatchingUp,
+            false => TableActivity::Parked,
+        };
+        table.parked_since = Some(seen.since);
+        table.reason = Some(seen.reason);
+    }
+    tables.into_values().collect()
 }
 
 fn effective_state(inner: &Inner) -> State {

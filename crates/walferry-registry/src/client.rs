@@ -197,7 +197,7 @@ impl Registry {
     }
 
     /// Tries the URLs in turn; an answer that is not a passing fault ends it.
-    async fn call(
+    pub(crate) async fn call(
         &self,
         request: impl Fn(&Client, String) -> RequestBuilder,
         path: &str,
@@ -289,7 +289,8 @@ impl Registry {
     }
 }
 
-enum Answer {
+/// What a call brought.
+pub(crate) enum Answer {
     Body(String),
     Missing,
 }
@@ -330,7 +331,7 @@ fn file(name: &str, path: &Path) -> Result<Vec<u8>, Error> {
 }
 
 /// A subject as one segment of a path (RFC 3986, 2.3).
-fn encoded(subject: &str) -> String {
+pub(crate) fn encoded(subject: &str) -> String {
     let mut out = String::with_capacity(subject.len());
     for byte in subject.bytes() {
         match byte {

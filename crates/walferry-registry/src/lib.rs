@@ -10,7 +10,9 @@
 mod client;
 mod config;
 mod error;
+mod subject;
 
 pub use client::{Registry, Verdict};
 pub use config::Config;
 pub use error::Error;
+pub use subject::Registered;

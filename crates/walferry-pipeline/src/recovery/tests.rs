@@ -9,6 +9,7 @@ fn written(end: u64) -> Checkpoint {
             end_lsn: Lsn(end),
             ordinal: None,
         },
+        needed: Lsn(end),
         system_id: "7".into(),
         timeline: 1,
         database: "shop".into(),

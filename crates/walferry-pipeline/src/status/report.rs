@@ -59,8 +59,21 @@ pub struct Lag {
     pub server_lsn: Option<Lsn>,
 }
 
+/// What is done with a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TableActivity {
+    /// It is published.
+    #[default]
+    Streaming,
+    /// It waits, for the reason that is given.
+    Parked,
+    /// It has waited, and is published up to where the others are.
+    CatchingUp,
+}
+
 /// A table that the connector has met.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct TableStatus {
     /// `schema.table`.
     pub name: String,
@@ -74,6 +87,12 @@ pub struct TableStatus {
     pub changes: u64,
     /// Ids of the schemas in use.
     pub schema_ids: SchemaIds,
+    /// `streaming`, `parked` or `catching-up`.
+    pub state: TableActivity,
+    /// Since when it waits or has waited, while it does.
+    pub parked_since: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
 }
 
 /// Ids of a table's schemas in the registry.

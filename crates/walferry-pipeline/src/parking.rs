@@ -1,0 +1,297 @@
+//! The tables that wait: why, since when, and what lets them go on.
+//!
+//! Owns what is known of parked tables besides their positions (those are `course`'s), and the task that offers their
+//! schemas to the registry again. The encoder parks, the operator or the registry releases, the ring connects anew.
+//! Invariant: a table that was released stays so over reconnects until it has caught up or is parked again, so the
+//! stream always begins early enough for it.
+//! Start reading at [`Parking`], then [`watch`].
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{mpsc, oneshot, watch as news},
+    time::{self, Instant},
+};
+use walferry_registry::Registry;
+
+use crate::{config::Errors, status::Status};
+
+/// A subject and the schema that it is to hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Offer {
+    pub(crate) subject: String,
+    pub(crate) schema: String,
+}
+
+/// Why a table cannot go on.
+#[derive(Clone, Debug)]
+pub(crate) struct Obstacle {
+    /// For people; never row values.
+    pub(crate) reason: String,
+    /// Schemas that the registry refuses; empty when a value is the obstacle.
+    pub(crate) offers: Vec<Offer>,
+}
+
+/// A parked table, for the status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) since: String,
+    pub(crate) reason: String,
+    /// Whether it is catching up.
+    pub(crate) released: bool,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    since: String,
+    obstacle: Obstacle,
+    released: bool,
+    tries: u32,
+    next_try: Instant,
+}
+
+/// An operator's word on a parked table.
+#[derive(Debug)]
+struct Approval {
+    table: String,
+    force: bool,
+    answer: oneshot::Sender<Result<String, String>>,
+}
+
+/// The parked tables of one connector.
+#[derive(Debug)]
+pub(crate) struct Parking {
+    tables: Mutex<BTreeMap<String, Waiting>>,
+    approvals: Mutex<Option<mpsc::UnboundedSender<Approval>>>,
+    released: news::Sender<u64>,
+}
+
+/// How often the registry is asked about the schemas of waiting tables: first, and at most this far apart.
+const POLL_MIN: Duration = Duration::from_secs(1);
+const POLL_MAX: Duration = Duration::from_secs(30);
+/// How long an operator's request may take.
+const APPROVAL: Duration = Duration::from_secs(30);
+
+impl Default for Parking {
+    fn default() -> Parking {
+        Parking {
+            tables: Mutex::default(),
+            approvals: Mutex::default(),
+            released: news::Sender::new(0),
+        }
+    }
+}
+
+impl Parking {
+    /// The table waits from now on.
+    pub(crate) fn park(&self, table: &str, since: &str, obstacle: Obstacle) {
+        let mut tables = self.tables();
+        let tries = tables.get(table).map_or(0, |it| it.tries);
+        let waiting = Waiting {
+            since: since.to_owned(),
+            obstacle,
+            released: false,
+            tries,
+            next_try: Instant::now() + pause(tries),
+        };
+        tables.insert(table.to_owned(), waiting);
+    }
+
+    /// The table waited when the process ended; it is tried again.
+    pub(crate) fn resume(&self, table: &str, since: &str, reason: &str) {
+        let obstacle = Obstacle {
+            reason: reason.to_owned(),
+            offers: Vec::new(),
+        };
+        self.park(table, since, obstacle);
+        self.release(table);
+    }
+
+    /// Forgets the tables that have no position of their own any more, and tells which.
+    pub(crate) fn keep(&self, has: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut tables = self.tables();
+        let gone: Vec<String> = tables.keys().filter(|it| !has(it)).cloned().collect();
+        tables.retain(|table, _| has(table));
+        gone
+    }
+
+    /// A new start begins with what its checkpoint says.
+    pub(crate) fn clear(&self) {
+        self.tables().clear();
+    }
+
+    /// Tables that may go on: the stream has to begin early enough for them.
+    pub(crate) fn released(&self) -> Vec<String> {
+        let tables = self.tables();
+        let released = tables.iter().filter(|(_, it)| it.released);
+        released.map(|(table, _)| table.clone()).collect()
+    }
+
+    /// Says when a table is released.
+    pub(crate) fn news(&self) -> news::Receiver<u64> {
+        self.released.subscribe()
+    }
+
+    /// Every parked table.
+    pub(crate) fn seen(&self) -> BTreeMap<String, Seen> {
+        let seen = |it: &Waiting| Seen {
+            since: it.since.clone(),
+            reason: it.obstacle.reason.clone(),
+            released: it.released,
+        };
+        let tables = self.tables();
+        tables
+            .iter()
+            .map(|(table, it)| (table.clone(), seen(it)))
+            .collect()
+    }
+
+    /// Lets a table go on: its schema is offered to the registry now, with `force` also against the subject's level.
+    pub(crate) async fn approve(&self, table: &str, force: bool) -> Result<String, String> {
+        let (answer, answered) = oneshot::channel();
+        let approval = Approval {
+            table: table.to_owned(),
+            force,
+            answer,
+        };
+        let sender = lock(&self.approvals).clone();
+        let sent = sender.is_some_and(|sender| sender.send(approval).is_ok());
+        match time::timeout(APPROVAL, answered).await {
+            Ok(Ok(answer)) => answer,
+            _ if !sent => Err("the connector is not running: try again when it streams".into()),
+            _ => Err(format!(
+                "no answer within {} s: see the log",
+                APPROVAL.as_secs()
+            )),
+        }
+    }
+
+    fn release(&self, table: &str) {
+        if let Some(waiting) = self.tables().get_mut(table) {
+            waiting.released = true;
+        }
+        self.released.send_modify(|count| *count += 1);
+    }
+
+    /// The offers of a table whose next try is due.
+    fn due(&self, now: Instant) -> Vec<(String, Vec<Offer>)> {
+        let tables = self.tables();
+        let due = tables
+            .iter()
+            .filter(|(_, it)| !it.released && !it.obstacle.offers.is_empty() && it.next_try <= now);
+        due.map(|(table, it)| (table.clone(), it.obstacle.offers.clone()))
+            .collect()
+    }
+
+    fn refused_again(&self, table: &str) {
+        if let Some(waiting) = self.tables().get_mut(table) {
+            waiting.tries += 1;
+            waiting.next_try = Instant::now() + pause(waiting.tries);
+        }
+    }
+
+    fn tables(&self) -> MutexGuard<'_, BTreeMap<String, Waiting>> {
+        lock(&self.tables)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Entries are inserted and removed whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn pause(tries: u32) -> Duration {
+    POLL_MIN.saturating_mul(1 << tries.min(10)).min(POLL_MAX)
+}
+
+/// Offers the schemas of waiting tables to the registry, and answers the operator, until the ring ends.
+pub(crate) async fn watch(status: Arc<Status>, registry: Arc<Registry>, errors: Errors) {
+    let (sender, mut approvals) = mpsc::unbounded_channel();
+    *lock(&status.parking.approvals) = Some(sender);
+    let every = POLL_MIN.min(Duration::from_millis(errors.retry_max_ms.max(100)));
+    loop {
+        let approval = time::timeout(every, approvals.recv()).await;
+        match approval {
+            Ok(Some(approval)) => {
+                let outcome =
+                    approve(&status.parking, &registry, &approval.table, approval.force).await;
+                tracing::info!(target: "audit", table = approval.table, force = approval.force,
+                    outcome = outcome.as_ref().map_or_else(String::as_str, String::as_str),
+                    "schema approval");
+                // The operator may have stopped waiting.
+                let _ = approval.answer.send(outcome);
+            }
+            Ok(None) => return,
+            Err(_) => poll(&status.parking, &registry).await,
+        }
+    }
+}
+
+async fn poll(parking: &Parking, registry: &Registry) {
+    for (table, offers) in parking.due(Instant::now()) {
+        match offer(registry, &offers).await {
+            Ok(()) => {
+                tracing::info!(target: "audit", table, "the registry takes the schema now: the table goes on");
+                parking.release(&table);
+            }
+            Err(_) => parking.refused_again(&table),
+        }
+    }
+}
+
+async fn offer(registry: &Registry, offers: &[Offer]) -> Result<(), walferry_registry::Error> {
+    for offer in offers {
+        registry.register(&offer.subject, &offer.schema).await?;
+    }
+    Ok(())
+}
+
+async fn approve(
+    parking: &Parking,
+    registry: &Registry,
+    table: &str,
+    force: bool,
+) -> Result<String, String> {
+    let offers = {
+        let tables = parking.tables();
+        match tables.get(table) {
+            Some(it) if it.released => return Ok(format!("table {table} is catching up already")),
+            Some(it) => it.obstacle.offers.clone(),
+            None => {
+                let names: Vec<&str> = tables.keys().map(String::as_str).collect();
+                let parked = match names.is_empty() {
+                    true => "no table is".to_owned(),
+                    false => format!("parked: {}", names.join(", ")),
+                };
+                return Err(format!("table {table:?} is not parked; {parked}"));
+            }
+        }
+    };
+    for offer in &offers {
+        let outcome = match force {
+            true => {
+                registry
+                    .register_forced(&offer.subject, &offer.schema)
+                    .await
+            }
+            false => registry.register(&offer.subject, &offer.schema).await,
+        };
+        outcome.map_err(|error| {
+            let remedy = if force {
+                ""
+            } else {
+                "; mend the subject's compatibility level, or approve with --force"
+            };
+            format!("table {table} stays parked: {error}{remedy}")
+        })?;
+    }
+    parking.release(table);
+    Ok(match offers.is_empty() {
+        true => format!("table {table} is tried again at the change that it waits at"),
+        false => format!("the registry has taken the schema of table {table}: it goes on"),
+    })
+}

@@ -1,0 +1,148 @@
+//! The body of the encode thread: it is given a snapshot or a stream, encodes it, and says how that ended.
+//!
+//! Owns the order between the stream's events, the stop and the parked tables. Never connects: the ring does.
+//! Invariant: at a stop it goes on to the end of the open transaction, but not for longer than a second.
+//! Start reading at [`encode`].
+
+use std::{sync::mpsc, time::Duration};
+
+use tokio::{
+    sync::{mpsc as events, oneshot, watch},
+    time,
+};
+use walferry_postgres::StreamEvent;
+
+use crate::{encode::Encoder, error::Error, retry, snapshot, status::Status};
+
+/// What the encode thread is given to do, and where it says how that ended.
+pub(crate) enum Work {
+    Snapshot(Box<snapshot::Task>, oneshot::Sender<Result<(), Error>>),
+    Stream(Source, oneshot::Sender<StreamEnd>),
+}
+
+/// A stream, and the parked tables that it begins early enough for.
+pub(crate) struct Source {
+    pub(super) events: events::UnboundedReceiver<StreamEvent>,
+    pub(super) released: Vec<String>,
+}
+
+/// How the work on one connection ended.
+pub(crate) enum StreamEnd {
+    /// The connection was lost, or the server ended it.
+    Lost(Result<(), walferry_postgres::Error>),
+    /// A parked table may go on, and the stream has to begin anew for it.
+    Behind,
+    /// The encoder cannot go on; the receiver is kept so that the session stays alive for its last feedback.
+    Encoder(Error, events::UnboundedReceiver<StreamEvent>),
+}
+
+/// How long the encode thread may work on one block: catalog and registry may be away for as long as they are retried.
+const ENCODE_STUCK: Duration = Duration::from_secs(600);
+/// How long the encode thread goes on to the end of a transaction when it is asked to stop.
+const STOP_GRACE: Duration = Duration::from_secs(1);
+
+/// The body of the encode thread.
+pub(crate) fn encode(
+    mut encoder: Encoder,
+    works: &mpsc::Receiver<Work>,
+    status: &Status,
+    runtime: &tokio::runtime::Handle,
+    halted: &watch::Receiver<bool>,
+) -> Result<(), Error> {
+    while let Ok(work) = works.recv() {
+        match work {
+            Work::Snapshot(task, reply) => {
+                let run = snapshot::Run::new(&mut encoder, status, runtime.clone(), *task);
+                let _ = reply.send(run.run(|| *halted.borrow()));
+            }
+            Work::Stream(mut source, reply) => {
+                let end = encode_stream(&mut encoder, &mut source, status, runtime, halted);
+                let _ = reply.send(match end {
+                    Ok(end) => end,
+                    Err(error) => StreamEnd::Encoder(error, source.events),
+                });
+            }
+        }
+        status.pulse_ends("encode");
+    }
+    encoder.seal(true).or_else(|error| {
+        if error.is_stopped() {
+            Ok(())
+        } else {
+            Err(error)
+        }
+    })
+}
+
+fn encode_stream(
+    encoder: &mut Encoder,
+    source: &mut Source,
+    status: &Status,
+    runtime: &tokio::runtime::Handle,
+    halted: &watch::Receiver<bool>,
+) -> Result<StreamEnd, Error> {
+    encoder.connection_begins(&source.released);
+    let stream = &mut source.events;
+    let mut news = status.parking.news();
+    let mut stop_by = None;
+    loop {
+        if !encoder.in_transaction() && encoder.is_behind() {
+            encoder.seal(true)?;
+            return Ok(StreamEnd::Behind);
+        }
+        if *halted.borrow() {
+            let by = *stop_by.get_or_insert_with(|| time::Instant::now() + STOP_GRACE);
+            if !encoder.in_transaction() || time::Instant::now() >= by {
+                return Err(Error::stopped());
+            }
+        }
+        let event = match stream.try_recv() {
+            Ok(event) => Some(event),
+            Err(_) => {
+                status.pulse_ends("encode");
+                runtime.block_on(next(stream, halted.clone(), &mut news, stop_by))
+            }
+        };
+        status.pulse("encode", ENCODE_STUCK);
+        match event {
+            Some(StreamEvent::Block(block)) => {
+                let pause = !block.more_follows && stream.is_empty();
+                if let Err(error) = encoder.block(&block.bytes, pause) {
+                    if error.is_away() {
+                        // What is encoded is handed over with its mark, so that it is not encoded again.
+                        encoder.seal(true)?;
+                    }
+                    return Err(error);
+                }
+                if encoder.holds_up_the_server() {
+                    tracing::warn!(
+                        "the server ends, and waits for what is kept back for parked tables: it is let go"
+                    );
+                    return Ok(StreamEnd::Lost(Ok(())));
+                }
+            }
+            Some(StreamEvent::Ended(outcome)) => {
+                encoder.seal(true)?;
+                return Ok(StreamEnd::Lost(outcome));
+            }
+            None => {}
+        }
+    }
+}
+
+/// The next event; nothing when it is time to look at the stop or at the parked tables again.
+async fn next(
+    stream: &mut events::UnboundedReceiver<StreamEvent>,
+    mut halted: watch::Receiver<bool>,
+    news: &mut watch::Receiver<u64>,
+    stop_by: Option<time::Instant>,
+) -> Option<StreamEvent> {
+    match stop_by {
+        Some(by) => time::timeout_at(by, stream.recv()).await.ok().flatten(),
+        None => tokio::select! {
+            event = stream.recv() => event,
+            _ = news.changed() => None,
+            () = retry::asked(&mut halted) => None,
+        },
+    }
+}
