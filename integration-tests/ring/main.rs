@@ -11,6 +11,7 @@
 //! | `refusal` | each wrong setting or missing right: one message, the exit status, no secret |
 //! | `records` | types, schemas, keys, headers; decoded by apache-avro and by fastavro |
 //! | `schemas` | a table changes while it is followed; dead letters |
+//! | `park` | a table that cannot go on waits, and the others go on |
 //! | `memory` | a transaction larger than the memory, and a broker that is away |
 //! | `commands` | check, tail, status, checkpoint |
 //!
@@ -25,6 +26,7 @@ mod instances;
 mod late_end;
 mod memory;
 mod outage;
+mod park;
 mod place;
 mod records;
 mod recovery;

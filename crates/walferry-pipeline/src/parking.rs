@@ -58,7 +58,6 @@ struct Waiting {
 #[derive(Debug)]
 struct Approval {
     table: String,
-    force: bool,
     answer: oneshot::Sender<Result<String, String>>,
 }
 
@@ -150,12 +149,11 @@ impl Parking {
             .collect()
     }
 
-    /// Lets a table go on: its schema is offered to the registry now, with `force` also against the subject's level.
-    pub(crate) async fn approve(&self, table: &str, force: bool) -> Result<String, String> {
+    /// Lets a table go on: its schema is registered now, also against the subject's compatibility level.
+    pub(crate) async fn approve(&self, table: &str) -> Result<String, String> {
         let (answer, answered) = oneshot::channel();
         let approval = Approval {
             table: table.to_owned(),
-            force,
             answer,
         };
         let sender = lock(&self.approvals).clone();
@@ -217,9 +215,8 @@ pub(crate) async fn watch(status: Arc<Status>, registry: Arc<Registry>, errors: 
         let approval = time::timeout(every, approvals.recv()).await;
         match approval {
             Ok(Some(approval)) => {
-                let outcome =
-                    approve(&status.parking, &registry, &approval.table, approval.force).await;
-                tracing::info!(target: "audit", table = approval.table, force = approval.force,
+                let outcome = approve(&status.parking, &registry, &approval.table).await;
+                tracing::info!(target: "audit", table = approval.table,
                     outcome = outcome.as_ref().map_or_else(String::as_str, String::as_str),
                     "schema approval");
                 // The operator may have stopped waiting.
@@ -250,12 +247,7 @@ async fn offer(registry: &Registry, offers: &[Offer]) -> Result<(), walferry_reg
     Ok(())
 }
 
-async fn approve(
-    parking: &Parking,
-    registry: &Registry,
-    table: &str,
-    force: bool,
-) -> Result<String, String> {
+async fn approve(parking: &Parking, registry: &Registry, table: &str) -> Result<String, String> {
     let offers = {
         let tables = parking.tables();
         match tables.get(table) {
@@ -272,22 +264,10 @@ async fn approve(
         }
     };
     for offer in &offers {
-        let outcome = match force {
-            true => {
-                registry
-                    .register_forced(&offer.subject, &offer.schema)
-                    .await
-            }
-            false => registry.register(&offer.subject, &offer.schema).await,
-        };
-        outcome.map_err(|error| {
-            let remedy = if force {
-                ""
-            } else {
-                "; mend the subject's compatibility level, or approve with --force"
-            };
-            format!("table {table} stays parked: {error}{remedy}")
-        })?;
+        let registered = registry.register_forced(&offer.subject, &offer.schema);
+        registered
+            .await
+            .map_err(|error| format!("table {table} stays parked: {error}"))?;
     }
     parking.release(table);
     Ok(match offers.is_empty() {

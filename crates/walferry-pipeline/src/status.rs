@@ -184,9 +184,9 @@ impl Status {
     /// Lets a parked table go on; see [`Parking::approve`].
     ///
     /// # Errors
-    /// The table is not parked, or the registry still refuses its schema; in words for the operator.
-    pub async fn approve(&self, table: &str, force: bool) -> Result<String, String> {
-        self.parking.approve(table, force).await
+    /// The table is not parked, or the registry does not answer; in words for the operator.
+    pub async fn approve(&self, table: &str) -> Result<String, String> {
+        self.parking.approve(table).await
     }
 
     /// `Ok` while every stage shows progress within its limit.

@@ -1,7 +1,9 @@
-//! The admin server: health, metrics, status, and one page for people (product.md, "HTTP").
+//! The admin server: health, metrics, status, one page for people, and control verbs (product.md, "HTTP").
 //!
-//! Owns the paths and the shapes of their answers. Never changes anything: control verbs are not in this version.
-//! Invariant: every answer is drawn from what the pipeline has noted; no request makes it ask a server.
+//! Owns the paths and the shapes of their answers. Never changes anything but by the verbs of `control`.
+//! Invariant: every other answer is drawn from what the pipeline has noted; no such request makes it ask a server.
+
+mod control;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -11,10 +13,11 @@ use axum::{
     extract::State,
     http::{StatusCode, header},
     response::{Html, IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use serde_json::json;
 use tokio::net::TcpListener;
+use walferry_event::Secret;
 use walferry_pipeline::Status;
 
 use crate::metrics::Exporter;
@@ -23,6 +26,7 @@ use crate::metrics::Exporter;
 struct Shown {
     connectors: Arc<[Arc<Status>]>,
     exporter: Exporter,
+    token: Option<Secret>,
 }
 
 /// Listens, and answers from then on.
@@ -30,6 +34,7 @@ pub(crate) async fn start(
     listen: SocketAddr,
     connectors: Vec<Arc<Status>>,
     exporter: Exporter,
+    token: Option<Secret>,
 ) -> Result<()> {
     let listener = TcpListener::bind(listen)
         .await
@@ -37,6 +42,7 @@ pub(crate) async fn start(
     let shown = Shown {
         connectors: connectors.into(),
         exporter,
+        token,
     };
     tracing::info!(%listen, "the admin server listens");
     tokio::spawn(async move {
@@ -54,6 +60,7 @@ fn router(shown: Shown) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/status", get(status))
+        .route("/control/schema/approve", post(control::approve_schema))
         .with_state(shown)
 }
 

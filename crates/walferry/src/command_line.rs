@@ -63,6 +63,9 @@ pub(crate) enum Command {
     /// The position in Kafka
     #[command(subcommand)]
     Checkpoint(Checkpoint),
+    /// The Avro schemas of the tables
+    #[command(subcommand)]
+    Schema(Schema),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -82,6 +85,22 @@ pub(crate) enum Checkpoint {
     Show {
         #[command(flatten)]
         file: ConfigFile,
+    },
+}
+
+/// What to do about the tables' schemas.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Schema {
+    /// Let a parked table go on: its schema is registered against the subject's compatibility level
+    Approve {
+        /// schema.table
+        table: String,
+        /// Configuration file of the connector, for its name, admin.listen and admin.token
+        #[arg(short, long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Admin server of the running process; the token is also taken from WALFERRY_TOKEN
+        #[arg(long, value_name = "URL")]
+        admin: Option<String>,
     },
 }
 

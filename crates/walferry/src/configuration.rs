@@ -24,6 +24,8 @@ pub(crate) struct Loaded {
     pub(crate) pipeline: walferry_pipeline::Config,
     /// Where the admin server listens.
     pub(crate) listen: std::net::SocketAddr,
+    /// What control verbs have to show; none: they are switched off.
+    pub(crate) token: Option<Secret>,
     /// How the log is written; none: text on a terminal, else JSON.
     pub(crate) log_format: Option<LogFormat>,
     /// What is logged.

@@ -18,7 +18,7 @@ use std::{
 
 use clap::{CommandFactory, Parser};
 
-use command_line::{Checkpoint, Command, CommandLine, Document};
+use command_line::{Checkpoint, Command, CommandLine, Document, Schema};
 
 /// Why a command ended without success, with the exit status that says so (product.md, "Commands").
 pub(crate) struct Failure {
@@ -90,6 +90,11 @@ fn run(line: CommandLine) -> Result<(), Failure> {
         } => commands::tail::run(config.as_deref(), source.as_deref(), tables),
         Command::Status { admin, watch, json } => commands::status::run(&admin, watch, json),
         Command::Checkpoint(Checkpoint::Show { file }) => commands::checkpoint::show(&file.path),
+        Command::Schema(Schema::Approve {
+            table,
+            config,
+            admin,
+        }) => commands::schema::approve(&table, config.as_deref(), admin),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut CommandLine::command(), "walferry", &mut text);

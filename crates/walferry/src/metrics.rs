@@ -22,8 +22,8 @@ impl Exporter {
 
 /// Upper ends of the histograms' buckets.
 const SECONDS: &[f64] = &[
-    0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
-    30.0, 60.0,
+    0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 5.0,
+    10.0, 30.0, 60.0,
 ];
 const BYTES: &[f64] = &[1e3, 1e4, 1e5, 1e6, 2e6, 4e6, 8e6, 16e6, 32e6, 64e6];
 /// How often histograms are drained and the process's memory is looked at.
@@ -127,6 +127,7 @@ pub(crate) const METRICS: &[Metric] = &[
     metric("walferry_snapshot_rows_total", "counter", "table", "rows that a snapshot has read"),
     metric("walferry_snapshot_progress_ratio", "gauge", "table", "part of a table that a snapshot has read, 0 to 1"),
     metric("walferry_schema_versions_total", "counter", "table", "schema versions taken into use"),
+    metric("walferry_parked_tables", "gauge", "", "tables that wait, or catch up after they have waited"),
     metric("walferry_build_info", "gauge", "version", "always 1"),
 ];
 

@@ -85,7 +85,7 @@ async fn verdicts(
     ];
     for (part, schema) in schemas {
         let Some(schema) = schema else { continue };
-        let subject = format!("{topic}-{part}");
+        let subject = config.subject(&topic, part, schema);
         found.push(match registry.check(&subject, schema).await? {
             Verdict::New => (Severity::Plan, format!("subject {subject} is new")),
             Verdict::Compatible => (Severity::Ok, format!("subject {subject} is compatible")),

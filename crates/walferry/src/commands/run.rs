@@ -48,7 +48,10 @@ async fn all(loaded: Vec<Loaded>) -> Result<(), Failure> {
         .map(|one| Arc::new(Status::new(&one.pipeline.name)))
         .collect();
     let exporter = metrics::install(&statuses)?;
-    admin::start(loaded[0].listen, statuses.clone(), exporter).await?;
+    // One admin server is for all connectors, and so is its token.
+    let token = loaded.iter().find_map(|one| one.token.clone());
+    let listen = loaded[0].listen;
+    admin::start(listen, statuses.clone(), exporter, token).await?;
     let (stop, stopped) = watch::channel(false);
     let stop = Arc::new(stop);
     let mut connectors = JoinSet::new();

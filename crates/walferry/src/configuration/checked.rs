@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, anyhow, bail};
 use walferry_pipeline::config::{
     Config, ConnectConfig, Errors, Format, Kafka, Operation, Policy, Publish, Quirks, Registry,
-    RetryLimits, SnapshotMode, Source, TableConfig, TlsConfig, TlsMode,
+    RetryLimits, SnapshotMode, Source, SubjectStrategy, TableConfig, TlsConfig, TlsMode,
 };
 
 use super::{Choices, Loaded, file, file::File, readable, scalar::SecretSource};
@@ -44,6 +44,11 @@ pub(super) fn checked(file: File, choices: Choices) -> Result<Loaded> {
         kafka: kafka(&file, &name, &publish, &errors)?,
         topic_prefix: prefix,
         registry: registry(&file)?,
+        subject_strategy: match file.registry.subject_strategy {
+            file::SubjectStrategy::Topic => SubjectStrategy::Topic,
+            file::SubjectStrategy::Record => SubjectStrategy::Record,
+            file::SubjectStrategy::TopicRecord => SubjectStrategy::TopicRecord,
+        },
         format: format(&file)?,
         tombstones: file.format.tombstones,
         skipped_operations: skipped(&file)?,
@@ -53,10 +58,15 @@ pub(super) fn checked(file: File, choices: Choices) -> Result<Loaded> {
         tables: tables(&file)?,
         name,
     };
+    let token = file.admin.token.clone().map(SecretSource::secret);
+    if let Some(token) = &token {
+        readable("admin.token", token)?;
+    }
     pipeline.kafka.check().map_err(|error| anyhow!("{error}"))?;
     Ok(Loaded {
         pipeline,
         listen,
+        token,
         log_format: file.log.format,
         log_level: file.log.level,
     })
@@ -97,16 +107,6 @@ fn refuse_later_features(file: &File) -> Result<()> {
         (
             "format.interval = \"string\"",
             file.format.interval == "string",
-        ),
-        (
-            "errors.policy = \"park\"",
-            file.errors.policy == file::Policy::Park,
-        ),
-        (
-            "errors = \"park\" of a [[table]]",
-            file.table
-                .iter()
-                .any(|it| it.errors == Some(file::Policy::Park)),
         ),
         (
             "exclude_columns of a [[table]]",
@@ -304,10 +304,10 @@ fn publish(file: &File) -> Result<Publish> {
 
 fn policy(policy: file::Policy) -> Policy {
     match policy {
-        // Park is refused before this.
-        file::Policy::Stop | file::Policy::Park => Policy::Stop,
+        file::Policy::Stop => Policy::Stop,
         file::Policy::DeadLetter => Policy::DeadLetter,
         file::Policy::Skip => Policy::Skip,
+        file::Policy::Park => Policy::Park,
     }
 }
 

@@ -126,6 +126,7 @@ section! {
         password: Option<SecretSource> = None, "none", "secret";
         token: Option<SecretSource> = None, "none", "secret: bearer token";
         timeout_ms: u64 = 5_000, "5000", "how long one call may take";
+        subject_strategy: SubjectStrategy = SubjectStrategy::Topic, "topic", "`topic`: subjects `<topic>-key` and `<topic>-value`; `record`: the full name of the record; `topic-record`: `<topic>-` and that name";
         tls: RegistryTls = RegistryTls::default(), "", "certificates";
     }
 }
@@ -170,7 +171,7 @@ section! {
 section! {
     /// `[errors]`.
     ErrorsSection ["errors"] {
-        policy: Policy = Policy::Stop, "stop", "`stop`, `dead-letter`, `skip`: for a change that cannot be encoded or published; `park` is not in this version";
+        policy: Policy = Policy::Stop, "stop", "`stop`, `dead-letter`, `skip`, `park` (this table waits, the others go on): for a change that cannot be encoded or published";
         dead_letter_topic: Option<String> = None, "`<topic_prefix>.dead_letters`", "where dead letters go";
         retries_max: u32 = 20, "20", "tries in a row without progress; then the process exits 1";
         retry_min_ms: u64 = 100, "100", "shortest bound of a pause, with full jitter";
@@ -182,7 +183,7 @@ section! {
     /// `[admin]`.
     AdminSection ["admin"] {
         listen: String = "127.0.0.1:9464".into(), "127.0.0.1:9464", "address of the admin server";
-        token: Option<SecretSource> = None, "none", "secret: for control verbs, which are not in this version";
+        token: Option<SecretSource> = None, "none", "secret: control verbs need it; without it they are switched off";
     }
 }
 
@@ -252,5 +253,10 @@ words!(Policy {
     DeadLetter,
     Skip,
     Park
+});
+words!(SubjectStrategy {
+    Topic,
+    Record,
+    TopicRecord
 });
 words!(LogFormat { Json, Text });
