@@ -46,6 +46,7 @@ fn checkpoint(counter: u64) -> Checkpoint {
         slot: "s".into(),
         position: Some(Position::at(Lsn(counter * 256))),
         snapshot: None,
+        parked: Vec::new(),
         instance: "one".into(),
         counter,
         written_at: walferry_kafka::now_rfc3339(),

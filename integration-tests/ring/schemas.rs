@@ -104,6 +104,65 @@ fn a_value_that_avro_cannot_hold_follows_the_policy() {
         tail.contains("public.t") && tail.contains("dead-letter"),
         "{tail}"
     );
+    // The change is still to come, also when it stands inside a transaction whose end was not reached.
+    settings.set_text("errors.policy", "dead-letter");
+    let _walferry = place.streaming(&settings);
+    place.drain("insert into t values (6, 6)");
+    assert_eq!(self::letters(&place).len(), 2);
+}
+
+/// Sets the compatibility level of the value's subject.
+fn allow(place: &Place, level: &str) {
+    let url = format!(
+        "{}/config/{}-value",
+        place.registry,
+        place.topic("public.t")
+    );
+    let body = format!("{{\"compatibility\": \"{level}\"}}");
+    let answer = http::request("PUT", &url, &body, &[], Duration::from_secs(5)).unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.body);
+}
+
+#[test]
+fn a_schema_that_the_registry_refuses_makes_dead_letters() {
+    let place = Place::shared("refused_letters");
+    place.sql(
+        "create table t (id int primary key, note text); create table beside (id int primary key)",
+    );
+    let mut settings = place.all();
+    settings
+        .set_text("snapshot.mode", "never")
+        .set_text("errors.policy", "dead-letter");
+    let checker = place.checker(&["public.t", "public.beside"]);
+    let mut walferry = place.streaming(&settings);
+    place.drain("insert into t values (1, 'a')");
+    allow(&place, "FULL");
+    place.sql(
+        "alter table t alter column note type int using 1; insert into t values (2, 2);
+         update t set note = 3; delete from t where id = 2",
+    );
+    place.drain("insert into beside values (1)");
+    walferry.wait_status("letters", READY, |it| it["dead_letters"] == 4);
+    let letters = letters(&place);
+    let told: Vec<_> = letters
+        .iter()
+        .map(|(letter, kind)| (kind.as_str(), letter["op"].as_str().unwrap()))
+        .collect();
+    let expected = ["c", "u", "u", "d"].map(|op| ("schema", op));
+    assert_eq!(told, expected);
+    assert_eq!(letters[0].0["after"]["note"], "2");
+    // The topics lack what the letters hold, and nothing else.
+    let report = checker.verdict().unwrap();
+    assert_eq!((report.lost, report.faults()), (4, 4), "{report}");
+    // Once the subject allows it, the next change is published again.
+    walferry.sigterm();
+    walferry.wait_exit(READY);
+    allow(&place, "NONE");
+    let _walferry = place.streaming(&settings);
+    place.drain("insert into t values (9, 9)");
+    let report = checker.verdict().unwrap();
+    assert_eq!((report.lost, report.faults()), (4, 4), "{report}");
+    assert_eq!(report.tables["public.t"], 2, "{report}");
 }
 
 #[test]
@@ -114,18 +173,7 @@ fn a_schema_that_the_registry_refuses_stops_the_table_and_loses_nothing() {
     settings.set_text("snapshot.mode", "never");
     let mut walferry = place.streaming(&settings);
     place.drain("insert into t values (1, 'a')");
-    let allow = |level: &str| {
-        let url = format!(
-            "{}/config/{}-value",
-            place.registry,
-            place.topic("public.t")
-        );
-        let body = format!("{{\"compatibility\": \"{level}\"}}");
-        let json = [("Content-Type", "application/json")];
-        let answer = http::request("PUT", &url, &body, &json, Duration::from_secs(5)).unwrap();
-        assert_eq!(answer.status, 200, "{}", answer.body);
-    };
-    allow("FULL");
+    allow(&place, "FULL");
     place.sql("alter table t alter column note type int using 1; insert into t values (2, 2)");
     assert_eq!(
         walferry.wait_exit(READY),
@@ -139,7 +187,7 @@ fn a_schema_that_the_registry_refuses_stops_the_table_and_loses_nothing() {
         "{tail}"
     );
     // Once the subject allows it, the change that was waiting is published.
-    allow("NONE");
+    allow(&place, "NONE");
     let mut walferry = place.streaming(&settings);
     place.drain("insert into t values (3, 3)");
     walferry.wait_status("two changes", READY, |it| it["tables"][0]["changes"] == 2);

@@ -246,9 +246,13 @@ impl Encoder {
     /// tables that are parked.
     fn truncate(&mut self, relations: impl Iterator<Item = u32>, at: Lsn) -> Result<(), Error> {
         let due = self.count();
+        let bookmark = Bookmark::of(self.builder.records());
         if due || self.builder.course().is_split() {
             for relation in relations {
-                self.publish(relation, Change::Truncate, at)?;
+                if let Err(error) = self.publish(relation, Change::Truncate, at) {
+                    bookmark.restore(self.builder.records());
+                    return Err(self.uncounted(error));
+                }
             }
         }
         Ok(())
@@ -257,9 +261,18 @@ impl Encoder {
     fn change(&mut self, relation: u32, change: Change<'_>, at: Lsn) -> Result<(), Error> {
         let due = self.count();
         if due || self.builder.course().is_split() {
-            self.publish(relation, change, at)?;
+            self.publish(relation, change, at)
+                .map_err(|error| self.uncounted(error))?;
         }
         Ok(())
+    }
+
+    /// The change that was counted last is not published: the mark of what comes before it must not cover it.
+    fn uncounted(&mut self, error: Error) -> Error {
+        if let Some(tx) = &mut self.transaction {
+            tx.ordinal -= 1;
+        }
+        error
     }
 
     /// Publishes a change that is due, for all tables or, while some are parked, for its own.
