@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value as Json;
 use walferry_testkit::checker::{Checker, Session};
 use walferry_testkit::load::{MixedLoad, MixedOptions};
-use walferry_testkit::process::{Settings, Walferry, binary, http};
+use walferry_testkit::process::{Settings, Walferry, binary, http, print_line};
 
 use crate::place::{DRAIN, Place, READY};
 
@@ -105,7 +105,9 @@ fn others_are_fresh(walferry: &mut Walferry) {
         assert!(count_after - count > 50.0, "{}", walferry.log_tail());
         shares.push((in_time_after - in_time) / (count_after - count));
     }
-    println!("others while one is parked, share within 250 ms: {shares:.4?}");
+    print_line(&format!(
+        "others while one is parked, share within 250 ms: {shares:.4?}"
+    ));
     assert!(shares.iter().any(|share| *share >= 0.99), "{shares:?}");
 }
 

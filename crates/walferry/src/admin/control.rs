@@ -36,8 +36,9 @@ pub(super) async fn approve_schema(
     Json(approval): Json<Approval>,
 ) -> Response {
     const VERB: &str = "schema approve";
-    if let Err(refused) = authorised(VERB, shown.token.as_ref(), &headers) {
-        return refused;
+    if let Err((status, reason)) = authorised(shown.token.as_ref(), &headers) {
+        tracing::warn!(target: "audit", verb = VERB, outcome = reason, "control call refused");
+        return said(status, "error", &reason);
     }
     let outcome = match chosen(&shown.connectors, &approval) {
         Ok(status) => status.approve(&approval.table).await,
@@ -78,34 +79,26 @@ fn chosen<'a>(
 }
 
 /// Whether the request shows the token.
-fn authorised(verb: &str, token: Option<&Secret>, headers: &HeaderMap) -> Result<(), Response> {
-    let refuse = |status, reason: &str| {
-        tracing::warn!(target: "audit", verb, outcome = reason, "control call refused");
-        Err(said(status, "error", reason))
-    };
-    let Some(token) = token else {
-        return refuse(
-            StatusCode::FORBIDDEN,
-            "control verbs are switched off: set admin.token",
-        );
-    };
-    let token = match token.read() {
-        Ok(token) if !token.is_empty() => token,
-        Ok(_) => return refuse(StatusCode::FORBIDDEN, "admin.token is empty"),
-        Err(reason) => {
-            return refuse(StatusCode::FORBIDDEN, &format!("admin.token: {reason}"));
-        }
-    };
+fn authorised(token: Option<&Secret>, headers: &HeaderMap) -> Result<(), (StatusCode, String)> {
+    let off = |reason: String| (StatusCode::FORBIDDEN, reason);
+    let token =
+        token.ok_or_else(|| off("control verbs are switched off: set admin.token".into()))?;
+    let token = token
+        .read()
+        .map_err(|reason| off(format!("admin.token: {reason}")))?;
+    if token.is_empty() {
+        return Err(off("admin.token is empty".into()));
+    }
     let shown = headers
         .get(header::AUTHORIZATION)
         .and_then(|it| it.as_bytes().strip_prefix(b"Bearer "))
         .unwrap_or_default();
     match same(token.as_bytes(), shown) {
         true => Ok(()),
-        false => refuse(
+        false => Err((
             StatusCode::UNAUTHORIZED,
-            "the bearer token is not the one of admin.token",
-        ),
+            "the bearer token is not the one of admin.token".into(),
+        )),
     }
 }
 
@@ -141,13 +134,13 @@ mod tests {
             (Some("open"), Some(401)),
             (None, Some(401)),
         ] {
-            let outcome = authorised("verb", Some(&token), &headers(authorization));
-            let refused = outcome.err().map(|it| it.status().as_u16());
+            let outcome = authorised(Some(&token), &headers(authorization));
+            let refused = outcome.err().map(|it| it.0.as_u16());
             assert_eq!(refused, status, "{authorization:?}");
         }
         for token in [None, Some(Secret::literal(""))] {
-            let outcome = authorised("verb", token.as_ref(), &headers(Some("Bearer ")));
-            assert_eq!(outcome.unwrap_err().status(), 403);
+            let outcome = authorised(token.as_ref(), &headers(Some("Bearer ")));
+            assert_eq!(outcome.unwrap_err().0, 403);
         }
     }
 
