@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use walferry_event::{ArrayType, ColumnType, CompositeType, TypeKind};
 
 use crate::array::Array;
+use crate::bent::Bent;
 use crate::composite::Composite;
 use crate::format::{Format, HstoreMode};
 use crate::geometry::Geometry;
@@ -33,29 +34,42 @@ pub(crate) struct Mapper<'a> {
     format: &'a Format,
     /// The table's.
     namespace: &'a str,
+    /// For the rows of a snapshot.
+    reading: bool,
+    /// Of the column in hand: labels have come that its enums do not have.
+    any_label: bool,
     /// The composite type behind each record name.
     composites: HashMap<String, u32>,
 }
 
 impl<'a> Mapper<'a> {
-    pub(crate) fn new(format: &'a Format, namespace: &'a str) -> Mapper<'a> {
+    pub(crate) fn new(format: &'a Format, namespace: &'a str, reading: bool) -> Mapper<'a> {
         Mapper {
             format,
             namespace,
+            reading,
+            any_label: false,
             composites: HashMap::new(),
         }
     }
 
-    /// The mapping of a type. `any_shape`: elements that are NULL by exception have a place.
+    /// The mapping of a column's type. `any_shape`: elements that are NULL by exception and labels that the type does not
+    /// have are in their place.
     pub(crate) fn map(&mut self, data_type: &ColumnType, any_shape: bool) -> Mapping {
+        self.any_label = any_shape;
+        self.part(data_type, any_shape)
+    }
+
+    fn part(&mut self, data_type: &ColumnType, any_shape: bool) -> Mapping {
         match &data_type.kind {
             TypeKind::Array(array) => self.array(array, any_shape),
             TypeKind::Composite(composite) => self.composite(data_type, composite),
+            TypeKind::Enum(labels) => mapping::enumeration(labels, self.any_label),
             TypeKind::Scalar => match self.known(data_type) {
                 Some(mapping) => mapping,
-                None => mapping::map(data_type, self.format),
+                None => mapping::map(data_type, self.format, self.reading),
             },
-            _ => mapping::map(data_type, self.format),
+            TypeKind::Other => mapping::map(data_type, self.format, self.reading),
         }
     }
 
@@ -63,7 +77,14 @@ impl<'a> Mapper<'a> {
         let left_out = self.format.quirks.has(Quirk::LeaveOut)
             && (array.of_domain || !has_known_array(&array.element));
         let required = is_required_element(&array.element) && !any_shape;
-        let element = self.map(&array.element, false);
+        let element = self.part(&array.element, false);
+        if array.element.oid == oid::BIT && self.format.quirks.has(Quirk::BitArraysAsNull) {
+            return Mapping {
+                writer: Writer::Bent(Bent::Never),
+                zero: Zero::Encoded([0].into()),
+                ..element
+            };
+        }
         let flat = self.format.quirks.has(Quirk::FlatArrays);
         // PostgreSQL's arrays have at most 6 dimensions.
         let depth = if flat {
@@ -96,7 +117,7 @@ impl<'a> Mapper<'a> {
         let mut fields = Vec::new();
         let mut slots = Vec::new();
         for (name, field) in &composite.fields {
-            let mapping = self.map(field, false);
+            let mapping = self.part(field, false);
             let name = unique(self.field_name(name), &fields);
             fields.push(Field::nullable(&name, mapping.schema));
             slots.push(Slot::new(mapping.writer, true, false));
@@ -176,7 +197,7 @@ impl<'a> Mapper<'a> {
             modifier: -1,
             kind: TypeKind::Scalar,
         };
-        let element = mapping::map(&element, self.format);
+        let element = mapping::map(&element, self.format, self.reading);
         let schema = TypeSchema::plain(Avro::Array(Box::new(Place::nullable(element.schema))));
         let slot = Slot::new(element.writer, true, false);
         Mapping::shaped(schema, Writer::Spaced(Box::new(slot)), "")

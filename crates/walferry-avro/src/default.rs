@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! expression   primary { :: type }
-//! primary      'text' | E'text' | [-] number | true | false | NULL | ( expression )
+//! primary      'text' | E'text' | B'bits' | [-] number | true | false | NULL | ( expression )
 //! ```
 //!
 //! Anything else is a function of something, and no constant. A cast is taken at its word: the
@@ -42,6 +42,9 @@ fn primary(text: &str) -> Option<(Expression, &str)> {
         return Some((value, rest.trim_start().strip_prefix(')')?));
     }
     if let Some(body) = text.strip_prefix('\'') {
+        return quoted(body, false);
+    }
+    if let Some(body) = text.strip_prefix("B'") {
         return quoted(body, false);
     }
     if let Some(body) = text.strip_prefix("E'") {
@@ -125,6 +128,8 @@ mod tests {
             ("'-5'::integer", "-5"),
             ("'9223372036854775807'::bigint", "9223372036854775807"),
             ("true", "t"),
+            ("B'0110'::\"bit\"", "0110"),
+            ("'01:00:00'::interval", "01:00:00"),
             ("'x'::text", "x"),
             ("'it''s'::character varying", "it's"),
             ("'abc'::character varying(10)", "abc"),

@@ -18,7 +18,7 @@ pub struct Format {
     pub time: TimeMode,
     /// How `bytea` is written.
     pub binary: BinaryMode,
-    /// How `interval` is to be written; it goes out as its text for now, whatever is said here.
+    /// How `interval` is written.
     pub interval: IntervalMode,
     /// How `hstore` is written.
     pub hstore: HstoreMode,
@@ -181,9 +181,9 @@ mode! {
 mode! {
     /// How `interval` is written.
     IntervalMode {
-        /// Microseconds.
+        /// Microseconds; a month has 30.4375 days.
         Numeric = "numeric",
-        /// ISO 8601 text.
+        /// ISO 8601 text with every part: `P1Y2M3DT4H5M6.78S`.
         String = "string",
     }
 }

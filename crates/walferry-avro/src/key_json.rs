@@ -14,11 +14,10 @@
 //!
 //! Source: Kafka Connect's `SimpleHeaderConverter`, as Debezium's records show it.
 
-use crate::bytea;
 use crate::error::{EncodeErrorKind, Written};
-use crate::format::BinaryMode;
-use crate::wire;
+use crate::format::{BinaryMode, DecimalMode, IntervalMode};
 use crate::writer::Writer;
+use crate::{bytea, money, wire};
 
 /// Writes one value of a key as JSON.
 pub(crate) fn write(writer: &Writer, text: &[u8], out: &mut Vec<u8>) -> Written {
@@ -30,23 +29,43 @@ pub(crate) fn write(writer: &Writer, text: &[u8], out: &mut Vec<u8>) -> Written 
             b"t" => b"true",
             _ => b"false",
         }),
-        Writer::Integer { .. } | Writer::Date | Writer::Time(_) | Writer::Timestamp(_) => {
+        Writer::Bit => out.extend_from_slice(match text {
+            b"1" => b"true",
+            _ => b"false",
+        }),
+        Writer::Bent(bent) if bent.is_text() => quoted(content(&mut rest)?, out),
+        Writer::Integer { .. }
+        | Writer::Date
+        | Writer::Time(_)
+        | Writer::Timestamp(_)
+        | Writer::Interval(IntervalMode::Numeric)
+        | Writer::Bent(_) => {
             let value = wire::read_long(&mut rest).ok_or(EncodeErrorKind::Malformed)?;
             out.extend_from_slice(value.to_string().as_bytes());
+        }
+        Writer::Money { fraction, mode } => {
+            let plain = money::plain(money::parse(text)?, fraction);
+            match mode {
+                DecimalMode::String => quoted(plain.as_bytes(), out),
+                DecimalMode::Precise | DecimalMode::Double => number(plain.as_bytes(), out),
+            }
         }
         Writer::Single | Writer::Double | Writer::Decimal { .. } | Writer::DecimalDouble => {
             number(text, out);
         }
         Writer::Text
+        | Writer::Labels(_)
         | Writer::DecimalText
         | Writer::DateIso
         | Writer::TimeIso
         | Writer::TimestampIso
+        | Writer::ZonedTime
+        | Writer::Interval(IntervalMode::String)
         | Writer::Zoned { .. }
         | Writer::Bytea(BinaryMode::Hex | BinaryMode::Base64 | BinaryMode::Base64UrlSafe) => {
             quoted(content(&mut rest)?, out)
         }
-        Writer::Bytea(BinaryMode::Bytes) => base64(content(&mut rest)?, out),
+        Writer::Bits { .. } | Writer::Bytea(BinaryMode::Bytes) => base64(content(&mut rest)?, out),
         Writer::VariableScaleDecimal => {
             let scale = wire::read_long(&mut rest).ok_or(EncodeErrorKind::Malformed)?;
             out.extend_from_slice(format!("{{\"scale\":{scale},\"value\":").as_bytes());

@@ -28,6 +28,12 @@
 //! | `int2vector`, `oidvector` | no elements; left out | arrays of their integers |
 //! | a composite | left out | a record |
 //! | arrays of money, name, interval, varbit, xml, point, composites, domains | left out | arrays of the element's form |
+//! | a `varbit` that begins with a zero | the zeros are lost | its PostgreSQL text, in a branch for it |
+//! | an empty `varbit(1)` | NULL | the same |
+//! | `bit[]` | NULL under the schema of one `bit` | an array |
+//! | `name` in the stream | NULL | its text |
+//! | a date before 1582 in a snapshot | another day | the day |
+//! | a label that an enum array's type got later | `allowed` does not name it | `allowed` names it |
 //! | `hstore` as JSON | in the order of a Java hash table | in PostgreSQL's order |
 //! | `sparsevec` of more than 32767 dimensions | overflows | numbers of 32 bits |
 //! | a default that JSON cannot hold (NaN) | text in a number's place | no default |
@@ -38,6 +44,8 @@
 //! Sources: Avro specification 1.12, "Binary Encoding"; Confluent wire format (magic 0, id, body).
 
 mod array;
+mod bent;
+mod bits;
 mod bytea;
 mod civil;
 mod composite;
@@ -48,9 +56,12 @@ mod error;
 mod format;
 mod geometry;
 mod hstore;
+mod interval;
 mod java;
 mod key_json;
+mod labels;
 mod mapping;
+mod money;
 mod names;
 mod numeric;
 mod plan;

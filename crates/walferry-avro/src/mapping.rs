@@ -9,9 +9,12 @@
 //! `numeric(2,4)` (up to 0.0099) is precision 4, scale 4, because Avro wants 0 <= scale <= precision.
 //! Source: PostgreSQL `pg_type.dat` for the OIDs; numeric's modifier is `(p << 16 | s & 0x7FF) + 4`.
 
-use walferry_event::{ColumnType, TypeKind};
+use walferry_event::ColumnType;
 
-use crate::format::{BinaryMode, DecimalMode, Format, TimeMode};
+use crate::bent::Bent;
+use crate::format::{BinaryMode, DecimalMode, Format, IntervalMode, TimeMode};
+use crate::labels::Labels;
+use crate::quirks::Quirk;
 use crate::schema::{Avro, TypeSchema};
 use crate::temporal::Unit;
 use crate::writer::Writer;
@@ -79,6 +82,8 @@ impl Mapping {
 pub(crate) mod oid {
     pub(crate) const BOOL: u32 = 16;
     pub(crate) const BYTEA: u32 = 17;
+    pub(crate) const CHAR: u32 = 18;
+    pub(crate) const NAME: u32 = 19;
     pub(crate) const INT8: u32 = 20;
     pub(crate) const INT2: u32 = 21;
     pub(crate) const INT2VECTOR: u32 = 22;
@@ -97,12 +102,17 @@ pub(crate) mod oid {
     pub(crate) const FLOAT4: u32 = 700;
     pub(crate) const FLOAT8: u32 = 701;
     pub(crate) const CIRCLE: u32 = 718;
+    pub(crate) const MONEY: u32 = 790;
     pub(crate) const BPCHAR: u32 = 1042;
     pub(crate) const VARCHAR: u32 = 1043;
     pub(crate) const DATE: u32 = 1082;
     pub(crate) const TIME: u32 = 1083;
     pub(crate) const TIMESTAMP: u32 = 1114;
     pub(crate) const TIMESTAMPTZ: u32 = 1184;
+    pub(crate) const INTERVAL: u32 = 1186;
+    pub(crate) const TIMETZ: u32 = 1266;
+    pub(crate) const BIT: u32 = 1560;
+    pub(crate) const VARBIT: u32 = 1562;
     pub(crate) const NUMERIC: u32 = 1700;
     pub(crate) const UUID: u32 = 2950;
     pub(crate) const TSVECTOR: u32 = 3614;
@@ -115,18 +125,29 @@ pub(crate) mod oid {
         TIMESTAMPTZ, NUMERIC, UUID, TSVECTOR, JSONB, LSEG, PATH, BOX, POLYGON, LINE, CIRCLE,
         650, 869,                            // cidr, inet
         774, 829,                            // macaddr8, macaddr
-        1266,                                // timetz
+        TIMETZ,
         3904, 3906, 3908, 3910, 3912, 3926,  // int4range, numrange, tsrange, tstzrange, daterange, int8range
     ];
 }
 
-/// The mapping of a type under a format.
-pub(crate) fn map(data_type: &ColumnType, format: &Format) -> Mapping {
-    if let TypeKind::Enum(labels) = &data_type.kind {
-        let schema = TypeSchema::named(Avro::String, "io.debezium.data.Enum")
-            .parameter("allowed", labels.join(","));
-        return Mapping::new(schema, Writer::Text, "").with_default("");
+/// The mapping of an enum type. `any_label`: a label has come that is none of these.
+pub(crate) fn enumeration(labels: &[String], any_label: bool) -> Mapping {
+    let schema = TypeSchema::named(Avro::String, "io.debezium.data.Enum")
+        .parameter("allowed", labels.join(","));
+    let writer = if any_label {
+        Writer::Text
+    } else {
+        Writer::Labels(Labels::new(labels))
+    };
+    Mapping {
+        zero: Zero::Literal(""),
+        ..Mapping::new(schema, writer, "").with_default("")
     }
+}
+
+/// The mapping of a scalar type under a format; `reading`: for the rows of a snapshot.
+pub(crate) fn map(data_type: &ColumnType, format: &Format, reading: bool) -> Mapping {
+    let quirk = |quirk| format.quirks.has(quirk);
     let modifier = data_type.modifier;
     match data_type.oid {
         oid::BOOL => plain(Avro::Boolean, Writer::Boolean, "f"),
@@ -142,7 +163,8 @@ pub(crate) fn map(data_type: &ColumnType, format: &Format) -> Mapping {
         oid::OID => integer(TypeSchema::plain(Avro::Long), 0, u32::MAX.into()),
         oid::FLOAT4 => plain(Avro::Float, Writer::Single, "0"),
         oid::FLOAT8 => plain(Avro::Double, Writer::Double, "0"),
-        oid::NUMERIC => numeric(modifier, format.decimal),
+        oid::NUMERIC => numeric(modifier, format),
+        oid::MONEY => money(modifier, format.decimal),
         oid::TEXT | oid::VARCHAR | oid::BPCHAR => plain(Avro::String, Writer::Text, ""),
         oid::BYTEA => bytea(format.binary),
         oid::JSON | oid::JSONB => text("io.debezium.data.Json").with_default("{}"),
@@ -151,9 +173,27 @@ pub(crate) fn map(data_type: &ColumnType, format: &Format) -> Mapping {
             text("io.debezium.data.Uuid").with_default("00000000-0000-0000-0000-000000000000")
         }
         oid::TSVECTOR => text("io.debezium.data.Tsvector"),
-        oid::DATE => date(format.time),
-        oid::TIME => time(precision(modifier), format.time),
-        oid::TIMESTAMP => timestamp(precision(modifier), format.time),
+        oid::DATE => date(format, reading),
+        oid::TIME => time(precision(modifier), format),
+        oid::TIMESTAMP => timestamp(precision(modifier), format),
+        oid::TIMETZ => Mapping {
+            zero: Zero::Literal("00:00:00Z"),
+            writer: Writer::ZonedTime,
+            ..text("io.debezium.time.ZonedTime")
+        },
+        oid::INTERVAL => interval(format.interval),
+        oid::BIT | oid::VARBIT => bits(
+            modifier,
+            data_type.oid == oid::VARBIT && !quirk(Quirk::CutBits),
+        ),
+        oid::NAME if quirk(Quirk::NameAsNull) && !reading => Mapping {
+            zero: Zero::Literal(""),
+            ..Mapping::new(
+                TypeSchema::plain(Avro::String),
+                Writer::Bent(Bent::Never),
+                "",
+            )
+        },
         oid::TIMESTAMPTZ => Mapping {
             zero: Zero::Literal("1970-01-01T00:00:00Z"),
             writer: Writer::Zoned {
@@ -162,8 +202,19 @@ pub(crate) fn map(data_type: &ColumnType, format: &Format) -> Mapping {
             ..text("io.debezium.time.ZonedTimestamp").with_default("1970-01-01 00:00:00+00")
         },
         _ if data_type.name == "ltree" => text("io.debezium.data.Ltree"),
-        _ => Mapping::new(TypeSchema::plain(Avro::String), Writer::Text, ""),
+        _ => Mapping {
+            left_out: quirk(Quirk::LeaveOut) && !is_text_elsewhere(data_type),
+            ..Mapping::new(TypeSchema::plain(Avro::String), Writer::Text, "")
+        },
     }
+}
+
+/// Whether Debezium, too, writes a type that has no mapping of its own as its text. A type that the catalog no longer has
+/// is not known to be any other.
+fn is_text_elsewhere(data_type: &ColumnType) -> bool {
+    matches!(data_type.oid, oid::CHAR | oid::NAME)
+        || oid::IN_ARRAYS.contains(&data_type.oid)
+        || matches!(&*data_type.name, "citext" | "isbn" | "unknown")
 }
 
 /// A type without a semantic name, whose zero is also the placeholder of its defaults.
@@ -199,10 +250,14 @@ fn precision(modifier: i32) -> u8 {
     u8::try_from(modifier).map_or(6, |digits| digits.min(6))
 }
 
-fn numeric(modifier: i32, mode: DecimalMode) -> Mapping {
-    let declared = decimal_declared(modifier);
+fn numeric(modifier: i32, format: &Format) -> Mapping {
+    let declared = if format.quirks.has(Quirk::NegativeScale) {
+        decimal_unsigned(modifier)
+    } else {
+        decimal_declared(modifier)
+    };
     let scale = declared.map(|(_, scale)| scale);
-    let mapping = match (mode, declared) {
+    let mapping = match (format.decimal, declared) {
         (DecimalMode::Precise, Some((precision, scale))) => {
             let schema = TypeSchema::named(Avro::Bytes, "org.apache.kafka.connect.data.Decimal")
                 .decimal(precision, scale);
@@ -235,9 +290,55 @@ fn decimal_declared(modifier: i32) -> Option<(usize, usize)> {
     ))
 }
 
-fn date(mode: TimeMode) -> Mapping {
+/// Precision and scale as they stand in the modifier, whose sign is not looked at.
+fn decimal_unsigned(modifier: i32) -> Option<(usize, usize)> {
+    let packed = modifier.checked_sub(4).filter(|packed| *packed >= 0)?;
+    let (precision, scale) = (packed >> 16 & 0xFFFF, packed & 0x7FF);
+    Some((
+        usize::try_from(precision).ok()?,
+        usize::try_from(scale).ok()?,
+    ))
+}
+
+/// `money`, whose modifier is the number of digits after the point in the database's locale. It has no default, and its
+/// precision, which no consumer is told, is the one that the converter supposes.
+fn money(modifier: i32, mode: DecimalMode) -> Mapping {
+    let fraction = u8::try_from(modifier).map_or(2, |digits| digits.min(18));
+    let schema = match mode {
+        DecimalMode::Precise => {
+            TypeSchema::named(Avro::Bytes, "org.apache.kafka.connect.data.Decimal")
+                .decimal_of_any_precision(usize::from(fraction))
+        }
+        DecimalMode::String => TypeSchema::plain(Avro::String),
+        DecimalMode::Double => TypeSchema::plain(Avro::Double),
+    };
+    Mapping::new(schema, Writer::Money { fraction, mode }, "0")
+}
+
+/// `bit` and `varbit`; one bit is a boolean. `whole`: zeros in front mean something.
+fn bits(modifier: i32, whole: bool) -> Mapping {
+    if (0..=1).contains(&modifier) {
+        let schema = TypeSchema::plain(Avro::Boolean);
+        return Mapping::shaped(schema, Writer::Bit, "0").with_default("0");
+    }
+    let length = u32::try_from(modifier).unwrap_or(i32::MAX.unsigned_abs());
+    let schema = TypeSchema::named(Avro::Bytes, "io.debezium.data.Bits")
+        .parameter("length", length.to_string());
+    Mapping::shaped(schema, Writer::Bits { whole }, "").with_default("")
+}
+
+fn interval(mode: IntervalMode) -> Mapping {
+    let zero = "00:00:00";
+    let schema = match mode {
+        IntervalMode::Numeric => TypeSchema::named(Avro::Long, "io.debezium.time.MicroDuration"),
+        IntervalMode::String => TypeSchema::named(Avro::String, "io.debezium.time.Interval"),
+    };
+    Mapping::new(schema, Writer::Interval(mode), zero).with_default(zero)
+}
+
+fn date(format: &Format, reading: bool) -> Mapping {
     let epoch = "1970-01-01";
-    match mode {
+    let mapping = match format.time {
         TimeMode::IsoString => {
             let schema = TypeSchema::named(Avro::String, "io.debezium.time.IsoDate");
             Mapping::new(schema, Writer::DateIso, epoch)
@@ -250,16 +351,29 @@ fn date(mode: TimeMode) -> Mapping {
             let schema = TypeSchema::named(Avro::Int, "io.debezium.time.Date");
             Mapping::new(schema, Writer::Date, epoch)
         }
-    }
-    .with_default(epoch)
+    };
+    let far = format.quirks.has(Quirk::InfinityAsDate);
+    let era = format.quirks.has(Quirk::EraInSnapshots);
+    bent(mapping, Bent::date(format.time, far, era, reading)).with_default(epoch)
 }
 
-fn time(digits: u8, mode: TimeMode) -> Mapping {
+/// The same mapping with another writer, if there is one.
+fn bent(mapping: Mapping, bent: Option<Bent>) -> Mapping {
+    match bent {
+        Some(bent) => Mapping {
+            writer: Writer::Bent(bent),
+            ..mapping
+        },
+        None => mapping,
+    }
+}
+
+fn time(digits: u8, format: &Format) -> Mapping {
     let midnight = "00:00:00";
     let counted = |avro, name, unit| {
         Mapping::new(TypeSchema::named(avro, name), Writer::Time(unit), midnight)
     };
-    match mode {
+    let mapping = match format.time {
         TimeMode::Adaptive if digits <= 3 => {
             counted(Avro::Int, "io.debezium.time.Time", Unit::Milliseconds)
         }
@@ -278,11 +392,12 @@ fn time(digits: u8, mode: TimeMode) -> Mapping {
             let schema = TypeSchema::named(Avro::String, "io.debezium.time.IsoTime");
             Mapping::new(schema, Writer::TimeIso, midnight)
         }
-    }
-    .with_default(midnight)
+    };
+    let zero = format.time == TimeMode::IsoString && format.quirks.has(Quirk::MidnightAsZero);
+    bent(mapping, zero.then_some(Bent::TimeIso)).with_default(midnight)
 }
 
-fn timestamp(digits: u8, mode: TimeMode) -> Mapping {
+fn timestamp(digits: u8, format: &Format) -> Mapping {
     let epoch = "1970-01-01 00:00:00";
     let counted = |name, unit| {
         Mapping::new(
@@ -291,7 +406,7 @@ fn timestamp(digits: u8, mode: TimeMode) -> Mapping {
             epoch,
         )
     };
-    match mode {
+    let mapping = match format.time {
         TimeMode::Adaptive | TimeMode::AdaptiveTimeMicroseconds if digits <= 3 => {
             counted("io.debezium.time.Timestamp", Unit::Milliseconds)
         }
@@ -308,6 +423,14 @@ fn timestamp(digits: u8, mode: TimeMode) -> Mapping {
             let schema = TypeSchema::named(Avro::String, "io.debezium.time.IsoTimestamp");
             Mapping::new(schema, Writer::TimestampIso, epoch)
         }
-    }
-    .with_default(epoch)
+    };
+    let quirks = format.quirks;
+    let instead = match mapping.writer {
+        Writer::TimestampIso if quirks.has(Quirk::InfinityAsDate) => Some(Bent::TimestampIso),
+        Writer::Timestamp(Unit::Microseconds) if quirks.has(Quirk::WrapTimestamps) => {
+            Some(Bent::Microseconds)
+        }
+        _ => None,
+    };
+    bent(mapping, instead).with_default(epoch)
 }

@@ -217,8 +217,9 @@ fn unscaled(out: &mut Vec<u8>, negative: bool, whole: &[u8], fraction: &[u8], ze
     }
 }
 
+/// Writes the `bytes` of a decimal whose unscaled value fits 64 bits.
 #[inline]
-fn unscaled_64(out: &mut Vec<u8>, value: i64) {
+pub(crate) fn unscaled_64(out: &mut Vec<u8>, value: i64) {
     // The sign bit counts, so that 127 takes one byte and 128 takes two.
     let bits = 65 - (value ^ (value >> 63)).leading_zeros() as usize;
     let size = bits.div_ceil(8);

@@ -16,6 +16,7 @@ use std::collections::HashMap;
 
 use walferry_event::{Datum, Operation, Origin, Table};
 
+use crate::bent::Bent;
 use crate::containers::Mapper;
 use crate::default::{self, Expression};
 use crate::envelope::{self, Source};
@@ -46,6 +47,8 @@ pub struct EncodePlan {
     table: String,
     names: Vec<String>,
     columns: Box<[Column]>,
+    /// For the rows of a snapshot, where a quirk tells them from those of the stream.
+    read_columns: Option<Box<[Column]>>,
     key: Box<[usize]>,
     key_schema: Option<String>,
     value_schema: String,
@@ -66,6 +69,8 @@ struct Column {
     fill: Box<[u8]>,
     /// NULL is written as the default ([`Quirk::NullAsDefault`]).
     null_as_default: bool,
+    /// What is written in the place of a value that the type cannot hold, where that is not an error: a quirk.
+    instead: Option<Box<[u8]>>,
     /// The encoded placeholder of an unchanged TOAST value with its branch, or why there is none.
     unavailable: Result<Box<[u8]>, EncodeErrorKind>,
 }
@@ -93,12 +98,16 @@ impl EncodePlan {
         } else {
             naming.topic.to_owned()
         };
-        let mut mapper = Mapper::new(format, &namespace);
-        let (columns, fields): (Vec<_>, Vec<_>) = table
-            .columns
-            .iter()
-            .map(|column| Column::compile(column, &mut mapper, format))
-            .unzip();
+        let compile = |reading: bool| -> (Vec<Column>, Vec<Option<Field>>) {
+            let mut mapper = Mapper::new(format, &namespace, reading);
+            let columns = table.columns.iter();
+            columns
+                .map(|column| Column::compile(column, &mut mapper, format))
+                .unzip()
+        };
+        let (columns, fields) = compile(false);
+        let apart = format.quirks.tell_snapshots_apart();
+        let read_columns = apart.then(|| compile(true).0.into());
         if let Some(collision) = collision(table, &fields) {
             return Err(fail(collision));
         }
@@ -114,6 +123,7 @@ impl EncodePlan {
                 .map(|column| column.name.clone())
                 .collect(),
             columns: columns.into(),
+            read_columns,
             key,
             key_schema,
             value_schema: schema::envelope(&namespace, fields.iter().flatten()),
@@ -223,18 +233,28 @@ impl EncodePlan {
     ) -> Result<(), EncodeError> {
         out.reserve(self.source.bytes_max());
         out.extend_from_slice(&self.value_header);
-        self.image(before, &[], out)?;
+        let columns = match &self.read_columns {
+            Some(columns) if operation == Operation::Read => columns,
+            _ => &self.columns,
+        };
+        self.image(columns, before, &[], out)?;
         let old = match before {
             Row::Key(old) | Row::Full(old) => old,
             Row::None => &[],
         };
-        self.image(after, old, out)?;
+        self.image(columns, after, old, out)?;
         self.source.write(origin, out);
         envelope::tail(operation, origin.encoded_us, out);
         Ok(())
     }
 
-    fn image(&self, row: Row<'_>, old: &[Datum<'_>], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    fn image(
+        &self,
+        columns: &[Column],
+        row: Row<'_>,
+        old: &[Datum<'_>],
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
         let (row, fill) = match row {
             Row::None => {
                 out.push(BRANCH_0);
@@ -245,7 +265,7 @@ impl EncodePlan {
         };
         self.check_length(row)?;
         out.push(BRANCH_1);
-        for (at, (column, datum)) in self.columns.iter().zip(row).enumerate() {
+        for (at, (column, datum)) in columns.iter().zip(row).enumerate() {
             if let Err(kind) = column.write(*datum, old.get(at).copied(), fill, out) {
                 return Err(self.fault(at, kind));
             }
@@ -284,19 +304,24 @@ impl Column {
         let default = column
             .default
             .as_deref()
-            .and_then(|text| encoded_default(text, &mapping, format.function_defaults));
+            .and_then(|text| encoded_default(text, &mapping, format));
         let (default_bytes, default_json) = default.unzip();
         let nullable = column.nullable || mapping.optional;
         let or_text = mapping.shaped && column.any_shape;
         let mut fill = default_bytes.unwrap_or_else(|| zero(&mapping));
         let (shaped, schema) = (mapping.shaped, mapping.schema);
-        let (mut branch, mut null, writer) =
+        let (mut branch, mut null, mut writer) =
             Slot::new(mapping.writer, nullable, or_text).into_parts();
-        if default_json.is_some() && nullable {
-            std::mem::swap(&mut branch, &mut null);
+        let first = default_json.is_some() || !nullable;
+        if nullable && first {
+            null = Some(BRANCH_1);
+            match &mut writer {
+                Writer::OrText(either) => either.stand_first(),
+                _ => branch = Some(BRANCH_0),
+            }
         }
         if or_text {
-            fill.insert(0, if nullable { BRANCH_1 } else { BRANCH_0 });
+            fill.insert(0, if first { BRANCH_0 } else { BRANCH_1 });
         }
         let unavailable = match writer.unavailable(&format.unavailable_value) {
             Some(placeholder) => Ok(branch.into_iter().chain(placeholder).collect()),
@@ -307,10 +332,17 @@ impl Column {
                 None => Err(EncodeErrorKind::Unavailable),
             },
         };
+        let instead = match (&writer, null) {
+            (Writer::Bent(Bent::Never), None) => Some(fill.clone().into()),
+            (Writer::Bent(Bent::Never), Some(null)) => Some([null].into()),
+            (_, Some(null)) if format.quirks.has(Quirk::OutOfRangeAsNull) => Some([null].into()),
+            _ => None,
+        };
         let plan = Column {
             writer,
             branch,
             null,
+            instead,
             null_as_default: default_json.is_some() && format.quirks.has(Quirk::NullAsDefault),
             fill: fill.into(),
             unavailable,
@@ -340,6 +372,7 @@ impl Column {
             null: Some(BRANCH_0),
             fill: [].into(),
             null_as_default: true,
+            instead: None,
             unavailable: Ok([].into()),
         }
     }
@@ -378,10 +411,22 @@ impl Column {
             // The session asks for text only.
             (Datum::Binary(_), _) => return Err(EncodeErrorKind::Malformed),
         };
+        let start = out.len();
         if let Some(branch) = self.branch {
             out.push(branch);
         }
-        self.writer.write(out, text)
+        match self.writer.write(out, text) {
+            Err(EncodeErrorKind::OutOfRange) => self.out_of_range(out, start),
+            written => written,
+        }
+    }
+
+    #[cold]
+    fn out_of_range(&self, out: &mut Vec<u8>, start: usize) -> Written {
+        let instead = self.instead.as_ref().ok_or(EncodeErrorKind::OutOfRange)?;
+        out.truncate(start);
+        out.extend_from_slice(instead);
+        Ok(())
     }
 }
 
@@ -405,13 +450,11 @@ fn collision(table: &Table, fields: &[Option<Field>]) -> Option<Kind> {
 
 /// The encoding of a column's default, and its JSON. A constant goes through the column's own
 /// writer, so that the schema says what a row would get.
-fn encoded_default(
-    text: &str,
-    mapping: &Mapping,
-    functions: FunctionDefaults,
-) -> Option<(Vec<u8>, String)> {
+fn encoded_default(text: &str, mapping: &Mapping, format: &Format) -> Option<(Vec<u8>, String)> {
     let placeholder = mapping.placeholder?;
-    let text = match (default::parse(text), functions) {
+    let parsed = default::parse(text);
+    let is_function = parsed == Expression::Function;
+    let text = match (parsed, format.function_defaults) {
         (Expression::Constant(text), _) => text,
         (Expression::Function, FunctionDefaults::Placeholder) => placeholder.to_owned(),
         (Expression::Null, _) | (Expression::Function, FunctionDefaults::None) => return None,
@@ -421,8 +464,17 @@ fn encoded_default(
         None => text,
     };
     let mut encoded = Vec::new();
-    mapping.writer.write(&mut encoded, text.as_bytes()).ok()?;
-    let json = mapping.schema.default_json(&encoded)?;
+    match mapping.writer.write(&mut encoded, text.as_bytes()) {
+        Ok(()) => {}
+        // The placeholder of an enum is none of its labels.
+        Err(_) if is_function => encoded = zero(mapping),
+        Err(_) => return None,
+    }
+    let beyond_json = || {
+        let wanted = format.quirks.has(Quirk::NanDefaults);
+        wanted.then(|| serde_json::Value::from(&*text).to_string())
+    };
+    let json = mapping.schema.default_json(&encoded).or_else(beyond_json)?;
     Some((encoded, json))
 }
 

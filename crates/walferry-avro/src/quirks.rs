@@ -47,8 +47,8 @@ macro_rules! quirks {
 quirks! {
     /// NULL in a column that has a default is written as the default, and so is what an old row does not carry.
     NullAsDefault = "null-as-default",
-    /// A column of a type that Debezium has no mapping for is left out: composites, arrays of some types. By default it
-    /// has a field like any other.
+    /// A column of a type that Debezium has no mapping for is left out: composites, arrays of some types, multiranges,
+    /// `pg_lsn`, `tsquery`. By default it has a field like any other.
     LeaveOut = "leave-out",
     /// Arrays have one dimension: a declared second one is ignored, what lies deeper than the first level is NULL, and
     /// lower bounds are dropped. By default the shape is kept.
@@ -61,6 +61,30 @@ quirks! {
     /// An unchanged TOAST value of a type without a placeholder is NULL where the column is nullable. By default the
     /// placeholder's text takes the value's place in a schema that is widened for it, or there is an error.
     UnavailableAsNull = "unavailable-as-null",
+    /// A value that its Avro type cannot hold (a `numeric` that is no number, a timestamp beyond its count) is NULL where
+    /// the column is nullable. By default it is an error, and the table's policy decides.
+    OutOfRangeAsNull = "out-of-range-as-null",
+    /// The bytes of a `varbit` do not tell the zeros that it begins with. By default such a value goes out as its text, in a
+    /// schema that is widened for it.
+    CutBits = "cut-bits",
+    /// The column of type `bit[]` has the schema of one `bit`, and its values are NULL. By default it is an array.
+    BitArraysAsNull = "bit-arrays-as-null",
+    /// A column of type `name` is NULL in the stream, and empty where it is NOT NULL. By default it is its text.
+    NameAsNull = "name-as-null",
+    /// The infinities of a `date`, and as text of a `timestamp`, are far days. By default they are the ends of the count, or
+    /// the words `infinity` and `-infinity`.
+    InfinityAsDate = "infinity-as-date",
+    /// A snapshot takes a date before Christ for one after, and the ten days that the calendar of 1582 left out for later
+    /// ones. By default snapshot and stream agree.
+    EraInSnapshots = "era-in-snapshots",
+    /// The time 24:00:00 as text is that of midnight before. By default it is the end of the day.
+    MidnightAsZero = "midnight-as-zero",
+    /// Microseconds of a timestamp beyond 64 bits are wrapped round. By default they are an error.
+    WrapTimestamps = "wrap-timestamps",
+    /// A `numeric` of negative scale has the scale that its eleven bits give without their sign. By default it has scale 0.
+    NegativeScale = "negative-scale",
+    /// A default that JSON has no number for stands as text in a number's place. By default there is no default.
+    NanDefaults = "nan-defaults",
 }
 
 /// A set of quirks.
@@ -79,6 +103,14 @@ impl Quirks {
     /// Whether `quirk` is reproduced.
     pub fn has(self, quirk: Quirk) -> bool {
         self.0 & Quirks::bit(quirk) != 0
+    }
+
+    /// Whether rows of a snapshot are written in another way than those of the stream.
+    pub(crate) fn tell_snapshots_apart(self) -> bool {
+        use Quirk::{EraInSnapshots, InfinityAsDate, NameAsNull};
+        [EraInSnapshots, InfinityAsDate, NameAsNull]
+            .iter()
+            .any(|quirk| self.has(*quirk))
     }
 
     fn bit(quirk: Quirk) -> u64 {

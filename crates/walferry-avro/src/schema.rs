@@ -202,6 +202,15 @@ impl TypeSchema {
         .parameter("connect.decimal.precision", precision.to_string())
     }
 
+    /// A decimal whose precision is not known: 64 is what the converter supposes.
+    pub(crate) fn decimal_of_any_precision(self, scale: usize) -> TypeSchema {
+        TypeSchema {
+            decimal: Some((64, scale)),
+            ..self.logical("decimal")
+        }
+        .parameter("scale", scale.to_string())
+    }
+
     /// The JSON of a default, from its Avro encoding; `None` where JSON has no form for it.
     pub(crate) fn default_json(&self, mut encoded: &[u8]) -> Option<String> {
         match self.avro {

@@ -1,8 +1,9 @@
-//! `date`, `time`, `timestamp` and `timestamptz`: ISO text to counts since 1970 or to ISO 8601.
+//! `date`, `time`, `timetz`, `timestamp` and `timestamptz`: ISO text to counts since 1970 or to ISO 8601.
 //!
 //! ```text
 //! date         YYYY-MM-DD [ BC]                      year of 4 to 7 digits, or infinity, -infinity
 //! time         HH:MM:SS[.ffffff]                     up to 24:00:00
+//! timetz       time (+|-)HH[:MM[:SS]]
 //! timestamp    date ' ' time [ BC]
 //! timestamptz  date ' ' time (+|-)HH[:MM[:SS]] [ BC]
 //! ```
@@ -10,7 +11,8 @@
 //! Years are proleptic Gregorian throughout. Outcomes that are not plain arithmetic:
 //! infinity is the end of `int` for a date, of `long` in micro- and nanoseconds, and in milliseconds
 //! the pair that PostgreSQL's Java driver made known (9223372036825200000, -9223372036832400000); as
-//! text it is `infinity` and `-infinity`. A count that would not fit its unit, or would be mistaken
+//! text it is `infinity` and `-infinity`. A `timetz` is the same time of day in UTC: its offset goes, as its consumers know
+//! it, and `24:00:00+00` stays the end of the day. A count that would not fit its unit, or would be mistaken
 //! for infinity, is out of range. Milliseconds are cut toward the past.
 //! Invariant: no text panics; what PostgreSQL would not write (February 30, year 0) is malformed.
 //! Source: PostgreSQL documentation, "Date/Time Types", with DateStyle ISO.
@@ -75,16 +77,11 @@ pub(crate) fn date(out: &mut Vec<u8>, text: &[u8]) -> Written {
 
 /// Writes a `date` as `2017-09-15Z`.
 pub(crate) fn date_iso(out: &mut Vec<u8>, text: &[u8]) -> Written {
-    let mut ascii = Ascii::default();
     match parse_date(text)? {
-        Bounded::Finite(days) => {
-            ascii.date(days);
-            ascii.push(b'Z');
-        }
-        Bounded::Infinity => ascii.extend(b"infinity"),
-        Bounded::NegativeInfinity => ascii.extend(b"-infinity"),
+        Bounded::Finite(days) => day_iso(out, days),
+        // The text has just been read as one of the two words.
+        _ => wire::bytes(out, text),
     }
-    wire::bytes(out, ascii.text());
     Ok(())
 }
 
@@ -114,6 +111,53 @@ pub(crate) fn time_iso(out: &mut Vec<u8>, text: &[u8]) -> Written {
     ascii.push(b'Z');
     wire::bytes(out, ascii.text());
     Ok(())
+}
+
+/// Writes a `timetz` in UTC, as `11:51:30.123789Z`.
+pub(crate) fn zoned_time(out: &mut Vec<u8>, text: &[u8]) -> Written {
+    let (us, offset) = parse_clock(text)?;
+    let shifted = us - parse_offset(offset)? * 1_000_000;
+    // The end of the day is not the start of the next one, while no offset moves it.
+    let stays = us == DAY_US && shifted == DAY_US;
+    let mut ascii = Ascii::default();
+    ascii.clock(
+        if stays {
+            DAY_US
+        } else {
+            shifted.rem_euclid(DAY_US)
+        },
+        Fraction::Natural,
+    );
+    ascii.push(b'Z');
+    wire::bytes(out, ascii.text());
+    Ok(())
+}
+
+/// The day number of a finite `date`.
+pub(crate) fn days(text: &[u8]) -> Result<i64, EncodeErrorKind> {
+    match parse_date(text)? {
+        Bounded::Finite(days) => Ok(days),
+        _ => Err(EncodeErrorKind::OutOfRange),
+    }
+}
+
+/// Writes a day number as `2017-09-15Z`.
+pub(crate) fn day_iso(out: &mut Vec<u8>, days: i64) {
+    let mut ascii = Ascii::default();
+    ascii.date(days);
+    ascii.push(b'Z');
+    wire::bytes(out, ascii.text());
+}
+
+/// Seconds since 1970 of a finite `timestamp`, and the microseconds after them.
+pub(crate) fn seconds(text: &[u8]) -> Result<(i64, i64), EncodeErrorKind> {
+    match parse_stamp(text, false)? {
+        Bounded::Finite(stamp) => Ok((
+            stamp.days * DAY_SECONDS + stamp.day_us / 1_000_000,
+            stamp.day_us % 1_000_000,
+        )),
+        _ => Err(EncodeErrorKind::OutOfRange),
+    }
 }
 
 /// Writes a `timestamp` as a count since 1970-01-01 00:00.

@@ -6,14 +6,16 @@
 //! Invariant: what a writer writes decodes as the type that `mapping` gave its schema.
 
 use crate::array::{self, Array};
+use crate::bent::Bent;
 use crate::composite::Composite;
 use crate::error::{EncodeErrorKind, Written};
-use crate::format::BinaryMode;
+use crate::format::{BinaryMode, DecimalMode, IntervalMode};
 use crate::geometry::Geometry;
+use crate::labels::Labels;
 use crate::temporal::{self, Unit};
 use crate::vector::Vector;
 use crate::wire::{self, BRANCH_0, BRANCH_1};
-use crate::{bytea, hstore, numeric};
+use crate::{bits, bytea, hstore, interval, money, numeric};
 
 /// How the values of one column are written.
 #[derive(Clone, Debug)]
@@ -46,6 +48,23 @@ pub(crate) enum Writer {
     Zoned {
         digits: u8,
     },
+    /// `timetz`.
+    ZonedTime,
+    Interval(IntervalMode),
+    Money {
+        /// Digits after the point.
+        fraction: u8,
+        mode: DecimalMode,
+    },
+    /// One bit, as a boolean.
+    Bit,
+    Bits {
+        /// Zeros in front mean something.
+        whole: bool,
+    },
+    /// Text that is one of these.
+    Labels(Labels),
+    Bent(Bent),
     Array(Box<Array>),
     /// Integers with spaces between them.
     Spaced(Box<Slot>),
@@ -81,6 +100,13 @@ impl Writer {
             Writer::Time(unit) => temporal::time(out, text, unit),
             Writer::TimeIso => temporal::time_iso(out, text),
             Writer::TimestampIso => temporal::timestamp_iso(out, text),
+            Writer::Labels(ref labels) => labels.write(out, text),
+            Writer::ZonedTime => temporal::zoned_time(out, text),
+            Writer::Interval(mode) => interval::write(out, text, mode),
+            Writer::Money { fraction, mode } => money::write(out, text, fraction, mode),
+            Writer::Bit => bits::boolean(out, text),
+            Writer::Bits { whole } => bits::bytes(out, text, whole),
+            Writer::Bent(bent) => bent.write(out, text),
             Writer::Array(ref array) => array.write(out, text),
             Writer::Spaced(ref element) => array::spaced(out, text, element),
             Writer::Composite(ref composite) => composite.write(out, text),
@@ -97,10 +123,13 @@ impl Writer {
         let mut out = Vec::new();
         match *self {
             Writer::Text
+            | Writer::Labels(_)
             | Writer::DecimalText
             | Writer::DateIso
             | Writer::TimeIso
             | Writer::TimestampIso
+            | Writer::ZonedTime
+            | Writer::Interval(IntervalMode::String)
             | Writer::Zoned { .. } => wire::bytes(&mut out, placeholder.as_bytes()),
             Writer::Bytea(mode) => {
                 bytea::raw(&mut out, placeholder.bytes(), placeholder.len(), mode);
@@ -187,6 +216,11 @@ pub(crate) struct OrText {
 }
 
 impl OrText {
+    /// A type with a default stands before null.
+    pub(crate) fn stand_first(&mut self) {
+        self.value = BRANCH_0;
+    }
+
     fn write(&self, out: &mut Vec<u8>, text: &[u8]) -> Written {
         let start = out.len();
         out.push(self.value);

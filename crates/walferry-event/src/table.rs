@@ -102,7 +102,7 @@ pub struct Column {
     /// `pg_get_expr(adbin)`: the default expression as SQL text, or `None`.
     pub default: Option<String>,
     /// Whether a value has come that the type's declared shape does not hold (an array of other dimensions, a composite
-    /// with other fields): the schema then has a place for the text of such values.
+    /// with other fields, an enum's label that it does not have any more): the schema then has a place for the text of such values.
     pub any_shape: bool,
 }
 
@@ -113,7 +113,8 @@ pub struct ColumnType {
     pub oid: u32,
     /// `pg_type.typname` after domains are followed.
     pub name: String,
-    /// The type modifier in force (a domain's own, when it has one); -1 when none.
+    /// The type modifier in force (a domain's own, when it has one); -1 when none. Of `money`, which has none, the number
+    /// of digits after the point in the database's locale.
     pub modifier: i32,
     /// What sort of type it is.
     pub kind: TypeKind,

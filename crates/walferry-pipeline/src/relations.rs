@@ -161,7 +161,8 @@ impl Relations {
 
     /// A value has come that the schema has no place for: a NULL in a column that the catalog calls NOT NULL, which was
     /// nullable when the row was written, or a value of another shape than its type's. The schema is widened, never
-    /// wrong. A composite that has other fields by now is first looked up again, because the stream does not announce it.
+    /// wrong. A composite that has other fields by now, or an enum that has other labels, is first looked up again, because
+    /// the stream does not announce it.
     pub(crate) fn widen(
         &mut self,
         oid: u32,
@@ -173,11 +174,11 @@ impl Relations {
             return Ok(());
         };
         let mut table = plan.table.clone();
-        let composite = table
+        let unannounced = table
             .columns
             .get(column)
-            .is_some_and(|column| has_composite(&column.data_type));
-        if kind == EncodeErrorKind::Shape && composite {
+            .is_some_and(|column| changes_unannounced(&column.data_type));
+        if kind == EncodeErrorKind::Shape && unannounced {
             let mut now = self.look_up(&table.relation.clone())?;
             keep_wide(&table, &mut now);
             if now != table {
@@ -401,11 +402,11 @@ enum Refusal {
     Error(Error),
 }
 
-/// Whether values of a type have fields somewhere in them.
-fn has_composite(data_type: &ColumnType) -> bool {
+/// Whether a type has fields or labels somewhere in it, which the stream is silent about.
+fn changes_unannounced(data_type: &ColumnType) -> bool {
     match &data_type.kind {
-        TypeKind::Composite(_) => true,
-        TypeKind::Array(array) => has_composite(&array.element),
+        TypeKind::Composite(_) | TypeKind::Enum(_) => true,
+        TypeKind::Array(array) => changes_unannounced(&array.element),
         _ => false,
     }
 }

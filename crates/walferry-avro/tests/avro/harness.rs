@@ -10,6 +10,7 @@ use walferry_event::{
 
 pub(crate) const BOOL: u32 = 16;
 pub(crate) const BYTEA: u32 = 17;
+pub(crate) const CHAR: u32 = 18;
 pub(crate) const NAME: u32 = 19;
 pub(crate) const INT8: u32 = 20;
 pub(crate) const INT2: u32 = 21;
@@ -19,6 +20,8 @@ pub(crate) const OID: u32 = 26;
 pub(crate) const JSON: u32 = 114;
 pub(crate) const FLOAT4: u32 = 700;
 pub(crate) const FLOAT8: u32 = 701;
+pub(crate) const XML: u32 = 142;
+pub(crate) const MONEY: u32 = 790;
 pub(crate) const BPCHAR: u32 = 1042;
 pub(crate) const VARCHAR: u32 = 1043;
 pub(crate) const DATE: u32 = 1082;
@@ -26,8 +29,12 @@ pub(crate) const TIME: u32 = 1083;
 pub(crate) const TIMESTAMP: u32 = 1114;
 pub(crate) const TIMESTAMPTZ: u32 = 1184;
 pub(crate) const INTERVAL: u32 = 1186;
+pub(crate) const TIMETZ: u32 = 1266;
+pub(crate) const BIT: u32 = 1560;
+pub(crate) const VARBIT: u32 = 1562;
 pub(crate) const NUMERIC: u32 = 1700;
 pub(crate) const UUID: u32 = 2950;
+pub(crate) const TSVECTOR: u32 = 3614;
 pub(crate) const JSONB: u32 = 3802;
 
 /// The type modifier of `numeric(precision, scale)`.
@@ -352,6 +359,26 @@ impl Lone {
             Err(kind) => format!("error {}", kind.name()),
         }
     }
+}
+
+/// What an old row that carries only the key says of this column, which is NOT NULL.
+pub(crate) fn zero_of(column: Column, format: &Format) -> Value {
+    let plan = plan(
+        vec![required(self::column("id", INT4, -1)), column],
+        &[0],
+        format,
+    );
+    let mut out = Vec::new();
+    let row = [Datum::Text(b"1"), Datum::Null];
+    plan.value(
+        Operation::Delete,
+        Row::Key(&row),
+        Row::None,
+        &origin(),
+        &mut out,
+    )
+    .unwrap();
+    field(&field(&decode(plan.value_schema(), &out), "before"), "c")
 }
 
 /// The default format with one thing changed.

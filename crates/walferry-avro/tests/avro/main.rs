@@ -5,6 +5,8 @@
 //! | `harness` | tables, records, and what apache-avro reads from them |
 //! | `schemas` | schema text, property by property |
 //! | `values` | one table of text and expected value for each type and mode |
+//! | `scalars` | the same for intervals, money, bits, times with a zone, enums, and what goes out as text |
+//! | `quirks` | each of Debezium's deviations, when it is asked for |
 //! | `containers` | arrays, composites, hstore, geometry, vectors |
 //! | `rows` | before and after, keys, unchanged TOAST, the source block |
 //! | `properties` | random values against independent arithmetic, random bytes against panics |
@@ -14,6 +16,8 @@
 mod containers;
 mod harness;
 mod properties;
+mod quirks;
 mod rows;
+mod scalars;
 mod schemas;
 mod values;

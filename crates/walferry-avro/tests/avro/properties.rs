@@ -2,7 +2,7 @@
 
 use apache_avro::types::Value;
 use proptest::prelude::*;
-use walferry_avro::{BinaryMode, DecimalMode, EncodeErrorKind, TimeMode};
+use walferry_avro::{BinaryMode, DecimalMode, EncodeErrorKind, IntervalMode, TimeMode};
 
 use crate::harness::*;
 
@@ -211,6 +211,10 @@ fn every_lone() -> Vec<Lone> {
         UUID,
         JSONB,
         TIMESTAMPTZ,
+        TIMETZ,
+        INTERVAL,
+        MONEY,
+        VARBIT,
     ];
     lones.extend(plain.map(|oid| Lone::new(column("c", oid, -1), &<_>::default())));
     for decimal in [
@@ -236,6 +240,8 @@ fn every_lone() -> Vec<Lone> {
             lones.push(Lone::new(column("c", oid, modifier), &format));
         }
     }
+    let string = format(|format| format.interval = IntervalMode::String);
+    lones.push(Lone::new(column("c", INTERVAL, -1), &string));
     for binary in BinaryMode::WORDS {
         let format = format(|format| format.binary = binary.parse().unwrap());
         lones.push(Lone::new(column("c", BYTEA, -1), &format));
@@ -259,6 +265,10 @@ fn damaged_text_is_an_error_or_a_record_and_never_a_panic() {
         "0044-03-15 12:00:00+05:30 BC",
         "294276-12-31 23:59:59.999999-15:59:59",
         "infinity",
+        "-1 years -2 mons +3 days -04:05:06.789",
+        "-$1,234.11",
+        "0110",
+        "13:51:30.123+05:30",
         "\\xdeadbeef",
         "a\\\\b\\000",
     ];
@@ -294,6 +304,7 @@ fn damaged_text_is_an_error_or_a_record_and_never_a_panic() {
                         kind,
                         EncodeErrorKind::Malformed
                             | EncodeErrorKind::OutOfRange
+                            | EncodeErrorKind::Shape
                             | EncodeErrorKind::NotUtf8
                     ));
                 }

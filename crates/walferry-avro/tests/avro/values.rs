@@ -243,7 +243,6 @@ fn text_family() {
 
 #[test]
 fn a_type_without_a_mapping_is_its_text() {
-    plain(INTERVAL, &[("1 year 2 mons", "string 1 year 2 mons")]);
     let mut unknown = column("c", 4_451, -1);
     unknown.data_type.kind = TypeKind::Other;
     check(

@@ -29,6 +29,10 @@ struct Known {
 
 enum Sort {
     Scalar,
+    /// Its text has this many digits after the point, which is the locale's choice.
+    Money {
+        fraction: i32,
+    },
     Enum(Vec<String>),
     Array {
         element: u32,
@@ -77,7 +81,9 @@ impl Catalog {
                    t.typndims::int, e.oid, e.typdelim::text,
                    ARRAY(SELECT l.enumlabel::text FROM pg_catalog.pg_enum l
                          WHERE l.enumtypid = t.oid ORDER BY l.enumsortorder),
-                   a.names, a.types, a.modifiers, a.dimensions
+                   a.names, a.types, a.modifiers, a.dimensions,
+                   CASE t.oid WHEN 'pg_catalog.money'::regtype THEN pg_catalog.length(
+                       pg_catalog.regexp_replace('1'::pg_catalog.money::text, '[^0-9]', '', 'g')) - 1 END
             FROM types n
             JOIN pg_catalog.pg_type t ON t.oid = n.oid
             JOIN pg_catalog.pg_namespace s ON s.oid = t.typnamespace
@@ -94,6 +100,7 @@ impl Catalog {
             let code: String = value(doing, &row, 2)?;
             let element: Option<u32> = value(doing, &row, 7)?;
             let delimiter: Option<String> = value(doing, &row, 8)?;
+            let money: Option<i32> = value(doing, &row, 14)?;
             let sort = match (code.as_str(), element) {
                 ("d", _) => Sort::Domain {
                     base: value(doing, &row, 4)?,
@@ -109,7 +116,10 @@ impl Catalog {
                     element,
                     delimiter: delimiter.and_then(|it| it.bytes().next()).unwrap_or(b','),
                 },
-                ("b", None) => Sort::Scalar,
+                ("b", None) => match money {
+                    Some(fraction) => Sort::Money { fraction },
+                    None => Sort::Scalar,
+                },
                 _ => Sort::Other,
             };
             let known = Known {
@@ -168,6 +178,10 @@ impl Types {
         };
         match sort {
             Sort::Scalar => kind(name, TypeKind::Scalar),
+            &Sort::Money { fraction } => ColumnType {
+                modifier: fraction,
+                ..kind(name, TypeKind::Scalar)
+            },
             Sort::Enum(labels) => kind(name, TypeKind::Enum(labels.clone())),
             Sort::Other => kind(name, TypeKind::Other),
             _ if depth == 0 || parts.get() == 0 => kind(name, TypeKind::Other),

@@ -105,10 +105,6 @@ fn refuse_later_features(file: &File) -> Result<()> {
         ("format.headers", file.format.headers),
         ("format.envelope = \"flat\"", file.format.envelope == "flat"),
         (
-            "format.interval = \"string\"",
-            file.format.interval == "string",
-        ),
-        (
             "exclude_columns of a [[table]]",
             file.table.iter().any(|it| !it.exclude_columns.is_empty()),
         ),

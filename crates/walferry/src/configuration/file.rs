@@ -147,7 +147,7 @@ section! {
         decimal: String = "precise".into(), "precise", "`precise`, `string`, `double`";
         time: String = "adaptive".into(), "adaptive", "`adaptive`, `adaptive-time-microseconds`, `microseconds`, `nanoseconds`, `connect`, `isostring`";
         binary: String = "bytes".into(), "bytes", "`bytes`, `base64`, `base64-url-safe`, `hex`";
-        interval: String = "numeric".into(), "numeric", "`numeric`, `string`; this version writes an interval's PostgreSQL text";
+        interval: String = "numeric".into(), "numeric", "`numeric` (microseconds; a month has 30.4375 days), `string` (ISO 8601: `P1Y2M3DT4H5M6.78S`)";
         hstore: String = "json".into(), "json", "`json` (a JSON object as text), `map` (an Avro map)";
         tombstones: bool = true, "true", "whether a delete is followed by a record with the key and no value";
         transaction_metadata: bool = false, "false", "BEGIN and END records; not in this version";

@@ -130,7 +130,25 @@ fn elements_are_written_as_columns_of_their_type() {
             r#"{"{1,2,3}"}"#,
             "[{a: double 1, b: double 2, c: double 3}]",
         ),
-        (column("c", INTERVAL, -1), r#"{"1 day"}"#, "[string 1 day]"),
+        (
+            column("c", INTERVAL, -1),
+            r#"{"1 day",-00:00:01}"#,
+            "[long 86400000000, long -1000000]",
+        ),
+        (
+            column("c", MONEY, 2),
+            r#"{"$1,234.11",$0.00}"#,
+            "[decimal 123411, decimal 0]",
+        ),
+        (column("c", BIT, 3), "{101,000}", "[bytes 05, bytes ]"),
+        (column("c", VARBIT, -1), "{101,001}", "error shape"),
+        (
+            column("c", TIMETZ, -1),
+            "{13:51:02+02,14:51:03+02}",
+            "[string 11:51:02Z, string 12:51:03Z]",
+        ),
+        (column("c", XML, -1), "{<a/>}", "[string <a/>]"),
+        (column("c", NAME, -1), "{a}", "[string a]"),
         (
             column("c", 22, -1),
             r#"{"1 2","3"}"#,
