@@ -29,6 +29,8 @@ pub(crate) struct Array {
     pub(crate) flat: bool,
     /// The placeholder of an unchanged TOAST value has to look like a UUID.
     pub(crate) of_uuid: bool,
+    /// There is a placeholder at all.
+    pub(crate) has_placeholder: bool,
 }
 
 /// The name-based UUID (version 3, RFC 9562) of [`NAMED`], which consumers of Debezium know as the placeholder.
@@ -85,7 +87,7 @@ impl Array {
 
     /// The placeholder as the only item; numbers that have room for it are its bytes, one by one.
     pub(crate) fn unavailable(&self, placeholder: &str) -> Option<Box<[u8]>> {
-        if self.depth != 1 {
+        if self.depth != 1 || !self.has_placeholder {
             return None;
         }
         let placeholder = match placeholder {

@@ -105,6 +105,8 @@ impl<'a> Mapper<'a> {
             depth,
             flat,
             of_uuid: array.element.oid == oid::UUID,
+            has_placeholder: has_known_placeholder(&array.element)
+                || !self.format.quirks.has(Quirk::UnavailableAsNull),
         }));
         Mapping {
             left_out,
@@ -265,6 +267,23 @@ fn unique(name: String, fields: &[Field]) -> String {
 /// Elements that are not optional.
 fn is_required_element(element: &ColumnType) -> bool {
     matches!(element.kind, TypeKind::Enum(_)) || element.oid == oid::TSVECTOR
+}
+
+/// Whether Debezium has a placeholder for arrays of these elements.
+fn has_known_placeholder(element: &ColumnType) -> bool {
+    matches!(
+        element.oid,
+        oid::TEXT
+            | oid::VARCHAR
+            | oid::BPCHAR
+            | oid::JSON
+            | oid::JSONB
+            | oid::BYTEA
+            | oid::INT4
+            | oid::INT8
+            | oid::DATE
+            | oid::UUID
+    )
 }
 
 /// Whether Debezium has a mapping for arrays of these elements.

@@ -82,7 +82,7 @@ impl Geometry {
                 vec![Field::required("wkb", wkb()), srid()],
             ),
             _ => {
-                let text = Place::nullable(TypeSchema::plain(Avro::String));
+                let text = Place::required(TypeSchema::plain(Avro::String));
                 let extensions = TypeSchema::plain(Avro::Map(Box::new(text)));
                 let fields = vec![
                     Field::required("wkb", wkb()),
@@ -268,7 +268,6 @@ fn shape(
     let mut block = Block::open(out);
     for (key, value) in extensions {
         wire::bytes(out, key.as_bytes());
-        out.push(BRANCH_1);
         wire::bytes(out, value.as_bytes());
         block.count += 1;
     }

@@ -372,7 +372,7 @@ fn names_that_avro_does_not_allow() {
     parse(plan.value_schema());
     assert_eq!(
         plan.key_schema().unwrap(),
-        r#"{"type":"record","name":"Key","namespace":"shop.My_Schema._lu_","fields":[{"name":"_st_value","type":"int"}],"connect.name":"shop.My_Schema._lu_.Key"}"#
+        r#"{"type":"record","name":"Key","namespace":"shop.My_Schema._lu_","fields":[{"name":"_1st_value","type":"int"}],"connect.name":"shop.My_Schema._lu_.Key"}"#
     );
     let raw = format(|format| format.adjust_names = false);
     let plan = EncodePlan::compile(&table, &naming, &raw).unwrap();

@@ -133,9 +133,15 @@ impl Bench<'_> {
         for table in &group.tables {
             settings.table(table);
         }
+        // Of all tables, as Debezium's is by default, so that both follow one that is created later.
+        let publication = format!("walferry_{prefix}");
+        Session::connect(url)?.execute(&format!(
+            "create publication {publication} for all tables with (publish_via_partition_root = {})",
+            group.via_root
+        ))?;
         let process = Walferry::start(&settings, &self.folder)?;
         Ok(Side {
-            slot: format!("walferry_{prefix}"),
+            slot: publication,
             prefix,
             connector: Connector::Walferry(Box::new(process)),
         })

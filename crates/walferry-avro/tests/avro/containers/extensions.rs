@@ -176,7 +176,7 @@ fn postgis_keeps_its_bytes_and_tells_the_srid() {
     // Optional although the column is not.
     assert_eq!(
         schema(required(extension("geometry")), &Format::default()),
-        r#"["null",{"type":"record","name":"Geometry","namespace":"io.debezium.data.geometry","fields":[{"name":"wkb","type":"bytes"},{"name":"srid","type":["null","int"],"default":null},{"name":"extensions","type":["null",{"type":"map","values":["null","string"]}],"default":null}],"connect.doc":"Geometry","connect.version":2,"connect.name":"io.debezium.data.geometry.Geometry"}]"#
+        r#"["null",{"type":"record","name":"Geometry","namespace":"io.debezium.data.geometry","fields":[{"name":"wkb","type":"bytes"},{"name":"srid","type":["null","int"],"default":null},{"name":"extensions","type":["null",{"type":"map","values":"string"}],"default":null}],"connect.doc":"Geometry","connect.version":2,"connect.name":"io.debezium.data.geometry.Geometry"}]"#
     );
 }
 

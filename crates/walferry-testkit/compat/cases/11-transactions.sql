@@ -1,0 +1,31 @@
+-- case messages
+-- covers: logical messages, transactional and not
+-- groups: messages
+-- topics: message
+create table t (id int primary key, a text);
+-- stream
+select pg_logical_emit_message(true, 'pre', 'content');
+begin; insert into t values (1, 'x'); select pg_logical_emit_message(true, 'in', '\x00ff'::bytea); insert into t values (2, 'y'); commit;
+select pg_logical_emit_message(false, 'outside', '');
+insert into t values (3, 'z');
+
+-- case transaction-metadata
+-- covers: BEGIN and END records, the transaction block
+-- groups: transaction-metadata
+-- topics: transaction
+create table t (id int primary key, a text); create table u (id int primary key);
+insert into t values (1, 'x');
+-- stream
+begin; insert into t values (2, 'y'); insert into u values (1); update t set a = 'z' where id = 1; delete from u; commit;
+update t set id = 5 where id = 1;
+truncate u;
+
+-- case context-headers
+-- covers: Debezium's context headers
+-- groups: headers
+create table t (id int primary key, a text);
+insert into t values (1, 'x');
+-- stream
+insert into t values (2, 'y');
+update t set id = 3 where id = 2;
+delete from t where id = 1;
