@@ -51,6 +51,7 @@ mod civil;
 mod composite;
 mod containers;
 mod default;
+mod digest;
 mod envelope;
 mod error;
 mod format;
@@ -72,6 +73,7 @@ mod vector;
 mod wire;
 mod writer;
 
+pub use digest::{Envelope as RecordEnvelope, EnvelopeReader, KeyReader, ReadError};
 pub use error::{EncodeError, EncodeErrorKind, Error};
 pub use format::{
     BinaryMode, DecimalMode, Envelope, Format, FunctionDefaults, HstoreMode, IntervalMode, Naming,

@@ -8,12 +8,14 @@
 //! | `scalars` | the same for intervals, money, bits, times with a zone, enums, and what goes out as text |
 //! | `quirks` | each of Debezium's deviations, when it is asked for |
 //! | `containers` | arrays, composites, hstore, geometry, vectors |
+//! | `digests` | records taken apart, column by column |
 //! | `rows` | before and after, keys, unchanged TOAST, the source block |
 //! | `properties` | random values against independent arithmetic, random bytes against panics |
 
 #![allow(clippy::unwrap_used, reason = "what cannot be read fails the test")]
 
 mod containers;
+mod digests;
 mod harness;
 mod properties;
 mod quirks;

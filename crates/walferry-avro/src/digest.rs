@@ -1,0 +1,192 @@
+//! Records taken apart without building values: who changed the row and when, and a hash of each column.
+//!
+//! Owns: [`EnvelopeReader`] and [`KeyReader`]. Two rows are equal when the hashes of their columns are, whichever schema
+//! version each was written with: a union's branch, a number's width and a column's place are not part of a hash.
+//! Never: a row value in an error; a panic on any bytes.
+//! Start reading at [`EnvelopeReader::read`].
+
+mod schema;
+
+use std::fmt;
+use std::hash::{DefaultHasher, Hasher};
+
+use schema::{Schema, counted, long};
+
+/// A schema or a record that cannot be read. Opaque: print it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadError(String);
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ReadError {}
+
+/// What a record says besides its columns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Envelope {
+    /// The letter of `op`.
+    pub operation: u8,
+    /// `source.lsn`.
+    pub lsn: Option<u64>,
+    /// `source.txId`; absent for a row of a snapshot.
+    pub xid: Option<u32>,
+    /// End of the transaction before this one: the first half of `source.sequence`.
+    pub last_commit_lsn: Option<u64>,
+    /// Whether there is a row after the change.
+    pub has_row: bool,
+}
+
+/// Reads values of one schema in Debezium's envelope.
+#[derive(Clone, Debug)]
+pub struct EnvelopeReader {
+    schema: Schema,
+}
+
+impl EnvelopeReader {
+    /// From a value's schema.
+    ///
+    /// # Errors
+    /// It is not an envelope with `after`, `op` and `source`.
+    pub fn parse(schema: &str) -> Result<EnvelopeReader, ReadError> {
+        let schema = Schema::parse(schema)?;
+        let fields = schema.fields(schema.root).unwrap_or_default();
+        for name in ["after", "op", "source"] {
+            if !fields.iter().any(|field| field.name == name) {
+                return Err(ReadError(format!(
+                    "the schema has no field {name:?}, so it is not Debezium's envelope"
+                )));
+            }
+        }
+        Ok(EnvelopeReader { schema })
+    }
+
+    /// Name and form of each column; two columns of one form have comparable hashes.
+    pub fn columns(&self) -> impl Iterator<Item = (&str, &str)> {
+        let fields = self.schema.fields(self.schema.root).unwrap_or_default();
+        let after = fields.iter().find(|field| field.name == "after");
+        let columns = after.and_then(|field| self.schema.fields(field.node));
+        let columns = columns.unwrap_or_default().iter();
+        columns.map(|field| (field.name.as_str(), field.signature.as_str()))
+    }
+
+    /// Reads a record behind its five bytes of framing; the hashes of the row's columns go to `hashes`, in their order.
+    ///
+    /// # Errors
+    /// The bytes are not of this schema.
+    pub fn read(&self, mut body: &[u8], hashes: &mut Vec<u64>) -> Result<Envelope, ReadError> {
+        hashes.clear();
+        let bytes = &mut body;
+        let mut envelope = Envelope::default();
+        for field in self.schema.fields(self.schema.root).unwrap_or_default() {
+            match field.name.as_str() {
+                "after" => envelope.has_row = self.row(field.node, bytes, hashes)?,
+                "op" => {
+                    let text = self.string(field.node, bytes)?.unwrap_or_default();
+                    envelope.operation = text.first().copied().unwrap_or_default();
+                }
+                "source" => self.source(field.node, bytes, &mut envelope)?,
+                _ => self.schema.skip(field.node, bytes)?,
+            }
+        }
+        if bytes.is_empty() {
+            Ok(envelope)
+        } else {
+            Err(ReadError(format!("{} bytes are left over", bytes.len())))
+        }
+    }
+
+    fn row(
+        &self,
+        node: usize,
+        bytes: &mut &[u8],
+        hashes: &mut Vec<u64>,
+    ) -> Result<bool, ReadError> {
+        let branch = self.schema.branch(node, bytes)?;
+        let schema::Node::Record(columns) = self.schema.node(branch) else {
+            self.schema.skip(branch, bytes)?;
+            return Ok(false);
+        };
+        for column in columns {
+            let mut hasher = DefaultHasher::new();
+            self.schema.hash(column.node, bytes, &mut hasher)?;
+            hashes.push(hasher.finish());
+        }
+        Ok(true)
+    }
+
+    fn source(
+        &self,
+        node: usize,
+        bytes: &mut &[u8],
+        envelope: &mut Envelope,
+    ) -> Result<(), ReadError> {
+        for field in self.schema.fields(node).unwrap_or_default() {
+            match field.name.as_str() {
+                "lsn" => envelope.lsn = self.number(field.node, bytes)?.map(|it| it as u64),
+                "txId" => {
+                    let xid = self.number(field.node, bytes)?;
+                    envelope.xid = xid.and_then(|it| u32::try_from(it).ok());
+                }
+                "sequence" => {
+                    let text = self.string(field.node, bytes)?;
+                    envelope.last_commit_lsn = text.and_then(first_of_sequence);
+                }
+                _ => self.schema.skip(field.node, bytes)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn number(&self, node: usize, bytes: &mut &[u8]) -> Result<Option<i64>, ReadError> {
+        let branch = self.schema.branch(node, bytes)?;
+        if let schema::Node::Integer = self.schema.node(branch) {
+            return long(bytes).map(Some);
+        }
+        self.schema.skip(branch, bytes).map(|()| None)
+    }
+
+    fn string<'a>(&self, node: usize, bytes: &mut &'a [u8]) -> Result<Option<&'a [u8]>, ReadError> {
+        let branch = self.schema.branch(node, bytes)?;
+        if let schema::Node::String = self.schema.node(branch) {
+            return counted(bytes).map(Some);
+        }
+        self.schema.skip(branch, bytes).map(|()| None)
+    }
+}
+
+/// The first number of `["24023128","24023128"]`; none of `[null,"24023128"]`.
+fn first_of_sequence(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?;
+    let first = text.strip_prefix("[\"")?.split('"').next()?;
+    first.parse().ok()
+}
+
+/// Writes keys of one schema as text, for people.
+#[derive(Clone, Debug)]
+pub struct KeyReader {
+    schema: Schema,
+}
+
+impl KeyReader {
+    /// From a key's schema.
+    ///
+    /// # Errors
+    /// It is not an Avro schema.
+    pub fn parse(schema: &str) -> Result<KeyReader, ReadError> {
+        Ok(KeyReader {
+            schema: Schema::parse(schema)?,
+        })
+    }
+
+    /// The text of a key without its framing: `{"id":5}`.
+    pub fn text(&self, mut body: &[u8]) -> String {
+        let mut out = String::new();
+        match self.schema.text(self.schema.root, &mut body, &mut out) {
+            Ok(()) => out,
+            Err(_) => "a key that its schema does not describe".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Records taken apart by [`EnvelopeReader`]: equal rows have equal hashes under any version of their schema, and no
+//! bytes make it panic.
+
+use proptest::prelude::*;
+use walferry_avro::{EncodePlan, EnvelopeReader, Format, KeyReader, RecordEnvelope, Row};
+use walferry_event::{Column, Datum, Lsn, Operation, Origin};
+
+use crate::harness::{
+    BOOL, BYTEA, FLOAT8, INT4, INT8, NUMERIC, TEXT, TIMESTAMP, array, column, numeric, plan,
+    required,
+};
+
+const ROW: [&str; 8] = [
+    "7",
+    "t",
+    "grün",
+    "\\x00ff",
+    "12.34",
+    "0.5",
+    "{1,NULL,3}",
+    "2024-02-29 12:00:00.123456",
+];
+
+fn columns() -> Vec<Column> {
+    vec![
+        required(column("id", INT4, -1)),
+        column("b", BOOL, -1),
+        column("t", TEXT, -1),
+        column("raw", BYTEA, -1),
+        column("n", NUMERIC, numeric(12, 2)),
+        column("f", FLOAT8, -1),
+        array("a", column("", INT4, -1), 1),
+        column("ts", TIMESTAMP, -1),
+    ]
+}
+
+fn record(plan: &EncodePlan, row: &[&str]) -> Vec<u8> {
+    let datums: Vec<Datum<'_>> = row.iter().map(|it| Datum::Text(it.as_bytes())).collect();
+    let origin = Origin {
+        xid: 77,
+        lsn: Lsn(5000),
+        last_commit_lsn: Some(Lsn(4900)),
+        ..Origin::default()
+    };
+    let mut out = Vec::new();
+    plan.value(
+        Operation::Create,
+        Row::None,
+        Row::Full(&datums),
+        &origin,
+        &mut out,
+    )
+    .unwrap();
+    out
+}
+
+fn read(plan: &EncodePlan, record: &[u8]) -> (RecordEnvelope, Vec<u64>) {
+    let reader = EnvelopeReader::parse(plan.value_schema()).unwrap();
+    let mut hashes = Vec::new();
+    let envelope = reader.read(&record[5..], &mut hashes).unwrap();
+    (envelope, hashes)
+}
+
+#[test]
+fn a_record_says_who_changed_it_and_has_a_hash_for_each_column() {
+    let plan = plan(columns(), &[0], &Format::default());
+    let (envelope, hashes) = read(&plan, &record(&plan, &ROW));
+    let expected = RecordEnvelope {
+        operation: b'c',
+        lsn: Some(5000),
+        xid: Some(77),
+        last_commit_lsn: Some(4900),
+        has_row: true,
+    };
+    assert_eq!(envelope, expected);
+    assert_eq!(hashes.len(), ROW.len());
+    for at in 0..ROW.len() {
+        let mut row = ROW;
+        row[at] = [
+            "8",
+            "f",
+            "x",
+            "\\x00",
+            "12.35",
+            "0.25",
+            "{1,2,3}",
+            "2024-02-29 12:00:00",
+        ][at];
+        let (_, other) = read(&plan, &record(&plan, &row));
+        let differing: Vec<usize> = (0..ROW.len())
+            .filter(|&it| hashes[it] != other[it])
+            .collect();
+        assert_eq!(differing, [at], "only column {at} has changed");
+    }
+}
+
+#[test]
+fn a_wider_schema_has_the_same_hashes() {
+    let narrow = plan(columns(), &[0], &Format::default());
+    let mut wide = columns();
+    wide[0] = column("id", INT8, -1);
+    wide[6].any_shape = true;
+    wide.insert(1, column("new", TEXT, -1));
+    let wide = plan(wide, &[0], &Format::default());
+    let mut row = ROW.to_vec();
+    row.insert(1, "new");
+    let (_, before) = read(&narrow, &record(&narrow, &ROW));
+    let (_, after) = read(&wide, &record(&wide, &row));
+    let forms = |plan: &EncodePlan| {
+        let reader = EnvelopeReader::parse(plan.value_schema()).unwrap();
+        let pairs = reader
+            .columns()
+            .map(|(name, form)| (name.to_owned(), form.to_owned()));
+        pairs.collect::<Vec<_>>()
+    };
+    for (at, pair) in forms(&narrow).iter().enumerate() {
+        let other = forms(&wide).iter().position(|it| it == pair);
+        let other = other.unwrap_or_else(|| panic!("{pair:?} is not comparable"));
+        assert_eq!(before[at], after[other], "{pair:?}");
+    }
+}
+
+#[test]
+fn a_column_of_another_meaning_has_another_form() {
+    let form = |column: Column| {
+        let plan = plan(vec![column], &[], &Format::default());
+        let reader = EnvelopeReader::parse(plan.value_schema()).unwrap();
+        let (_, form) = reader.columns().next().unwrap();
+        form.to_owned()
+    };
+    assert_eq!(
+        form(column("a", INT4, -1)),
+        form(required(column("a", INT8, -1)))
+    );
+    assert_ne!(
+        form(column("a", TIMESTAMP, 3)),
+        form(column("a", TIMESTAMP, 6))
+    );
+    let (cents, mills) = (numeric(9, 2), numeric(9, 3));
+    assert_ne!(
+        form(column("a", NUMERIC, cents)),
+        form(column("a", NUMERIC, mills))
+    );
+    assert_eq!(
+        form(column("a", NUMERIC, cents)),
+        form(column("a", NUMERIC, numeric(12, 2)))
+    );
+}
+
+#[test]
+fn a_key_is_shown_as_json() {
+    let columns = vec![
+        required(column("id", INT8, -1)),
+        required(column("t", TEXT, -1)),
+    ];
+    let plan = plan(columns, &[0, 1], &Format::default());
+    let mut key = Vec::new();
+    plan.key(&[Datum::Text(b"-5"), Datum::Text(b"a\"b")], &mut key)
+        .unwrap();
+    let reader = KeyReader::parse(plan.key_schema().unwrap()).unwrap();
+    assert_eq!(reader.text(&key[5..]), r#"{"id":-5,"t":"a\"b"}"#);
+    assert!(reader.text(&key[5..7]).contains("does not describe"));
+}
+
+#[test]
+fn a_schema_that_is_no_envelope_is_refused() {
+    for text in [
+        "",
+        "{}",
+        r#""long""#,
+        r#"{"type":"record","name":"r","fields":[]}"#,
+        r#"{"type":"record","name":"r","fields":[{"name":"after","type":"unknown"}]}"#,
+    ] {
+        assert!(EnvelopeReader::parse(text).is_err(), "{text}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_the_reader_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..300), cut in 0_usize..300) {
+        let plan = plan(columns(), &[0], &Format::default());
+        let reader = EnvelopeReader::parse(plan.value_schema()).unwrap();
+        let mut hashes = Vec::new();
+        let _ = reader.read(&bytes, &mut hashes);
+        // A record whose middle is replaced gets further than bytes without any sense.
+        let whole = record(&plan, &ROW);
+        let cut = cut.min(whole.len());
+        bytes.splice(0..0, whole[5.min(cut)..cut].iter().copied());
+        let _ = reader.read(&bytes, &mut hashes);
+    }
+}
