@@ -20,6 +20,7 @@ mod native;
 mod producer;
 mod publisher;
 mod reader;
+mod topic;
 mod transactions;
 mod watch;
 
@@ -32,3 +33,4 @@ pub use error::Error;
 pub use health::Health;
 pub use publisher::{CommitReport, Oversize, Publisher};
 pub use reader::read_checkpoint;
+pub use topic::{PartitionEnds, TopicRecord, read_topic};

@@ -211,6 +211,17 @@ impl Catalog {
         lsn(doing, value(doing, &row, 0)?)
     }
 
+    /// A transaction id that no transaction so far has, in 64 bits.
+    pub async fn next_xid(&self) -> Result<u64, Error> {
+        const QUESTION: &str =
+            "SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text";
+        let doing = "asking for the next transaction id";
+        let row = self.one(doing, QUESTION, &[]).await?;
+        let text: String = value(doing, &row, 0)?;
+        text.parse()
+            .map_err(|_| unexpected(doing, "what is no transaction id"))
+    }
+
     /// Whether the server answers.
     pub async fn ping(&self) -> Result<(), Error> {
         self.command("asking whether the server answers", "").await

@@ -37,5 +37,5 @@ pub use error::Error;
 pub use feedback::Feedback;
 pub use quote::{quote_ident, quote_literal, quote_table};
 pub use replication::{CreatedSlot, Identity, Replication, StreamOptions};
-pub use snapshot::{CopyBlock, CopyRows, SnapshotReader};
+pub use snapshot::{CopyBlock, CopyRows, SnapshotReader, Visibility};
 pub use stream::{Block, Stream, StreamEvent, StreamHandle, StreamLimits, spawn};

@@ -126,6 +126,15 @@ impl Replication {
         self.create(slot, true, false).await
     }
 
+    /// Creates a slot that goes with this session, and exports the snapshot of its consistent point, which stays valid
+    /// until this session gets another command or ends.
+    pub async fn create_temporary_slot_with_snapshot(
+        &mut self,
+        slot: &str,
+    ) -> Result<CreatedSlot, Error> {
+        self.create(slot, true, true).await
+    }
+
     async fn create(
         &mut self,
         slot: &str,

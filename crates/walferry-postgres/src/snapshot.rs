@@ -46,6 +46,24 @@ impl SnapshotReader {
         })
     }
 
+    /// Which transactions the snapshot sees.
+    ///
+    /// # Errors
+    /// The connection fails, or the server says it in another form than its documentation.
+    pub async fn visibility(&self) -> Result<Visibility, Error> {
+        let doing = "asking which transactions the snapshot sees";
+        let question = "SELECT pg_catalog.pg_current_snapshot()::text";
+        let row = self
+            .client
+            .query_one(question, &[])
+            .await
+            .map_err(|error| Error::client(doing, error))?;
+        let text: String = row.get(0);
+        Visibility::parse(&text).ok_or_else(|| {
+            Error::protocol(format!("{doing}: expected xmin:xmax:xip, found {text:?}"))
+        })
+    }
+
     /// Every row of a table: the relation's columns, in their order.
     pub async fn copy(&self, relation: &Relation) -> Result<CopyRows, Error> {
         self.copy_where(relation, None).await
@@ -79,6 +97,28 @@ impl SnapshotReader {
             stream: Box::pin(stream),
             doing,
             ended: false,
+        })
+    }
+}
+
+/// Which transactions a snapshot sees, as `pg_current_snapshot()` says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Visibility {
+    /// No transaction from here on is seen.
+    pub xmax: u64,
+    /// Nor are these, which are below it.
+    pub unseen: Vec<u64>,
+}
+
+impl Visibility {
+    fn parse(text: &str) -> Option<Visibility> {
+        let mut parts = text.split(':');
+        parts.next()?.parse::<u64>().ok()?;
+        let xmax = parts.next()?.parse().ok()?;
+        let unseen = parts.next()?.split(',').filter(|it| !it.is_empty());
+        Some(Visibility {
+            xmax,
+            unseen: unseen.map(|it| it.parse().ok()).collect::<Option<_>>()?,
         })
     }
 }
@@ -161,6 +201,16 @@ mod tests {
     use walferry_event::RelationColumn;
 
     use super::*;
+
+    #[test]
+    fn visibility_reads_what_the_server_writes() {
+        let read = |text| Visibility::parse(text).map(|it| (it.xmax, it.unseen));
+        assert_eq!(read("10:20:10,14,15"), Some((20, vec![10, 14, 15])));
+        assert_eq!(read("10:10:"), Some((10, vec![])));
+        for text in ["", "10", "10:20", "10:x:", "10:20:1,x"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn the_copy_names_its_columns_and_leaves_children_out() {

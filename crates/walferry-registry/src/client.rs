@@ -145,6 +145,27 @@ impl Registry {
         }
     }
 
+    /// The schema of an id, as text; none when the registry does not know it.
+    pub async fn schema(&self, id: u32) -> Result<Option<String>, Error> {
+        #[derive(Deserialize)]
+        struct Body {
+            schema: String,
+        }
+        match self
+            .call(|client, url| client.get(url), &format!("schemas/ids/{id}"))
+            .await?
+        {
+            Answer::Missing => Ok(None),
+            Answer::Body(text) => match serde_json::from_str::<Body>(&text) {
+                Ok(body) => Ok(Some(body.schema)),
+                Err(error) => Err(Error::new(
+                    Kind::Internal,
+                    format!("the registry's answer on schema id {id} cannot be read: {error}"),
+                )),
+            },
+        }
+    }
+
     /// Whether the registry answers.
     pub async fn ping(&self) -> Result<(), Error> {
         self.call(|client, url| client.get(url), PING)
