@@ -13,12 +13,14 @@
 //! | `schemas` | a table changes while it is followed; dead letters |
 //! | `park` | a table that cannot go on waits, and the others go on |
 //! | `memory` | a transaction larger than the memory, and a broker that is away |
+//! | `audit` | tables and topics compared: clean under load, planted faults found |
 //! | `commands` | check, tail, status, checkpoint |
 //!
 //! Each test has its own database, slot and topics; one that harms a server has its own servers.
 
 #![allow(clippy::unwrap_used, reason = "what cannot be had fails the test")]
 
+mod audit;
 mod commands;
 mod crash;
 mod first_start;

@@ -6,6 +6,7 @@
 //!
 //! Start reading at [`connector::run`], then `ring`, `encode` and `publish` in the order in which a change meets them.
 
+pub mod audit;
 mod batch;
 mod block;
 mod builder;
@@ -32,6 +33,7 @@ mod stamp;
 mod status;
 mod tail;
 
+pub use audit::{Audit, AuditReport, audit};
 pub use config::Config;
 pub use connector::run;
 pub use error::Error;

@@ -36,6 +36,13 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Compare tables and topics at one moment, key by key; changes nothing
+    Audit {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(flatten)]
+        arguments: AuditArguments,
+    },
     /// Print changes as JSON lines from a temporary slot; needs PostgreSQL only
     Tail {
         /// Take source and tables from a configuration file
@@ -111,6 +118,23 @@ pub(crate) enum Document {
     Config,
     /// docs/METRICS.md
     Metrics,
+}
+
+/// What to audit.
+#[derive(Debug, Args)]
+pub(crate) struct AuditArguments {
+    /// schema.table; every table of the connector when none is given
+    #[arg(value_name = "TABLE")]
+    pub(crate) tables: Vec<String>,
+    /// Read at most this many rows a second
+    #[arg(long, value_name = "ROWS")]
+    pub(crate) rate: Option<u64>,
+    /// Seconds that the connector may stand still before the audit gives up
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) patience: u64,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Which connector.

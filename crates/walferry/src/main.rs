@@ -83,6 +83,7 @@ fn run(line: CommandLine) -> Result<(), Failure> {
             fix_sql,
             json,
         } => commands::check::run(&file.path, fix_sql, json),
+        Command::Audit { file, arguments } => commands::audit::run(&file.path, arguments),
         Command::Tail {
             config,
             source,
@@ -115,6 +116,12 @@ fn run(line: CommandLine) -> Result<(), Failure> {
             print(text.as_bytes())
         }
     }
+}
+
+/// Writes a line of progress to standard error.
+pub(crate) fn tell(line: &str) {
+    // Who closed standard error does not want to know.
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// Writes data to standard output. A reader that has seen enough is no failure.

@@ -1,0 +1,291 @@
+//! `walferry audit`: the tables and their topics at one moment, compared key by key.
+//!
+//! Owns the order of the steps. A temporary slot is created, which gives a moment between two commits and the tables as of
+//! then; they are read; when the connector's checkpoint has passed the moment, the topics are read, and of them what
+//! precedes it ([`moment`]). Rows and records meet as hashes of their columns in a sort that spills to disk.
+//! Never: writes to the source, the topics or the registry. Nothing but hashes and keys is kept of a row.
+//! Start reading at [`audit`].
+
+mod entry;
+mod judge;
+mod moment;
+mod records;
+mod report;
+mod sorter;
+mod subject;
+
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use tokio::time::{self, Instant};
+use walferry_event::{Datum, Lsn};
+use walferry_kafka::Checkpoint;
+use walferry_postgres::{
+    Catalog, CreatedSlot, Replication, SnapshotReader, TableInfo, parse_copy_row,
+};
+use walferry_registry::Registry;
+
+pub use report::{AuditDifference, AuditReport, TableAudit};
+
+use self::{
+    entry::Entry, judge::Judge, moment::Moment, records::Records, sorter::Sorter, subject::Subject,
+};
+use crate::{config::Config, error::Error, examine, source};
+
+/// Entries of one table in memory, in bytes; the rest is on disk.
+const MEMORY_BYTES_MAX: usize = 32 << 20;
+/// Between two looks at the checkpoint.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// What to audit and how.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    /// `schema.table`; none means every table of the connector.
+    pub tables: Vec<String>,
+    /// Rows of a table a second at most.
+    pub rows_per_second_max: Option<u64>,
+    /// Differences that are listed, per table.
+    pub differences_max: usize,
+    /// How long the checkpoint may stand still short of the moment.
+    pub patience: Duration,
+}
+
+/// Compares tables and topics. `say` gets a line for each step.
+///
+/// # Errors
+/// A server does not answer, the connector has not finished its first snapshot or does not run, a table is not followed.
+pub async fn audit(config: &Config, what: Audit, say: impl Fn(&str)) -> Result<AuditReport, Error> {
+    let begun = examine::checkpoint(config).await?;
+    if begun.and_then(|it| it.position).is_none() {
+        return Err(Error::failed(format!(
+            "connector {:?} has no checkpoint with a position: it was never run, or its first snapshot is not finished",
+            config.name
+        )));
+    }
+    let registry = Arc::new(Registry::new(config.registry.clone())?);
+    registry.ping().await?;
+    let catalog = Catalog::connect(&config.source.connect).await?;
+    let tables = select(config, &catalog, &what.tables).await?;
+    let mut replication = Replication::connect(&config.source.connect).await?;
+    let slot = format!("walferry_audit_{}", replication.backend_pid());
+    say("waiting for a moment at which no older transaction is running");
+    let created = replication
+        .create_temporary_slot_with_snapshot(&slot)
+        .await?;
+    let (moment, mut read) = rows(config, &what, &catalog, &created, &tables, &say).await?;
+    // The session held the snapshot, and with it what vacuum would remove, and the slot.
+    drop(replication);
+    let checkpoint = passed(config, &what, moment.lsn, &say).await?;
+    let mut report = AuditReport {
+        lsn: moment.lsn,
+        checkpoint: checkpoint.position.unwrap_or_default().end_lsn,
+        tables: Vec::new(),
+    };
+    for (subject, sorter) in read.drain(..) {
+        say(&format!("reading topic {}", subject.topic));
+        let whole = (
+            config.clone(),
+            what.differences_max,
+            moment.clone(),
+            registry.clone(),
+        );
+        let judged = tokio::task::spawn_blocking(move || {
+            let (config, differences_max, moment, registry) = whole;
+            compare(
+                &config,
+                &subject,
+                sorter,
+                &moment,
+                &registry,
+                differences_max,
+            )
+        });
+        let judged = judged.await;
+        let mut table = judged.map_err(|error| Error::failed(format!("comparing: {error}")))??;
+        note_parked(&checkpoint, moment.lsn, &mut table);
+        report.tables.push(table);
+    }
+    Ok(report)
+}
+
+async fn select(
+    config: &Config,
+    catalog: &Catalog,
+    named: &[String],
+) -> Result<Vec<TableInfo>, Error> {
+    let mut tables = source::select(&config.source, catalog).await?;
+    for name in named {
+        if !tables.iter().any(|it| it.qualified_name() == *name) {
+            return Err(Error::failed(format!(
+                "table {name:?} is not followed by connector {:?}; name it as schema.table, as in source.tables",
+                config.name
+            )));
+        }
+    }
+    tables.retain(|it| named.is_empty() || named.contains(&it.qualified_name()));
+    Ok(tables)
+}
+
+/// The moment, and the rows of every table as of then.
+async fn rows(
+    config: &Config,
+    what: &Audit,
+    catalog: &Catalog,
+    created: &CreatedSlot,
+    tables: &[TableInfo],
+    say: &impl Fn(&str),
+) -> Result<(Moment, Vec<(Subject, Sorter)>), Error> {
+    let snapshot = created.snapshot_name.clone().unwrap_or_default();
+    let reader = SnapshotReader::begin(&config.source.connect, &snapshot).await?;
+    let visibility = reader.visibility().await?;
+    let next = catalog.next_xid().await?;
+    let moment = Moment::new(created.consistent_point, &visibility, next);
+    let mut read = Vec::new();
+    for table in tables {
+        say(&format!("reading table {}", table.qualified_name()));
+        let publication = &config.source.publication;
+        let relation = catalog.published_relation(publication, table.oid).await?;
+        let mut subject = Subject::new(config, catalog.table(&relation).await?)?;
+        let mut sorter = Sorter::new(MEMORY_BYTES_MAX);
+        table_rows(config, what, &reader, &mut subject, &mut sorter).await?;
+        sorter.rest().map_err(sorting)?;
+        read.push((subject, sorter));
+    }
+    Ok((moment, read))
+}
+
+async fn table_rows(
+    config: &Config,
+    what: &Audit,
+    reader: &SnapshotReader,
+    subject: &mut Subject,
+    sorter: &mut Sorter,
+) -> Result<(), Error> {
+    let relation = subject.table.relation.clone();
+    let mut rows = reader.copy(&relation).await?;
+    let begun = Instant::now();
+    let (mut count, mut scratch, mut bytes) = (0_u64, Vec::new(), Vec::new());
+    while let Some(block) = rows.next().await {
+        for line in block?.lines() {
+            let mut datums: Vec<Datum<'_>> = Vec::with_capacity(relation.columns.len());
+            parse_copy_row(line, &mut scratch, &mut datums)?;
+            subject.row(config, &datums)?.write(&mut bytes);
+            sorter.push(&bytes).map_err(sorting)?;
+            count += 1;
+        }
+        if let Some(rate) = what.rows_per_second_max {
+            let due = Duration::from_secs_f64(count as f64 / rate.max(1) as f64);
+            time::sleep(due.saturating_sub(begun.elapsed())).await;
+        }
+    }
+    Ok(())
+}
+
+/// Waits until the topics hold everything from before the moment.
+async fn passed(
+    config: &Config,
+    what: &Audit,
+    moment: Lsn,
+    say: &impl Fn(&str),
+) -> Result<Checkpoint, Error> {
+    let mut moved = (Lsn::ZERO, Instant::now());
+    loop {
+        if let Some(checkpoint) = examine::checkpoint(config).await? {
+            let at = checkpoint.position.unwrap_or_default().end_lsn;
+            if at >= moment {
+                return Ok(checkpoint);
+            }
+            if at > moved.0 {
+                say(&format!("the connector is at {at}, the moment at {moment}"));
+                moved = (at, Instant::now());
+            }
+        }
+        if moved.1.elapsed() > what.patience {
+            return Err(Error::failed(format!(
+                "the checkpoint of connector {:?} stands still at {} short of {moment}, the moment of the audit; it has to \
+                 run while it is audited",
+                config.name, moved.0
+            )));
+        }
+        time::sleep(LOOK).await;
+    }
+}
+
+/// Reads a topic beside the rows of its table, and judges. Blocks.
+fn compare(
+    config: &Config,
+    subject: &Subject,
+    mut sorter: Sorter,
+    moment: &Moment,
+    registry: &Registry,
+    differences_max: usize,
+) -> Result<TableAudit, Error> {
+    let mut report = TableAudit {
+        name: subject.name.clone(),
+        topic: subject.topic.clone(),
+        ..TableAudit::default()
+    };
+    let missing = walferry_kafka::topics_missing(&config.kafka, &[&subject.topic])?;
+    let mut truncated = None;
+    // A table that never had a row may have no topic yet.
+    if missing.is_empty() {
+        let mut records = Records::new(
+            subject,
+            moment,
+            registry,
+            &mut sorter,
+            &mut report,
+            differences_max,
+        );
+        let take = |record: walferry_kafka::TopicRecord<'_>| records.take(record);
+        let never = AtomicBool::new(false);
+        let ends = walferry_kafka::read_topic(&config.kafka, &subject.topic, &never, take)?;
+        truncated = records.truncated;
+        for cut in ends.iter().filter(|it| it.first > 0) {
+            report.incomplete.push(format!(
+                "retention has removed partition {} of topic {} up to offset {}: rows that have not changed since cannot be \
+                 compared",
+                cut.partition, subject.topic, cut.first
+            ));
+        }
+    }
+    if subject.keys.is_none() {
+        report.incomplete.push(format!(
+            "table {} has no key, so only the order of its records was checked; set key for it",
+            subject.name
+        ));
+        return Ok(report);
+    }
+    let columns: Vec<String> = subject.columns.iter().map(|it| it.0.clone()).collect();
+    let key_text = |key: &[u8]| subject.key_text(key);
+    let mut judge = Judge::new(&mut report, &columns, &key_text, differences_max, truncated);
+    let mut entries = sorter.merge().map_err(sorting)?;
+    while let Some(bytes) = entries.next().map_err(sorting)? {
+        let entry = Entry::read(&bytes)
+            .ok_or_else(|| Error::failed("sorting: an entry came back as something else"))?;
+        judge.take(entry);
+    }
+    judge.finish();
+    Ok(report)
+}
+
+/// A table that waits is not as far as the others.
+fn note_parked(checkpoint: &Checkpoint, moment: Lsn, table: &mut TableAudit) {
+    let parked = checkpoint.parked.iter().find(|it| it.table == table.name);
+    if let Some(parked) = parked.filter(|it| it.position.end_lsn < moment) {
+        let at = parked.position.end_lsn;
+        table.incomplete.push(format!(
+            "table {} is parked at {at}, before the moment of the audit: {}",
+            table.name, parked.reason
+        ));
+    }
+}
+
+fn sorting(error: std::io::Error) -> Error {
+    Error::failed(format!(
+        "sorting in {}: {error}",
+        std::env::temp_dir().display()
+    ))
+}

@@ -1,0 +1,138 @@
+//! One line of the comparison: what the table or a record of its topic says of one key.
+//!
+//! Owns the bytes, which sort by key, then records in the topic's order, then the table's row:
+//!
+//! ```text
+//! key length u32 BE | key | side u8 | offset u64 BE | lsn u64 | operation u8 | flags u8 | columns u64 ...
+//! ```
+
+/// Who says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// A record of the topic.
+    Topic,
+    /// The table, at the moment of the audit.
+    Table,
+}
+
+/// What is said of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// Avro's bytes of the key.
+    pub(crate) key: Vec<u8>,
+    pub(crate) side: Side,
+    /// Place in the topic.
+    pub(crate) offset: u64,
+    /// LSN of the change.
+    pub(crate) lsn: u64,
+    /// The letter of the operation, or [`TOMBSTONE`].
+    pub(crate) operation: u8,
+    /// Whether the table's snapshot sees the transaction.
+    pub(crate) seen: bool,
+    /// A hash for each column of the table, or a reason why there is none.
+    pub(crate) columns: Vec<u64>,
+}
+
+/// A record without a value.
+pub(crate) const TOMBSTONE: u8 = b'-';
+
+/// The record's schema does not have the column.
+pub(crate) const ABSENT: u64 = 0;
+/// The value has not changed, and the record does not hold it.
+pub(crate) const UNCHANGED: u64 = 1;
+/// The column had another meaning then.
+pub(crate) const OTHER: u64 = 2;
+/// The first value of a hash.
+const HASH_MIN: u64 = 3;
+
+/// A hash that is none of the reasons.
+pub(crate) fn hash(value: u64) -> u64 {
+    value.max(HASH_MIN)
+}
+
+/// Whether a column holds a value to compare.
+pub(crate) fn is_value(column: u64) -> bool {
+    column >= HASH_MIN
+}
+
+const FIXED_BYTES: usize = 4 + 1 + 8 + 8 + 1 + 1;
+
+impl Entry {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        out.clear();
+        out.extend_from_slice(&(self.key.len() as u32).to_be_bytes());
+        out.extend_from_slice(&self.key);
+        out.push(u8::from(self.side == Side::Table));
+        out.extend_from_slice(&self.offset.to_be_bytes());
+        out.extend_from_slice(&self.lsn.to_le_bytes());
+        out.push(self.operation);
+        out.push(u8::from(self.seen));
+        for column in &self.columns {
+            out.extend_from_slice(&column.to_le_bytes());
+        }
+    }
+
+    /// `None` for bytes that [`Entry::write`] has not written.
+    pub(crate) fn read(bytes: &[u8]) -> Option<Entry> {
+        if bytes.len() < FIXED_BYTES {
+            return None;
+        }
+        let (length, rest) = bytes.split_at(4);
+        let length = u32::from_be_bytes(length.try_into().ok()?) as usize;
+        let (key, rest) = rest.split_at_checked(length)?;
+        let (side, rest) = rest.split_first()?;
+        let (offset, rest) = rest.split_at_checked(8)?;
+        let (lsn, rest) = rest.split_at_checked(8)?;
+        let (operation, rest) = rest.split_first()?;
+        let (seen, columns) = rest.split_first()?;
+        Some(Entry {
+            key: key.to_vec(),
+            side: if *side == 1 { Side::Table } else { Side::Topic },
+            offset: u64::from_be_bytes(offset.try_into().ok()?),
+            lsn: u64::from_le_bytes(lsn.try_into().ok()?),
+            operation: *operation,
+            seen: *seen == 1,
+            columns: columns
+                .chunks_exact(8)
+                .map(|it| u64::from_le_bytes(it.try_into().unwrap_or_default()))
+                .collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(key: &[u8], side: Side, offset: u64) -> Entry {
+        Entry {
+            key: key.to_vec(),
+            side,
+            offset,
+            lsn: 7,
+            operation: b'u',
+            seen: true,
+            columns: vec![hash(5), ABSENT],
+        }
+    }
+
+    #[test]
+    fn an_entry_is_read_back_the_same_and_sorts_by_key_then_place() {
+        let in_order = [
+            entry(b"", Side::Topic, 1),
+            entry(b"b", Side::Topic, 1),
+            entry(b"b", Side::Topic, 300),
+            entry(b"b", Side::Table, 0),
+            entry(b"aa", Side::Topic, 0),
+        ];
+        let mut written = Vec::new();
+        for entry in &in_order {
+            let mut bytes = Vec::new();
+            entry.write(&mut bytes);
+            assert_eq!(Entry::read(&bytes).as_ref(), Some(entry));
+            assert_eq!(Entry::read(&bytes[..20]), None);
+            written.push(bytes);
+        }
+        assert!(written.is_sorted());
+    }
+}

@@ -1,0 +1,155 @@
+//! Each rule of the judge by a history of one or two keys, written as one letter and an LSN per record.
+
+use super::*;
+use crate::audit::entry::{ABSENT, hash};
+
+/// `k` is the key; the operation `T` is the table's row.
+fn entry(key: u8, offset: u64, operation: u8, lsn: u64, columns: &[u64]) -> Entry {
+    Entry {
+        key: vec![key],
+        side: if operation == b'T' {
+            Side::Table
+        } else {
+            Side::Topic
+        },
+        offset,
+        lsn,
+        operation,
+        seen: lsn < 1000,
+        columns: columns.to_vec(),
+    }
+}
+
+fn judged(history: &[Entry], truncated: Option<u64>) -> TableAudit {
+    let mut report = TableAudit::default();
+    let columns = ["a".to_owned(), "b".to_owned()];
+    let text = |key: &[u8]| format!("{key:?}");
+    let mut judge = Judge::new(&mut report, &columns, &text, 10, truncated);
+    for entry in history {
+        judge.take(entry.clone());
+    }
+    judge.finish();
+    report
+}
+
+/// Missing, extra, different, duplicates, out of order.
+fn found(history: &[(u8, u64, &[u64])]) -> [u64; 5] {
+    let history: Vec<Entry> = history
+        .iter()
+        .enumerate()
+        .map(|(at, (operation, lsn, columns))| entry(1, at as u64, *operation, *lsn, columns))
+        .collect();
+    counts(&judged(&history, None))
+}
+
+fn counts(it: &TableAudit) -> [u64; 5] {
+    [
+        it.missing,
+        it.extra,
+        it.different,
+        it.duplicates,
+        it.out_of_order,
+    ]
+}
+
+const A: u64 = 10;
+const B: u64 = 11;
+const C: u64 = 12;
+
+#[test]
+fn a_history_that_ends_in_the_tables_row_is_clean() {
+    assert_eq!(found(&[(b'r', 5, &[A, B]), (b'T', 0, &[A, B])]), [0; 5]);
+    assert_eq!(
+        found(&[(b'c', 5, &[A, B]), (b'u', 6, &[A, C]), (b'T', 0, &[A, C])]),
+        [0; 5]
+    );
+    // A delete and its tombstone, and the key again; what comes after the moment does not count.
+    let again: [(u8, u64, &[u64]); 6] = [
+        (b'c', 5, &[A, B]),
+        (b'd', 6, &[]),
+        (TOMBSTONE, 0, &[]),
+        (b'c', 7, &[B, B]),
+        (b'd', 1001, &[]),
+        (TOMBSTONE, 0, &[]),
+    ];
+    assert_eq!(found(&[&again[..], &[(b'T', 0, &[B, B])]].concat()), [0; 5]);
+    assert_eq!(found(&again[..3]), [0; 5]);
+    // A change that began before the snapshot's row was read and was committed after it.
+    assert_eq!(
+        found(&[(b'r', 9, &[A, B]), (b'u', 8, &[A, C]), (b'T', 0, &[A, C])]),
+        [0; 5]
+    );
+}
+
+#[test]
+fn each_fault_is_found() {
+    assert_eq!(found(&[(b'T', 0, &[A, B])]), [1, 0, 0, 0, 0]);
+    assert_eq!(found(&[(b'c', 5, &[A, B])]), [0, 1, 0, 0, 0]);
+    assert_eq!(
+        found(&[(b'c', 5, &[A, B]), (b'T', 0, &[A, C])]),
+        [0, 0, 1, 0, 0]
+    );
+    assert_eq!(
+        found(&[
+            (b'c', 5, &[A, B]),
+            (b'u', 6, &[A, C]),
+            (b'c', 5, &[A, B]),
+            (b'T', 0, &[A, B])
+        ]),
+        [0, 0, 0, 1, 0]
+    );
+    assert_eq!(
+        found(&[(b'u', 6, &[A, C]), (b'c', 5, &[A, B]), (b'T', 0, &[A, B])]),
+        [0, 0, 0, 0, 1]
+    );
+    assert_eq!(
+        found(&[(b'r', 5, &[A, B]), (b'r', 5, &[A, B]), (b'T', 0, &[A, B])]),
+        [0, 0, 0, 1, 0]
+    );
+}
+
+#[test]
+fn an_unchanged_value_is_the_one_of_the_record_before_and_what_is_unknown_is_counted() {
+    let carried = [
+        entry(1, 0, b'c', 5, &[A, B]),
+        entry(1, 1, b'u', 6, &[C, UNCHANGED]),
+        entry(1, 2, b'T', 0, &[C, B]),
+    ];
+    let report = judged(&carried, None);
+    assert_eq!((counts(&report), report.unchecked_values), ([0; 5], 0));
+    // The record before was compacted away, or the column was added later.
+    let report = judged(&[carried[1].clone(), carried[2].clone()], None);
+    assert_eq!((counts(&report), report.unchecked_values), ([0; 5], 1));
+    let added = [
+        entry(1, 0, b'c', 5, &[A, ABSENT]),
+        entry(1, 1, b'T', 0, &[A, hash(0)]),
+    ];
+    assert_eq!(judged(&added, None).unchecked_values, 1);
+}
+
+#[test]
+fn a_truncate_takes_all_keys_from_before_it() {
+    let history = [
+        entry(1, 0, b'c', 5, &[A, B]),
+        entry(2, 1, b'c', 5, &[A, B]),
+        entry(2, 2, b'c', 9, &[A, C]),
+        entry(2, 3, b'T', 0, &[A, C]),
+    ];
+    assert_eq!(counts(&judged(&history, Some(7))), [0; 5]);
+    assert_eq!(counts(&judged(&history, None)), [0, 1, 0, 0, 0]);
+}
+
+#[test]
+fn a_difference_names_key_columns_and_lsn() {
+    let report = judged(
+        &[entry(7, 0, b'c', 5, &[A, B]), entry(7, 1, b'T', 0, &[B, B])],
+        None,
+    );
+    let expected = AuditDifference {
+        kind: "different",
+        key: "[7]".to_owned(),
+        columns: vec!["a".to_owned()],
+        lsn: Some(Lsn(5)),
+    };
+    assert_eq!(report.differences, [expected]);
+}
