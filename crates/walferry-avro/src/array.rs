@@ -31,6 +31,8 @@ pub(crate) struct Array {
     pub(crate) of_uuid: bool,
     /// There is a placeholder at all.
     pub(crate) has_placeholder: bool,
+    /// One NULL among the elements and the array has no value ([`crate::Quirk::OutOfRangeAsNull`]).
+    pub(crate) null_spoils: bool,
 }
 
 /// The name-based UUID (version 3, RFC 9562) of [`NAMED`], which consumers of Debezium know as the placeholder.
@@ -75,7 +77,10 @@ impl Array {
                     self.element.write(out, None)?;
                 }
                 (Some(b'{'), _) | (_, 2..) => return Err(EncodeErrorKind::Shape),
-                _ => self.element.write(out, items.token()?)?,
+                _ => match items.token()? {
+                    None if self.null_spoils => return Err(EncodeErrorKind::OutOfRange),
+                    token => self.element.write(out, token)?,
+                },
             }
             block.count += 1;
             if !items.another()? {
@@ -98,6 +103,9 @@ impl Array {
         let mut block = Block::open(&mut out);
         match self.element.writer() {
             Writer::Date => self.codes(placeholder, &mut block, &mut out),
+            Writer::Bent(bent) if bent.is_days() => {
+                self.codes(placeholder, &mut block, &mut out);
+            }
             Writer::Integer { max, .. } if *max >= i64::from(i32::MAX) => {
                 self.codes(placeholder, &mut block, &mut out);
             }

@@ -71,6 +71,14 @@ impl Bent {
         Ok(())
     }
 
+    /// Whether a value is a count of days.
+    pub(crate) fn is_days(self) -> bool {
+        matches!(
+            self,
+            Bent::Date { iso: false, .. } | Bent::EraDropped { iso: false, .. }
+        )
+    }
+
     /// Whether a value is text.
     pub(crate) fn is_text(self) -> bool {
         matches!(

@@ -107,7 +107,16 @@ impl<'a> Mapper<'a> {
             of_uuid: array.element.oid == oid::UUID,
             has_placeholder: has_known_placeholder(&array.element)
                 || !self.format.quirks.has(Quirk::UnavailableAsNull),
+            null_spoils: self.format.quirks.has(Quirk::OutOfRangeAsNull)
+                && (required || array.element.name == "ltree"),
         }));
+        let is_lost = self.format.quirks.has(Quirk::ShapeArraysAsNull) && is_shape(&array.element);
+        if is_lost {
+            return Mapping {
+                zero: Zero::Encoded([0].into()),
+                ..Mapping::shaped(schema, Writer::Bent(Bent::Never), "")
+            };
+        }
         Mapping {
             left_out,
             ..Mapping::shaped(schema, writer, "{}")
@@ -267,6 +276,14 @@ fn unique(name: String, fields: &[Field]) -> String {
 /// Elements that are not optional.
 fn is_required_element(element: &ColumnType) -> bool {
     matches!(element.kind, TypeKind::Enum(_)) || element.oid == oid::TSVECTOR
+}
+
+/// A geometric type of PostgreSQL's own.
+fn is_shape(element: &ColumnType) -> bool {
+    matches!(
+        element.oid,
+        oid::LSEG | oid::PATH | oid::BOX | oid::POLYGON | oid::LINE | oid::CIRCLE
+    )
 }
 
 /// Whether Debezium has a placeholder for arrays of these elements.

@@ -17,6 +17,7 @@ use crate::labels::Labels;
 use crate::quirks::Quirk;
 use crate::schema::{Avro, TypeSchema};
 use crate::temporal::Unit;
+use crate::wire;
 use crate::writer::Writer;
 
 /// What the plan needs to know of a type.
@@ -268,13 +269,24 @@ fn numeric(modifier: i32, format: &Format) -> Mapping {
             let schema = TypeSchema::variable_scale_decimal();
             Mapping::new(schema, Writer::VariableScaleDecimal, "0")
         }
-        (DecimalMode::String, _) => plain(Avro::String, Writer::DecimalText, "0"),
+        (DecimalMode::String, _) => Mapping {
+            zero: Zero::Encoded(zero_text(scale.unwrap_or(0)).into()),
+            ..plain(Avro::String, Writer::DecimalText, "0")
+        },
         (DecimalMode::Double, _) => plain(Avro::Double, Writer::DecimalDouble, "0"),
     };
     Mapping {
         default_scale: scale,
         ..mapping
     }
+}
+
+/// Zero with its digits after the point, as an Avro string.
+fn zero_text(scale: usize) -> Vec<u8> {
+    let point = if scale == 0 { "" } else { "." };
+    let mut out = Vec::new();
+    wire::bytes(&mut out, format!("0{point}{:0<scale$}", "").as_bytes());
+    out
 }
 
 /// Precision and scale as Avro may have them; `None` when the column declares neither.

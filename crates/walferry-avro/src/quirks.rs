@@ -61,14 +61,16 @@ quirks! {
     /// An unchanged TOAST value of a type without a placeholder is NULL where the column is nullable. By default the
     /// placeholder's text takes the value's place in a schema that is widened for it, or there is an error.
     UnavailableAsNull = "unavailable-as-null",
-    /// A value that its Avro type cannot hold (a `numeric` that is no number, a timestamp beyond its count) is NULL where
-    /// the column is nullable. By default it is an error, and the table's policy decides.
+    /// A value that its Avro type cannot hold (a `numeric` that is no number, a timestamp beyond its count, NULL in an array
+    /// of an enum or of `ltree`) is NULL where the column is nullable. By default it is an error, and the table's policy decides.
     OutOfRangeAsNull = "out-of-range-as-null",
     /// The bytes of a `varbit` do not tell the zeros that it begins with. By default such a value goes out as its text, in a
     /// schema that is widened for it.
     CutBits = "cut-bits",
     /// The column of type `bit[]` has the schema of one `bit`, and its values are NULL. By default it is an array.
     BitArraysAsNull = "bit-arrays-as-null",
+    /// An array of `box`, `circle`, `line`, `lseg`, `path` or `polygon` is NULL. By default it has its elements.
+    ShapeArraysAsNull = "shape-arrays-as-null",
     /// A column of type `name` is NULL in the stream, and empty where it is NOT NULL. By default it is its text.
     NameAsNull = "name-as-null",
     /// The infinities of a `date`, and as text of a `timestamp`, are far days. By default they are the ends of the count, or

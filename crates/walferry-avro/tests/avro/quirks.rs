@@ -99,6 +99,25 @@ fn bits_are_cut_and_arrays_of_them_are_null() {
 }
 
 #[test]
+fn arrays_of_shapes_are_lost_and_null_spoils_arrays_of_an_enum() {
+    let boxes = array("c", column("c", 603, -1), 1);
+    let format = quirk(Quirk::ShapeArraysAsNull);
+    check(boxes.clone(), &format, &[("{(1,1),(0,0)}", "null")]);
+    assert!(
+        Lone::new(boxes, &Format::default())
+            .show("{(1,1),(0,0)}")
+            .contains("wkb")
+    );
+    let moods = array("c", labels("c", &["sad", "ok"]), 1);
+    let trees = array("c", extension("ltree"), 1);
+    let format = quirk(Quirk::OutOfRangeAsNull);
+    for column in [moods, trees] {
+        check(column.clone(), &format, &[("{ok,NULL}", "null")]);
+        check(column, &format, &[("{ok}", "[string ok]")]);
+    }
+}
+
+#[test]
 fn names_are_lost_in_the_stream() {
     let format = quirk(Quirk::NameAsNull);
     check(column("c", NAME, -1), &format, &[("x", "null")]);
