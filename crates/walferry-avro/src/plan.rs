@@ -8,8 +8,8 @@
 //! ```
 //!
 //! An old row of the replica identity's columns ([`Row::Key`]) has NULL elsewhere: a required
-//! column then gets its default, else its type's zero, and a nullable one gets null. A key never
-//! gets either: what is not known of a key is an error.
+//! column then gets its default, else its type's zero, and a nullable one gets null. A key gets
+//! neither, but for a quirk: what is not known of a key is an error.
 //! Invariant: on an error `out` holds what was written so far; the caller truncates it.
 
 use std::collections::HashMap;
@@ -50,6 +50,8 @@ pub struct EncodePlan {
     /// For the rows of a snapshot, where a quirk tells them from those of the stream.
     read_columns: Option<Box<[Column]>>,
     key: Box<[usize]>,
+    /// What is not known of a key is its default or zero ([`Quirk::KeyOutsideIdentity`]).
+    key_filled: bool,
     key_schema: Option<String>,
     value_schema: String,
     key_header: [u8; 5],
@@ -125,6 +127,7 @@ impl EncodePlan {
             columns: columns.into(),
             read_columns,
             key,
+            key_filled: format.quirks.has(Quirk::KeyOutsideIdentity),
             key_schema,
             value_schema: schema::envelope(&namespace, fields.iter().flatten()),
             key_header: [0; 5],
@@ -179,7 +182,7 @@ impl EncodePlan {
             };
             let written = match datum {
                 Datum::Unchanged => Err(EncodeErrorKind::Unavailable),
-                datum => self.columns[at].write(datum, None, false, out),
+                datum => self.columns[at].write(datum, None, self.key_filled, out),
             };
             written.map_err(|kind| self.fault(at, kind))?;
         }

@@ -87,6 +87,13 @@ quirks! {
     NegativeScale = "negative-scale",
     /// A default that JSON has no number for stands as text in a number's place. By default there is no default.
     NanDefaults = "nan-defaults",
+    /// A unique index with a condition gives the message key, so that rows which it does not cover may share one.
+    PartialIndexKey = "partial-index-key",
+    /// The primary key, or the configured key, is the message key even where old rows do not carry it: what is not known
+    /// of it is the type's zero, so that deletes and key changes go out under a key that no row has.
+    KeyOutsideIdentity = "key-outside-identity",
+    /// A delete from a table without a key is followed by a record with neither key nor value.
+    TombstoneWithoutKey = "tombstone-without-key",
 }
 
 /// A set of quirks.

@@ -60,6 +60,17 @@ impl Change<'_> {
     }
 }
 
+/// Which deletes are followed by a record without a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tombstones {
+    /// None.
+    None,
+    /// Those with a key: without one a tombstone would say nothing.
+    WithKey,
+    /// All of them, as Debezium has it.
+    WithoutKeyToo,
+}
+
 /// Headers that join the two halves of a key change, as Debezium names them.
 const NEW_KEY: &str = "__debezium.newkey";
 const OLD_KEY: &str = "__debezium.oldkey";
@@ -69,7 +80,7 @@ pub(crate) fn write(
     plan: &Plan,
     change: Change<'_>,
     origin: &Origin<'_>,
-    tombstones: bool,
+    tombstones: Tombstones,
     block: &mut RecordBlock,
 ) -> Result<(), EncodeError> {
     let mut records = Records {
@@ -129,7 +140,7 @@ impl Records<'_, '_> {
         &mut self,
         old: Old<'_>,
         new: &[Datum<'_>],
-        tombstones: bool,
+        tombstones: Tombstones,
     ) -> Result<(), EncodeError> {
         let to_new = self.header(NEW_KEY, new)?;
         let to_old = self.header(OLD_KEY, old.datums())?;
@@ -143,15 +154,18 @@ impl Records<'_, '_> {
         Ok(())
     }
 
-    /// A tombstone needs a key: without one it would say nothing, so a table without a key has none.
     fn tombstone(
         &mut self,
-        wanted: bool,
+        wanted: Tombstones,
         old: &[Datum<'_>],
         headers: Option<Headers>,
     ) -> Result<(), EncodeError> {
-        if wanted && let Some(key) = self.encode_key(old)? {
-            self.push(Some(key), None, headers);
+        if wanted == Tombstones::None {
+            return Ok(());
+        }
+        let key = self.encode_key(old)?;
+        if key.is_some() || wanted == Tombstones::WithoutKeyToo {
+            self.push(key, None, headers);
         }
         Ok(())
     }

@@ -12,6 +12,10 @@ pub use walferry_kafka::{Config as Kafka, RetryLimits};
 pub use walferry_postgres::{ConnectConfig, TlsConfig, TlsMode};
 pub use walferry_registry::Config as Registry;
 
+use walferry_postgres::KeyRules;
+
+use crate::changes::Tombstones;
+
 /// One connector.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -187,6 +191,23 @@ impl Config {
             SubjectStrategy::Topic => format!("{topic}-{part}"),
             SubjectStrategy::Record => record_name(schema),
             SubjectStrategy::TopicRecord => format!("{topic}-{}", record_name(schema)),
+        }
+    }
+
+    /// Which deletes are followed by a record without a value.
+    pub(crate) fn tombstones(&self) -> Tombstones {
+        match self.tombstones {
+            false => Tombstones::None,
+            true if self.format.quirks.has(Quirk::TombstoneWithoutKey) => Tombstones::WithoutKeyToo,
+            true => Tombstones::WithKey,
+        }
+    }
+
+    /// Which indexes give a message key.
+    pub(crate) fn key_rules(&self) -> KeyRules {
+        KeyRules {
+            partial_indexes: self.format.quirks.has(Quirk::PartialIndexKey),
+            outside_identity: self.format.quirks.has(Quirk::KeyOutsideIdentity),
         }
     }
 

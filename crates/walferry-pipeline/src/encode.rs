@@ -391,7 +391,7 @@ fn write_change(
             plan,
             change,
             origin,
-            context.config.tombstones,
+            context.config.tombstones(),
             builder.records(),
         ) {
             Ok(()) => {

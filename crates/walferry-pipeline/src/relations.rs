@@ -209,16 +209,17 @@ impl Relations {
     /// would hold up its orderly end, which waits for the stream.
     fn look_up(&mut self, relation: &Relation) -> Result<Table, Error> {
         let connect = &self.config.source.connect;
+        let rules = self.config.key_rules();
         let catalog = &mut self.catalog;
         let asked = self.runtime.block_on(async {
             if let Some(open) = catalog {
-                match open.table(relation).await {
+                match open.table(relation, rules).await {
                     Err(error) if error.may_pass() => {}
                     answer => return answer,
                 }
             }
             let open = catalog.insert(Catalog::connect(connect).await?);
-            open.table(relation).await
+            open.table(relation, rules).await
         });
         let mut table = asked.map_err(|error| {
             self.catalog = None;
@@ -442,8 +443,11 @@ pub(crate) fn choose_key(config: &Config, table: &mut Table) -> Result<(), Error
                 })
         })
         .collect::<Result<_, _>>()?;
-    let identity = |&i: &usize| table.relation.columns[i].in_identity;
-    if !table.key.iter().all(identity) {
+    let columns = &table.relation.columns;
+    // Without an identity no old row ever comes, so a key has nothing to lie within.
+    let anywhere =
+        config.key_rules().outside_identity || columns.iter().all(|column| !column.in_identity);
+    if !anywhere && !table.key.iter().all(|&i| columns[i].in_identity) {
         return Err(Error::failed(format!(
             "table {name}: the configured key is not part of the replica identity, so deletes could not be published \
              under it; ALTER TABLE … REPLICA IDENTITY FULL, or choose other key columns"

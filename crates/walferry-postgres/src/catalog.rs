@@ -29,6 +29,7 @@ use crate::{
     socket, startup, tls, tls_refusal,
 };
 
+pub use columns::KeyRules;
 pub use publications::{PublicationInfo, PublishedTable};
 pub use slots::SlotInfo;
 pub use tables::{RelationKind, TableInfo, TableName};

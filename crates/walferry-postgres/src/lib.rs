@@ -28,8 +28,8 @@ mod tls;
 mod tls_refusal;
 
 pub use catalog::{
-    Catalog, PublicationInfo, PublishedTable, RelationKind, RoleInfo, SlotInfo, TableInfo,
-    TableName,
+    Catalog, KeyRules, PublicationInfo, PublishedTable, RelationKind, RoleInfo, SlotInfo,
+    TableInfo, TableName,
 };
 pub use connect::{ConnectConfig, TlsConfig, TlsMode};
 pub use copy_row::parse_copy_row;

@@ -1,8 +1,9 @@
 //! The plan of `walferry check`: what `run` would do with topics, schemas, slot and snapshot.
 
 use walferry_avro::{EncodePlan, Naming};
+use walferry_event::Table;
 use walferry_kafka::Checkpoint;
-use walferry_postgres::{TableInfo, quote_literal};
+use walferry_postgres::{TableInfo, quote_literal, quote_table};
 use walferry_registry::{Registry, Verdict};
 
 use super::{Finding, Severity, postgres::Examined};
@@ -69,7 +70,8 @@ async fn verdicts(
     table: &TableInfo,
 ) -> Result<Vec<(Severity, String)>, crate::Error> {
     let relation = source.catalog.relation(table.oid).await?;
-    let mut version = source.catalog.table(&relation).await?;
+    let rules = config.key_rules();
+    let mut version = source.catalog.table(&relation, rules).await?;
     choose_key(config, &mut version)?;
     let topic = config.topic(&table.schema, &table.name);
     let naming = Naming {
@@ -78,7 +80,7 @@ async fn verdicts(
         database: &config.source.connect.database,
     };
     let plan = EncodePlan::compile(&version, &naming, &config.format)?;
-    let mut found = Vec::new();
+    let mut found: Vec<_> = other_key(config, table, &version).into_iter().collect();
     let schemas = [
         ("key", plan.key_schema()),
         ("value", Some(plan.value_schema())),
@@ -96,6 +98,37 @@ async fn verdicts(
         });
     }
     Ok(found)
+}
+
+/// A key that is not the primary key, because old rows do not carry that one.
+fn other_key(config: &Config, table: &TableInfo, version: &Table) -> Option<(Severity, String)> {
+    let name = table.qualified_name();
+    if config.table(&name).is_some_and(|own| own.key.is_some()) || table.key_columns.is_empty() {
+        return None;
+    }
+    let columns = version.key.iter().map(|&i| &version.columns[i].name);
+    let key: Vec<&String> = columns.collect();
+    if key.iter().copied().eq(&table.key_columns) {
+        return None;
+    }
+    let list = |names: Vec<&String>| {
+        names
+            .iter()
+            .map(|it| it.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    Some((
+        Severity::Warning,
+        format!(
+            "the key is ({}) and not the primary key ({}), because the replica identity {} does not carry that one, so \
+             that deletes could not be published under it; ALTER TABLE {} REPLICA IDENTITY DEFAULT makes it the key",
+            list(key),
+            list(table.key_columns.iter().collect()),
+            table.replica_identity,
+            quote_table(&table.schema, &table.name)
+        ),
+    ))
 }
 
 /// Which row of the recovery table applies, and what follows from it.

@@ -26,13 +26,22 @@ struct Known {
     dimensions: u32,
 }
 
-/// A unique index without expressions and conditions, whose columns are all NOT NULL; the primary key comes first.
+/// The columns of each unique index without expressions, in its order; the primary key comes first, then by name.
 type Keys = Vec<Vec<String>>;
+
+/// Which unique indexes give a message key, beyond the primary key and those without expressions and conditions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyRules {
+    /// An index with a condition counts too, though different rows may then share a key.
+    pub partial_indexes: bool,
+    /// The first index is the key even where old rows do not carry its columns.
+    pub outside_identity: bool,
+}
 
 impl Catalog {
     /// A relation of the stream with what only the catalog knows. A table that is gone, or a column that is another one
     /// by now, is described by the stream alone.
-    pub async fn table(&self, relation: &Relation) -> Result<Table, Error> {
+    pub async fn table(&self, relation: &Relation, rules: KeyRules) -> Result<Table, Error> {
         let doing = &format!("describing table {}", relation.qualified_name());
         let known = self.known_columns(doing, relation.oid).await?;
         let oids = relation
@@ -41,8 +50,10 @@ impl Catalog {
             .map(|column| column.type_oid)
             .collect();
         let types = self.types(doing, oids).await?;
-        let keys = self.keys(doing, relation.oid).await?;
-        Ok(describe(relation, &known, &types, &keys))
+        let keys = self
+            .keys(doing, relation.oid, rules.partial_indexes)
+            .await?;
+        Ok(describe(relation, &known, &types, &keys, rules))
     }
 
     async fn known_columns(&self, doing: &str, oid: u32) -> Result<HashMap<String, Known>, Error> {
@@ -68,21 +79,19 @@ impl Catalog {
         Ok(columns)
     }
 
-    async fn keys(&self, doing: &str, oid: u32) -> Result<Keys, Error> {
+    async fn keys(&self, doing: &str, oid: u32, partial: bool) -> Result<Keys, Error> {
         const QUESTION: &str = "\
             SELECT k.names
             FROM pg_catalog.pg_index i
             JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
             CROSS JOIN LATERAL (
-                SELECT pg_catalog.array_agg(a.attname::text ORDER BY p.place) AS names,
-                       pg_catalog.bool_and(a.attnotnull) AS required
+                SELECT pg_catalog.array_agg(a.attname::text ORDER BY p.place) AS names
                 FROM pg_catalog.unnest(i.indkey::smallint[]) WITH ORDINALITY AS p (attnum, place)
                 JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = p.attnum
                 WHERE p.place <= i.indnkeyatts) k
-            WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
-              AND k.required AND (i.indisprimary OR i.indimmediate)
+            WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND (i.indpred IS NULL OR $2) AND i.indexprs IS NULL
             ORDER BY i.indisprimary DESC, c.relname";
-        let rows = self.all(doing, QUESTION, &[&oid]).await?;
+        let rows = self.all(doing, QUESTION, &[&oid, &partial]).await?;
         rows.iter().map(|row| value(doing, row, 0)).collect()
     }
 
@@ -203,6 +212,7 @@ fn describe(
     known: &HashMap<String, Known>,
     types: &Types,
     keys: &Keys,
+    rules: KeyRules,
 ) -> Table {
     let agreed = |column: &RelationColumn| {
         known
@@ -223,9 +233,7 @@ fn describe(
     Table {
         relation: relation.clone(),
         columns: columns.collect(),
-        key: choose_key(relation, keys, |column| {
-            agreed(column).is_some_and(|known| !known.nullable)
-        }),
+        key: choose_key(relation, keys, rules, |column| agreed(column).is_some()),
     }
 }
 
@@ -233,7 +241,8 @@ fn describe(
 fn choose_key(
     relation: &Relation,
     keys: &Keys,
-    required: impl Fn(&RelationColumn) -> bool,
+    rules: KeyRules,
+    agreed: impl Fn(&RelationColumn) -> bool,
 ) -> Vec<usize> {
     let in_identity = |&index: &usize| relation.columns[index].in_identity;
     let all: Vec<usize> = (0..relation.columns.len()).collect();
@@ -243,13 +252,14 @@ fn choose_key(
             .columns
             .iter()
             .position(|column| column.name == *name)?;
-        required(&relation.columns[index]).then_some(index)
+        agreed(&relation.columns[index]).then_some(index)
     };
     let candidates = keys
         .iter()
         .filter_map(|key| key.iter().map(place).collect::<Option<Vec<usize>>>());
     // Without an identity no old row ever comes, so a key has nothing to lie within.
-    let mut fitting = candidates.filter(|key| identity.is_empty() || key.iter().all(in_identity));
+    let anywhere = rules.outside_identity || identity.is_empty();
+    let mut fitting = candidates.filter(|key| anywhere || key.iter().all(in_identity));
     match (fitting.next(), relation.replica_identity) {
         (Some(key), _) => key,
         (None, ReplicaIdentity::Default | ReplicaIdentity::Index) => identity,
@@ -318,7 +328,13 @@ mod tests {
             ("retyped", 20, false),
             ("new", 25, false),
         ]);
-        let table = describe(&stream, &now, &Types::default(), &keys(&[&["same"]]));
+        let table = describe(
+            &stream,
+            &now,
+            &Types::default(),
+            &keys(&[&["same"]]),
+            KeyRules::default(),
+        );
         let told: Vec<_> = table
             .columns
             .iter()
@@ -349,16 +365,32 @@ mod tests {
             // Every column is carried.
             (Full, [true, true, true], &[&["b"]], vec![1]),
             (Full, [true, true, true], &[], vec![]),
-            // A nullable column is no key; one that the stream lacks is none either.
-            (Full, [true, true, true], &[&["c"], &["x"], &["a"]], vec![0]),
+            // A nullable column may be the key; one that the stream lacks is none.
+            (Full, [true, true, true], &[&["x"], &["c"], &["a"]], vec![2]),
             // No old row ever comes.
             (Nothing, [false, false, false], &[&["a"]], vec![0]),
             (Default, [false, false, false], &[&["a"]], vec![0]),
             (Default, [false, false, false], &[], vec![]),
         ] {
             let stream = relation(identity, &columns(a, b, c));
-            let table = describe(&stream, &now, &Types::default(), &keys(candidates));
+            let rules = KeyRules::default();
+            let table = describe(&stream, &now, &Types::default(), &keys(candidates), rules);
             assert_eq!(table.key, key, "{identity} {a} {b} {c} {candidates:?}");
+        }
+    }
+
+    #[test]
+    fn the_key_may_lie_outside_of_what_old_rows_carry_on_request() {
+        let stream = relation(ReplicaIdentity::Index, &[("a", 23, false), ("b", 23, true)]);
+        let now = known(&[("a", 23, false), ("b", 23, false)]);
+        for (outside_identity, key) in [(false, [1]), (true, [0])] {
+            let rules = KeyRules {
+                outside_identity,
+                ..KeyRules::default()
+            };
+            let keys = keys(&[&["a"], &["b"]]);
+            let table = describe(&stream, &now, &Types::default(), &keys, rules);
+            assert_eq!(table.key, key);
         }
     }
 
