@@ -147,7 +147,8 @@ async fn rows(
         say(&format!("reading table {}", table.qualified_name()));
         let publication = &config.source.publication;
         let relation = catalog.published_relation(publication, table.oid).await?;
-        let mut subject = Subject::new(config, catalog.table(&relation).await?)?;
+        let mut subject =
+            Subject::new(config, catalog.table(&relation, config.key_rules()).await?)?;
         let mut sorter = Sorter::new(MEMORY_BYTES_MAX);
         table_rows(config, what, &reader, &mut subject, &mut sorter).await?;
         sorter.rest().map_err(sorting)?;
