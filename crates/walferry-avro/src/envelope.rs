@@ -11,7 +11,7 @@
 //! seen) and the change's own LSN, both as decimal text. What is not known is null: `txId` when it
 //! is 0, `lsn` when it is zero, `ts_ns` beyond the year 2262. `xmin` is always null.
 
-use walferry_event::{Operation, Origin};
+use walferry_event::{Operation, Origin, TransactionBlock};
 
 use crate::format::Naming;
 use crate::wire::{self, BRANCH_0, BRANCH_1};
@@ -75,10 +75,24 @@ impl Source {
     }
 }
 
-/// `transaction` (not kept yet, so null), `op`, `ts_ms`, `ts_us`, `ts_ns`.
+/// The transaction block: null when transactions are not told of.
 #[inline]
-pub(crate) fn tail(operation: Operation, encoded_us: i64, out: &mut Vec<u8>) {
-    out.push(BRANCH_0);
+pub(crate) fn block(block: Option<&TransactionBlock<'_>>, out: &mut Vec<u8>) {
+    let Some(block) = block else {
+        out.push(BRANCH_0);
+        return;
+    };
+    out.push(BRANCH_1);
+    wire::bytes(out, block.id.as_bytes());
+    wire::long(out, block.total_order as i64);
+    wire::long(out, block.table_order as i64);
+}
+
+/// `transaction`, `op`, `ts_ms`, `ts_us`, `ts_ns`.
+#[inline]
+pub(crate) fn tail(operation: Operation, origin: &Origin<'_>, out: &mut Vec<u8>) {
+    let encoded_us = origin.encoded_us;
+    block(origin.block.as_ref(), out);
     wire::bytes(out, operation.code().as_bytes());
     optional(Some(encoded_us.div_euclid(1_000)), out);
     optional(Some(encoded_us), out);

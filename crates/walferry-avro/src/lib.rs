@@ -62,6 +62,7 @@ mod java;
 mod key_json;
 mod labels;
 mod mapping;
+mod message;
 mod money;
 mod names;
 mod numeric;
@@ -69,6 +70,7 @@ mod plan;
 mod quirks;
 mod schema;
 mod temporal;
+mod transaction;
 mod vector;
 mod wire;
 mod writer;
@@ -79,5 +81,7 @@ pub use format::{
     BinaryMode, DecimalMode, Envelope, Format, FunctionDefaults, HstoreMode, IntervalMode, Naming,
     TimeMode, UnknownMode,
 };
+pub use message::MessagePlan;
 pub use plan::{EncodePlan, Row};
 pub use quirks::{Quirk, Quirks};
+pub use transaction::{TransactionPlan, transaction_id};

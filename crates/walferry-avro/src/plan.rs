@@ -25,7 +25,7 @@ use crate::format::{Format, FunctionDefaults, Naming};
 use crate::mapping::{Mapping, Zero};
 use crate::quirks::Quirk;
 use crate::schema::{self, Field, Place};
-use crate::wire::{self, BRANCH_0, BRANCH_1};
+use crate::wire::{self, BRANCH_0, BRANCH_1, Header};
 use crate::writer::{Slot, Writer};
 use crate::{key_json, names, numeric};
 
@@ -54,8 +54,8 @@ pub struct EncodePlan {
     key_filled: bool,
     key_schema: Option<String>,
     value_schema: String,
-    key_header: [u8; 5],
-    value_header: [u8; 5],
+    key_header: Header,
+    value_header: Header,
     source: Source,
 }
 
@@ -130,8 +130,8 @@ impl EncodePlan {
             key_filled: format.quirks.has(Quirk::KeyOutsideIdentity),
             key_schema,
             value_schema: schema::envelope(&namespace, fields.iter().flatten()),
-            key_header: [0; 5],
-            value_header: [0; 5],
+            key_header: Header::default(),
+            value_header: Header::default(),
             source: Source::new(naming, &relation.schema, &relation.name),
         })
     }
@@ -148,8 +148,8 @@ impl EncodePlan {
 
     /// The registry's ids of both schemas. Until they are set, records carry id 0.
     pub fn set_ids(&mut self, key: Option<u32>, value: u32) {
-        self.key_header[1..].copy_from_slice(&key.unwrap_or(0).to_be_bytes());
-        self.value_header[1..].copy_from_slice(&value.to_be_bytes());
+        self.key_header = Header::new(key.unwrap_or(0));
+        self.value_header = Header::new(value);
     }
 
     /// Indexes of the key's columns, in the key's order; empty for a table without a key.
@@ -174,7 +174,7 @@ impl EncodePlan {
             return Ok(());
         }
         self.check_length(row)?;
-        out.extend_from_slice(&self.key_header);
+        self.key_header.write(out);
         for &at in &self.key {
             let datum = match row[at] {
                 Datum::Unchanged => old.get(at).copied().unwrap_or(Datum::Unchanged),
@@ -235,7 +235,7 @@ impl EncodePlan {
         out: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
         out.reserve(self.source.bytes_max());
-        out.extend_from_slice(&self.value_header);
+        self.value_header.write(out);
         let columns = match &self.read_columns {
             Some(columns) if operation == Operation::Read => columns,
             _ => &self.columns,
@@ -247,7 +247,7 @@ impl EncodePlan {
         };
         self.image(columns, after, old, out)?;
         self.source.write(origin, out);
-        envelope::tail(operation, origin.encoded_us, out);
+        envelope::tail(operation, origin, out);
         Ok(())
     }
 

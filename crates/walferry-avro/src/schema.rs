@@ -388,7 +388,7 @@ pub(crate) fn envelope<'a>(namespace: &str, fields: impl Iterator<Item = &'a Fie
 }
 
 /// The source block, which `envelope.rs` writes field by field in this order.
-const SOURCE: &str = concat!(
+pub(crate) const SOURCE: &str = concat!(
     r#"{"type":"record","name":"Source","namespace":"io.debezium.connector.postgresql","fields":["#,
     r#"{"name":"version","type":"string"},{"name":"connector","type":"string"},"#,
     r#"{"name":"name","type":"string"},{"name":"ts_ms","type":"long"},"#,
@@ -410,7 +410,7 @@ const SOURCE: &str = concat!(
 );
 
 /// The transaction block.
-const BLOCK: &str = concat!(
+pub(crate) const BLOCK: &str = concat!(
     r#"{"type":"record","name":"block","namespace":"event","fields":["#,
     r#"{"name":"id","type":"string"},{"name":"total_order","type":"long"},"#,
     r#"{"name":"data_collection_order","type":"long"}],"#,

@@ -16,6 +16,22 @@ pub(crate) const BRANCH_0: u8 = 0;
 /// Branch index 1 of a union.
 pub(crate) const BRANCH_1: u8 = 2;
 
+/// What stands before each record: magic byte 0 and the schema's id, highest byte first.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Header([u8; 5]);
+
+impl Header {
+    pub(crate) fn new(id: u32) -> Header {
+        let [a, b, c, d] = id.to_be_bytes();
+        Header([0, a, b, c, d])
+    }
+
+    #[inline]
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+}
+
 /// Writes an `int` or a `long`: both have one encoding.
 #[inline]
 pub(crate) fn long(out: &mut Vec<u8>, value: i64) {

@@ -16,7 +16,7 @@ mod table;
 
 pub use datum::Datum;
 pub use disposition::Disposition;
-pub use origin::{Operation, Origin, SnapshotMark};
+pub use origin::{Operation, Origin, SnapshotMark, TransactionBlock};
 pub use position::{Lsn, ParseLsnError, Position};
 pub use secret::Secret;
 pub use table::{

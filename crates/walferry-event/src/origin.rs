@@ -91,4 +91,17 @@ pub struct Origin<'a> {
     pub origin: Option<&'a str>,
     /// Commit LSN of the transaction at its replication origin.
     pub origin_lsn: Option<Lsn>,
+    /// The change's place among the events of its transaction, where that is told.
+    pub block: Option<TransactionBlock<'a>>,
+}
+
+/// The place of an event in its transaction: the `transaction` block of a record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TransactionBlock<'a> {
+    /// The id that all records of the transaction share.
+    pub id: &'a str,
+    /// The event's number among all of the transaction, from 1.
+    pub total_order: u64,
+    /// Its number among those of its table, from 1.
+    pub table_order: u64,
 }

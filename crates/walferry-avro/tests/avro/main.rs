@@ -9,6 +9,7 @@
 //! | `quirks` | each of Debezium's deviations, when it is asked for |
 //! | `containers` | arrays, composites, hstore, geometry, vectors |
 //! | `digests` | records taken apart, column by column |
+//! | `events` | logical decoding messages, the transaction topic and block |
 //! | `rows` | before and after, keys, unchanged TOAST, the source block |
 //! | `properties` | random values against independent arithmetic, random bytes against panics |
 
@@ -16,6 +17,7 @@
 
 mod containers;
 mod digests;
+mod events;
 mod harness;
 mod properties;
 mod quirks;
