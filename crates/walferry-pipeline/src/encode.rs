@@ -305,6 +305,7 @@ impl Encoder {
             snapshot: SnapshotMark::Streamed,
             origin: tx.origin.as_ref().map(|(name, _)| name.as_str()),
             origin_lsn: tx.origin.as_ref().map(|(_, lsn)| *lsn),
+            block: None,
         };
         let parked = write_change(
             &mut self.relations,
