@@ -5,6 +5,7 @@
 
 pub mod compat;
 pub mod docs;
+pub mod fuzz;
 pub mod lint;
 pub mod program;
 pub mod stack;

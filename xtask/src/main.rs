@@ -26,6 +26,14 @@ enum Command {
     Lint,
     /// Write the generated documents (docs/CONFIG.md, docs/METRICS.md)
     Docs,
+    /// Run each fuzz target for a while; needs a nightly compiler
+    Fuzz {
+        /// Seconds for each target
+        #[arg(long, default_value_t = 600)]
+        seconds: u32,
+        /// One target alone
+        target: Option<String>,
+    },
     /// A small shop with a steady load, end to end, with a checked verdict
     Demo(Rest),
     /// Walferry beside a live Debezium over a corpus of SQL cases; writes docs/COMPAT.md
@@ -90,6 +98,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) => commands::test::run(arguments.postgres, &arguments.rest),
         Command::Lint => commands::lint::run(),
         Command::Docs => commands::docs::write(),
+        Command::Fuzz { seconds, target } => commands::fuzz::run(seconds, target.as_deref()),
         Command::Demo(rest) => commands::program::run("walferry-demo", &rest.arguments),
         Command::Compat(rest) => commands::compat::run(&rest.arguments),
         Command::Bench(rest) => commands::program::run("walferry-bench", &rest.arguments),

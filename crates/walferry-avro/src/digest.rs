@@ -76,13 +76,44 @@ impl EnvelopeReader {
     ///
     /// # Errors
     /// The bytes are not of this schema.
-    pub fn read(&self, mut body: &[u8], hashes: &mut Vec<u64>) -> Result<Envelope, ReadError> {
+    pub fn read(&self, body: &[u8], hashes: &mut Vec<u64>) -> Result<Envelope, ReadError> {
+        self.take(body, None, hashes)
+    }
+
+    /// The same, with the hashes of the row before the change where the record has it.
+    ///
+    /// # Errors
+    /// The bytes are not of this schema.
+    pub fn read_both(
+        &self,
+        body: &[u8],
+        before: &mut Vec<u64>,
+        after: &mut Vec<u64>,
+    ) -> Result<Envelope, ReadError> {
+        self.take(body, Some(before), after)
+    }
+
+    fn take(
+        &self,
+        mut body: &[u8],
+        mut before: Option<&mut Vec<u64>>,
+        hashes: &mut Vec<u64>,
+    ) -> Result<Envelope, ReadError> {
         hashes.clear();
+        if let Some(before) = &mut before {
+            before.clear();
+        }
         let bytes = &mut body;
         let mut envelope = Envelope::default();
         for field in self.schema.fields(self.schema.root).unwrap_or_default() {
             match field.name.as_str() {
                 "after" => envelope.has_row = self.row(field.node, bytes, hashes)?,
+                "before" => match &mut before {
+                    Some(before) => {
+                        self.row(field.node, bytes, before)?;
+                    }
+                    None => self.schema.skip(field.node, bytes)?,
+                },
                 "op" => {
                     let text = self.string(field.node, bytes)?.unwrap_or_default();
                     envelope.operation = text.first().copied().unwrap_or_default();

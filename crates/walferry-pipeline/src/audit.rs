@@ -9,6 +9,7 @@
 mod entry;
 mod judge;
 mod moment;
+mod multiset;
 mod records;
 mod report;
 mod sorter;
@@ -30,7 +31,8 @@ use walferry_registry::Registry;
 pub use report::{AuditDifference, AuditReport, TableAudit};
 
 use self::{
-    entry::Entry, judge::Judge, moment::Moment, records::Records, sorter::Sorter, subject::Subject,
+    entry::Entry, judge::Judge, moment::Moment, multiset::Multiset, records::Records,
+    sorter::Sorter, subject::Subject,
 };
 use crate::{config::Config, error::Error, examine, source};
 
@@ -75,9 +77,12 @@ pub async fn audit(config: &Config, what: Audit, say: impl Fn(&str)) -> Result<A
         .create_temporary_slot_with_snapshot(&slot)
         .await?;
     let (moment, mut read) = rows(config, &what, &catalog, &created, &tables, &say).await?;
+    // Up to here the topics can tell what happened to a table while it was read.
+    let until = read.iter().map(|(subject, _)| subject.read_until).max();
+    let until = until.unwrap_or(moment.lsn);
     // The session held the snapshot, and with it what vacuum would remove, and the slot.
     drop(replication);
-    let checkpoint = passed(config, &what, moment.lsn, &say).await?;
+    let checkpoint = passed(config, &what, until, &say).await?;
     let mut report = AuditReport {
         lsn: moment.lsn,
         checkpoint: checkpoint.position.unwrap_or_default().end_lsn,
@@ -151,6 +156,7 @@ async fn rows(
             Subject::new(config, catalog.table(&relation, config.key_rules()).await?)?;
         let mut sorter = Sorter::new(MEMORY_BYTES_MAX);
         table_rows(config, what, &reader, &mut subject, &mut sorter).await?;
+        subject.read_until = catalog.current_wal().await?.max(moment.lsn);
         sorter.rest().map_err(sorting)?;
         read.push((subject, sorter));
     }
@@ -184,29 +190,31 @@ async fn table_rows(
     Ok(())
 }
 
-/// Waits until the topics hold everything from before the moment.
+/// Waits until the topics hold everything from before an LSN.
 async fn passed(
     config: &Config,
     what: &Audit,
-    moment: Lsn,
+    until: Lsn,
     say: &impl Fn(&str),
 ) -> Result<Checkpoint, Error> {
     let mut moved = (Lsn::ZERO, Instant::now());
     loop {
         if let Some(checkpoint) = examine::checkpoint(config).await? {
             let at = checkpoint.position.unwrap_or_default().end_lsn;
-            if at >= moment {
+            if at >= until {
                 return Ok(checkpoint);
             }
             if at > moved.0 {
-                say(&format!("the connector is at {at}, the moment at {moment}"));
+                say(&format!(
+                    "the connector is at {at}, and has to come to {until}"
+                ));
                 moved = (at, Instant::now());
             }
         }
         if moved.1.elapsed() > what.patience {
             return Err(Error::failed(format!(
-                "the checkpoint of connector {:?} stands still at {} short of {moment}, the moment of the audit; it has to \
-                 run while it is audited",
+                "the checkpoint of connector {:?} stands still at {} short of {until}, where the audit has read the tables; \
+                 it has to run while it is audited",
                 config.name, moved.0
             )));
         }
@@ -244,6 +252,21 @@ fn compare(
         let never = AtomicBool::new(false);
         let ends = walferry_kafka::read_topic(&config.kafka, &subject.topic, &never, take)?;
         truncated = records.truncated;
+        if records.truncated_while_read {
+            // Not even a snapshot from before it sees the rows that a truncate removes.
+            report.incomplete.push(format!(
+                "table {} was truncated between the moment of the audit and its reading; audit it again",
+                subject.name
+            ));
+            return Ok(report);
+        }
+        let unlike = records.unlike;
+        if unlike > 0 {
+            report.incomplete.push(format!(
+                "table {} has no key, and {unlike} of its rows in the topic are of an older version of the table",
+                subject.name
+            ));
+        }
         for cut in ends.iter().filter(|it| it.first > 0) {
             report.incomplete.push(format!(
                 "retention has removed partition {} of topic {} up to offset {}: rows that have not changed since cannot be \
@@ -252,23 +275,28 @@ fn compare(
             ));
         }
     }
-    if subject.keys.is_none() {
-        report.incomplete.push(format!(
-            "table {} has no key, so only the order of its records was checked; set key for it",
-            subject.name
-        ));
-        return Ok(report);
-    }
     let columns: Vec<String> = subject.columns.iter().map(|it| it.0.clone()).collect();
     let key_text = |key: &[u8]| subject.key_text(key);
-    let mut judge = Judge::new(&mut report, &columns, &key_text, differences_max, truncated);
     let mut entries = sorter.merge().map_err(sorting)?;
-    while let Some(bytes) = entries.next().map_err(sorting)? {
-        let entry = Entry::read(&bytes)
-            .ok_or_else(|| Error::failed("sorting: an entry came back as something else"))?;
-        judge.take(entry);
+    let mut each =
+        |take: &mut dyn FnMut(Entry)| -> Result<(), Error> {
+            while let Some(bytes) = entries.next().map_err(sorting)? {
+                let entry = Entry::read(&bytes);
+                take(entry.ok_or_else(|| {
+                    Error::failed("sorting: an entry came back as something else")
+                })?);
+            }
+            Ok(())
+        };
+    if subject.keys.is_some() {
+        let mut judge = Judge::new(&mut report, &columns, &key_text, differences_max, truncated);
+        each(&mut |entry| judge.take(entry))?;
+        judge.finish();
+    } else {
+        let mut multiset = Multiset::new(&mut report, differences_max, truncated);
+        each(&mut |entry| multiset.take(entry))?;
+        multiset.finish();
     }
-    judge.finish();
     Ok(report)
 }
 

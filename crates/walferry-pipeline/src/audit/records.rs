@@ -17,7 +17,7 @@ use super::{
     moment::Moment,
     report::{AuditDifference, TableAudit},
     sorter::Sorter,
-    subject::{FRAME_BYTES, Subject},
+    subject::{FRAME_BYTES, Subject, content},
 };
 use crate::error::Error;
 
@@ -47,10 +47,15 @@ pub(super) struct Records<'a> {
     differences_max: usize,
     versions: HashMap<u32, Version>,
     tails: HashMap<i32, Tail>,
+    before: Vec<u64>,
     hashes: Vec<u64>,
     bytes: Vec<u8>,
+    /// Rows of a table without a key that could not be compared whole.
+    pub(super) unlike: u64,
     /// LSN of the last truncate that the moment holds.
     pub(super) truncated: Option<u64>,
+    /// The table was truncated between the moment and the end of its reading.
+    pub(super) truncated_while_read: bool,
 }
 
 impl<'a> Records<'a> {
@@ -72,9 +77,12 @@ impl<'a> Records<'a> {
             differences_max,
             versions: HashMap::new(),
             tails: HashMap::new(),
+            before: Vec::new(),
             hashes: Vec::new(),
             bytes: Vec::new(),
+            unlike: 0,
             truncated: None,
+            truncated_while_read: false,
         }
     }
 
@@ -95,9 +103,38 @@ impl<'a> Records<'a> {
             self.value(&record, value, &mut entry)?;
         }
         if key.is_some() {
-            entry.write(&mut self.bytes);
-            let pushed = self.sorter.push(&self.bytes);
-            pushed.map_err(|error| Error::failed(format!("sorting: {error}")))?;
+            self.push(&entry)?;
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, entry: &Entry) -> Result<(), Error> {
+        entry.write(&mut self.bytes);
+        let pushed = self.sorter.push(&self.bytes);
+        pushed.map_err(|error| Error::failed(format!("sorting: {error}")))
+    }
+
+    /// A record of a table without a key: the row that it brings, and the one that it takes away.
+    fn images(&mut self, record: &Entry, has_row: bool, id: u32) -> Result<(), Error> {
+        let version = &self.versions[&id];
+        let mut images = Vec::new();
+        if has_row {
+            images.push((b'c', version.columns(&self.hashes, self.subject)));
+        }
+        if !self.before.is_empty() {
+            images.push((b'd', version.columns(&self.before, self.subject)));
+        }
+        for (operation, columns) in images {
+            if !columns.iter().all(|&it| entry::is_value(it)) {
+                self.unlike += u64::from(record.seen);
+                continue;
+            }
+            self.push(&Entry {
+                key: content(&columns),
+                operation,
+                columns: Vec::new(),
+                ..record.clone()
+            })?;
         }
         Ok(())
     }
@@ -118,31 +155,27 @@ impl<'a> Records<'a> {
         let place = place();
         self.learn(id, &place)?;
         let version = &self.versions[&id];
-        let read = version.reader.read(body, &mut self.hashes);
+        let read = match &self.subject.keys {
+            Some(_) => version.reader.read(body, &mut self.hashes),
+            None => version
+                .reader
+                .read_both(body, &mut self.before, &mut self.hashes),
+        };
         let found = read.map_err(|error| Error::failed(format!("{place}: {error}")))?;
         entry.lsn = found.lsn.unwrap_or_default();
         entry.operation = found.operation;
         entry.seen = self.moment.holds(entry.lsn, found.xid);
-        if found.has_row {
-            let hashes = &self.hashes;
-            let placeholders = &self.subject.placeholders;
-            let columns = version.columns.iter().zip(placeholders);
-            entry.columns = columns
-                .map(|(column, placeholder)| match column {
-                    Err(reason) => *reason,
-                    Ok(at) => {
-                        let hash = entry::hash(hashes[*at]);
-                        if *placeholder == Some(hash) {
-                            UNCHANGED
-                        } else {
-                            hash
-                        }
-                    }
-                })
-                .collect();
+        if self.subject.keys.is_none() {
+            self.images(entry, found.has_row, id)?;
+        } else if found.has_row {
+            entry.columns = version.columns(&self.hashes, self.subject);
         }
-        if found.operation == b't' && entry.seen {
-            self.truncated = self.truncated.max(Some(entry.lsn));
+        if found.operation == b't' {
+            if entry.seen {
+                self.truncated = self.truncated.max(Some(entry.lsn));
+            } else {
+                self.truncated_while_read |= entry.lsn <= self.subject.read_until.0;
+            }
         }
         let behind = self.tails.entry(record.partition).or_default().follow(
             entry.lsn,
@@ -186,6 +219,26 @@ impl<'a> Records<'a> {
         let columns = columns.collect();
         self.versions.insert(id, Version { reader, columns });
         Ok(())
+    }
+}
+
+impl Version {
+    /// What a row of this version has for each column of now.
+    fn columns(&self, hashes: &[u64], subject: &Subject) -> Vec<u64> {
+        let columns = self.columns.iter().zip(&subject.placeholders);
+        columns
+            .map(|(column, placeholder)| match column {
+                Err(reason) => *reason,
+                Ok(at) => {
+                    let hash = entry::hash(hashes[*at]);
+                    if *placeholder == Some(hash) {
+                        UNCHANGED
+                    } else {
+                        hash
+                    }
+                }
+            })
+            .collect()
     }
 }
 

@@ -5,7 +5,7 @@
 //! Start reading at [`Subject::row`].
 
 use walferry_avro::{EncodeErrorKind, EncodePlan, EnvelopeReader, KeyReader, Naming, Row};
-use walferry_event::{Datum, Operation, Origin, Table};
+use walferry_event::{Datum, Lsn, Operation, Origin, Table};
 
 use super::entry::{self, Entry, OTHER, Side};
 use crate::{config::Config, error::Error, relations::choose_key};
@@ -18,6 +18,8 @@ pub(super) struct Subject {
     pub(super) name: String,
     pub(super) topic: String,
     pub(super) table: Table,
+    /// Where the WAL ended when its last row had been read.
+    pub(super) read_until: Lsn,
     plan: EncodePlan,
     reader: EnvelopeReader,
     pub(super) keys: Option<KeyReader>,
@@ -44,6 +46,7 @@ impl Subject {
             columns: columns.collect(),
             keys: keys.map_err(unreadable)?,
             topic,
+            read_until: Lsn::ZERO,
             plan,
             reader,
             placeholders: Vec::new(),
@@ -101,8 +104,12 @@ impl Subject {
         } else {
             vec![OTHER; self.columns.len()]
         };
+        let key = match &self.keys {
+            Some(_) => key.get(FRAME_BYTES..).unwrap_or_default().to_vec(),
+            None => content(&columns),
+        };
         Ok(Entry {
-            key: key.get(FRAME_BYTES..).unwrap_or_default().to_vec(),
+            key,
             side: Side::Table,
             offset: 0,
             lsn: 0,
@@ -136,10 +143,16 @@ impl Subject {
 
     /// A key as text.
     pub(super) fn key_text(&self, key: &[u8]) -> String {
-        self.keys
-            .as_ref()
-            .map_or_else(String::new, |it| it.text(key))
+        self.keys.as_ref().map_or_else(
+            || "a row of a table without a key".to_owned(),
+            |it| it.text(key),
+        )
     }
+}
+
+/// What stands for the key of a table without one: the whole row.
+pub(super) fn content(columns: &[u64]) -> Vec<u8> {
+    columns.iter().flat_map(|it| it.to_le_bytes()).collect()
 }
 
 fn write(
