@@ -15,11 +15,15 @@ use walferry_testkit::topics::Reader;
 
 use crate::place::{Place, READY};
 
+const PATIENCE: &str = "240";
+
 /// Runs an audit: exit code, and what it prints as JSON.
 fn audit(place: &Place, settings: &Settings, more: &[&str]) -> (Option<i32>, Json, String) {
     let path = settings.write(&place.folder).unwrap();
     let output = Command::new(binary().unwrap())
-        .args(["audit", "--json", "-c", path.to_str().unwrap()])
+        // On a machine that runs other tests an idle connector may be slow to follow the cluster's WAL.
+        .args(["audit", "--json", "--patience", PATIENCE, "-c"])
+        .arg(path)
         .args(more)
         .output()
         .unwrap();
@@ -38,8 +42,8 @@ fn an_audit_under_load_is_clean() {
     };
     let load = MixedLoad::start(&place.url, &options).unwrap();
     let _walferry = place.streaming(&place.all());
-    let (mut rows, mut clean) = (0, 0);
-    for _ in 0..5 {
+    let (mut rows, mut whole) = (0, 0);
+    for _ in 0..4 {
         let (code, report, errors) = audit(&place, &place.all(), &[]);
         let tables = report["tables"].as_array();
         let tables = tables.unwrap_or_else(|| panic!("{code:?} {errors}"));
@@ -55,15 +59,15 @@ fn an_audit_under_load_is_clean() {
             let faults: u64 = faults.iter().map(|it| table[it].as_u64().unwrap()).sum();
             assert_eq!(faults, 0, "{report:#}\n{errors}");
             rows += table["rows"].as_u64().unwrap();
+            whole += u32::from(table["incomplete"] == serde_json::json!([]));
             // The load truncates tables; one that is truncated while it is read cannot be compared.
             for reason in table["incomplete"].as_array().unwrap() {
                 assert!(reason.as_str().unwrap().contains("truncated"), "{report:#}");
             }
         }
         assert_eq!(code, Some(i32::from(report["clean"] != true)), "{report:#}");
-        clean += u32::from(report["clean"] == true);
     }
-    assert!(clean >= 2, "only {clean} of 5 audits were whole");
+    assert!(whole >= 8, "only {whole} of 12 tables were compared");
     let counts = load.stop();
     assert!(
         counts.committed > 100 && rows > 100,

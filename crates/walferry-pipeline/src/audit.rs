@@ -23,9 +23,7 @@ use std::{
 use tokio::time::{self, Instant};
 use walferry_event::{Datum, Lsn};
 use walferry_kafka::Checkpoint;
-use walferry_postgres::{
-    Catalog, CreatedSlot, Replication, SnapshotReader, TableInfo, parse_copy_row,
-};
+use walferry_postgres::{Catalog, CreatedSlot, Replication, SnapshotReader, parse_copy_row};
 use walferry_registry::Registry;
 
 pub use report::{AuditDifference, AuditReport, TableAudit};
@@ -69,14 +67,15 @@ pub async fn audit(config: &Config, what: Audit, say: impl Fn(&str)) -> Result<A
     let registry = Arc::new(Registry::new(config.registry.clone())?);
     registry.ping().await?;
     let catalog = Catalog::connect(&config.source.connect).await?;
-    let tables = select(config, &catalog, &what.tables).await?;
+    // Asked before the snapshot is held: a question about a table waits behind a TRUNCATE that waits for our reading.
+    let subjects = describe(config, &catalog, &what.tables).await?;
     let mut replication = Replication::connect(&config.source.connect).await?;
     let slot = format!("walferry_audit_{}", replication.backend_pid());
     say("waiting for a moment at which no older transaction is running");
     let created = replication
         .create_temporary_slot_with_snapshot(&slot)
         .await?;
-    let (moment, mut read) = rows(config, &what, &catalog, &created, &tables, &say).await?;
+    let (moment, mut read) = rows(config, &what, &catalog, &created, subjects, &say).await?;
     // Up to here the topics can tell what happened to a table while it was read.
     let until = read.iter().map(|(subject, _)| subject.read_until).max();
     let until = until.unwrap_or(moment.lsn);
@@ -115,11 +114,12 @@ pub async fn audit(config: &Config, what: Audit, say: impl Fn(&str)) -> Result<A
     Ok(report)
 }
 
-async fn select(
+/// The tables that are audited.
+async fn describe(
     config: &Config,
     catalog: &Catalog,
     named: &[String],
-) -> Result<Vec<TableInfo>, Error> {
+) -> Result<Vec<Subject>, Error> {
     let mut tables = source::select(&config.source, catalog).await?;
     for name in named {
         if !tables.iter().any(|it| it.qualified_name() == *name) {
@@ -130,7 +130,14 @@ async fn select(
         }
     }
     tables.retain(|it| named.is_empty() || named.contains(&it.qualified_name()));
-    Ok(tables)
+    let mut subjects = Vec::new();
+    for table in tables {
+        let publication = &config.source.publication;
+        let relation = catalog.published_relation(publication, table.oid).await?;
+        let version = catalog.table(&relation, config.key_rules()).await?;
+        subjects.push(Subject::new(config, version)?);
+    }
+    Ok(subjects)
 }
 
 /// The moment, and the rows of every table as of then.
@@ -139,23 +146,22 @@ async fn rows(
     what: &Audit,
     catalog: &Catalog,
     created: &CreatedSlot,
-    tables: &[TableInfo],
+    subjects: Vec<Subject>,
     say: &impl Fn(&str),
 ) -> Result<(Moment, Vec<(Subject, Sorter)>), Error> {
-    let snapshot = created.snapshot_name.clone().unwrap_or_default();
-    let reader = SnapshotReader::begin(&config.source.connect, &snapshot).await?;
-    let visibility = reader.visibility().await?;
+    let snapshot = created.snapshot_name.as_deref().unwrap_or_default();
+    let begin = || SnapshotReader::begin(&config.source.connect, snapshot);
+    let visibility = begin().await?.visibility().await?;
     let next = catalog.next_xid().await?;
     let moment = Moment::new(created.consistent_point, &visibility, next);
     let mut read = Vec::new();
-    for table in tables {
-        say(&format!("reading table {}", table.qualified_name()));
-        let publication = &config.source.publication;
-        let relation = catalog.published_relation(publication, table.oid).await?;
-        let mut subject =
-            Subject::new(config, catalog.table(&relation, config.key_rules()).await?)?;
+    for mut subject in subjects {
+        say(&format!("reading table {}", subject.name));
         let mut sorter = Sorter::new(MEMORY_BYTES_MAX);
+        // A transaction for each table: it holds a lock on what it has read, which a TRUNCATE would wait for.
+        let reader = begin().await?;
         table_rows(config, what, &reader, &mut subject, &mut sorter).await?;
+        drop(reader);
         subject.read_until = catalog.current_wal().await?.max(moment.lsn);
         sorter.rest().map_err(sorting)?;
         read.push((subject, sorter));

@@ -130,7 +130,12 @@ pub(crate) struct AuditArguments {
     #[arg(long, value_name = "ROWS")]
     pub(crate) rate: Option<u64>,
     /// Seconds that the connector may stand still before the audit gives up
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 60,
+        overrides_with = "patience"
+    )]
     pub(crate) patience: u64,
     /// Print JSON
     #[arg(long)]
