@@ -1,7 +1,8 @@
 //! Reads a whole topic as consumers with `read_committed` see it.
 //!
-//! Owns the proof that the end was reached: each partition's position against the end that it had at the start. Never: a
-//! consumer group, a commit of offsets; a record that is not committed.
+//! Owns the proof that the end was reached: each partition's position against the end that it had at the start. That end is
+//! of what is written, not of what is stable: the marks of a transaction whose commit is known may still be on their way
+//! to some of its partitions. Never: a consumer group, a commit of offsets; a record that is not committed.
 //! Start reading at [`read_topic`].
 
 use std::{
@@ -42,11 +43,12 @@ pub struct PartitionEnds {
     pub partition: i32,
     /// Its first offset; above 0 when its beginning was removed.
     pub first: i64,
-    /// The offset after its last stable record.
+    /// The offset after its last record.
     pub end: i64,
 }
 
-/// Gives each record of a topic to `each`, up to the end that the partitions have now. Blocks.
+/// Gives each committed record of a topic to `each`, up to the end that the partitions have now. A transaction that is
+/// open is waited for. Blocks.
 ///
 /// # Errors
 /// The topic does not exist, a broker does not answer, it was asked to stop, or what `each` says.
@@ -66,7 +68,7 @@ pub fn read_topic<E: From<Error>>(
         .consumer("read_committed")?
         .create_with_context(Journal)
         .map_err(failed)?;
-    let ends = ends(&reader, topic)?;
+    let ends = ends(config, topic)?;
     let mut from = TopicPartitionList::new();
     for it in &ends {
         from.add_partition_offset(topic, it.partition, Offset::Offset(it.first))
@@ -109,13 +111,18 @@ pub fn read_topic<E: From<Error>>(
     Ok(ends)
 }
 
-fn ends(reader: &BaseConsumer<Journal>, topic: &str) -> Result<Vec<PartitionEnds>, Error> {
+fn ends(config: &Config, topic: &str) -> Result<Vec<PartitionEnds>, Error> {
     let failed = |error: KafkaError| {
         Error::new(
             Kind::Unreachable,
             format!("asking for the ends of topic {topic:?}: {error}"),
         )
     };
+    let reader: BaseConsumer<Journal> = config
+        .consumer("read_uncommitted")?
+        .remove("group.id")
+        .create_with_context(Journal)
+        .map_err(failed)?;
     let metadata = reader.fetch_metadata(Some(topic), ASK).map_err(failed)?;
     let found = metadata.topics().iter().find(|it| it.name() == topic);
     let Some(found) = found.filter(|it| it.error().is_none() && !it.partitions().is_empty()) else {

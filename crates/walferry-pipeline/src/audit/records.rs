@@ -164,7 +164,9 @@ impl<'a> Records<'a> {
         let found = read.map_err(|error| Error::failed(format!("{place}: {error}")))?;
         entry.lsn = found.lsn.unwrap_or_default();
         entry.operation = found.operation;
-        entry.seen = self.moment.holds(entry.lsn, found.xid);
+        // A row of a snapshot has no transaction of its own, whatever its record says.
+        let xid = found.xid.filter(|_| found.operation != b'r');
+        entry.seen = self.moment.holds(entry.lsn, xid);
         if self.subject.keys.is_none() {
             self.images(entry, found.has_row, id)?;
         } else if found.has_row {
