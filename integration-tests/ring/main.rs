@@ -10,6 +10,7 @@
 //! | `recovery` | each row of the recovery table |
 //! | `refusal` | each wrong setting or missing right: one message, the exit status, no secret |
 //! | `records` | types, schemas, keys, headers; decoded by apache-avro and by fastavro |
+//! | `changes` | every kind of change and of table, record by record |
 //! | `schemas` | a table changes while it is followed; dead letters |
 //! | `park` | a table that cannot go on waits, and the others go on |
 //! | `memory` | a transaction larger than the memory, and a broker that is away |
@@ -21,6 +22,7 @@
 #![allow(clippy::unwrap_used, reason = "what cannot be had fails the test")]
 
 mod audit;
+mod changes;
 mod commands;
 mod crash;
 mod first_start;
