@@ -4,6 +4,7 @@
 
 use crate::error::{EncodeErrorKind, Written};
 use crate::format::TimeMode;
+use crate::interval;
 use crate::temporal::{self, Unit};
 use crate::wire;
 
@@ -20,6 +21,8 @@ pub(crate) enum Bent {
     TimestampIso,
     /// Microseconds of a timestamp, wrapped round where they do not fit 64 bits.
     Microseconds,
+    /// The count of an interval, the last number where it is beyond.
+    Interval,
     /// No value at all.
     Never,
 }
@@ -61,11 +64,12 @@ impl Bent {
                 _ => return temporal::time_iso(out, text),
             },
             Bent::TimestampIso => match text {
-                b"infinity" => wire::bytes(out, b"+294247-01-10T04:00:25.2Z"),
-                b"-infinity" => wire::bytes(out, b"-290308-12-21T19:59:27.6Z"),
+                b"infinity" => wire::bytes(out, b"+292278994-08-16T23:00:00Z"),
+                b"-infinity" => wire::bytes(out, b"-292275055-05-16T23:00:00Z"),
                 _ => return temporal::timestamp_iso(out, text),
             },
             Bent::Microseconds => return microseconds(out, text),
+            Bent::Interval => return interval::saturated(out, text),
             Bent::Never => return Err(EncodeErrorKind::OutOfRange),
         }
         Ok(())

@@ -92,6 +92,11 @@ impl<'a> Mapper<'a> {
         } else {
             array.dimensions.clamp(1, 6)
         };
+        let spoiled = self.format.quirks.has(Quirk::OutOfRangeAsNull);
+        let writer = match element.writer {
+            Writer::Geometry(shape) if spoiled && shape.is_own() => Writer::Bent(Bent::Never),
+            writer => writer,
+        };
         let mut schema = TypeSchema::plain(Avro::Array(Box::new(Place {
             nullable: !required,
             ..Place::required(element.schema)
@@ -100,23 +105,15 @@ impl<'a> Mapper<'a> {
             schema = TypeSchema::plain(Avro::Array(Box::new(Place::required(schema))));
         }
         let writer = Writer::Array(Box::new(Array {
-            element: Slot::new(element.writer, !required, false),
+            element: Slot::new(writer, !required, false),
             delimiter: array.delimiter,
             depth,
             flat,
             of_uuid: array.element.oid == oid::UUID,
             has_placeholder: has_known_placeholder(&array.element)
                 || !self.format.quirks.has(Quirk::UnavailableAsNull),
-            null_spoils: self.format.quirks.has(Quirk::OutOfRangeAsNull)
-                && (required || array.element.name == "ltree"),
+            null_spoils: spoiled && (required || array.element.name == "ltree"),
         }));
-        let is_lost = self.format.quirks.has(Quirk::ShapeArraysAsNull) && is_shape(&array.element);
-        if is_lost {
-            return Mapping {
-                zero: Zero::Encoded([0].into()),
-                ..Mapping::shaped(schema, Writer::Bent(Bent::Never), "")
-            };
-        }
         Mapping {
             left_out,
             ..Mapping::shaped(schema, writer, "{}")
@@ -276,14 +273,6 @@ fn unique(name: String, fields: &[Field]) -> String {
 /// Elements that are not optional.
 fn is_required_element(element: &ColumnType) -> bool {
     matches!(element.kind, TypeKind::Enum(_)) || element.oid == oid::TSVECTOR
-}
-
-/// A geometric type of PostgreSQL's own.
-fn is_shape(element: &ColumnType) -> bool {
-    matches!(
-        element.oid,
-        oid::LSEG | oid::PATH | oid::BOX | oid::POLYGON | oid::LINE | oid::CIRCLE
-    )
 }
 
 /// Whether Debezium has a placeholder for arrays of these elements.

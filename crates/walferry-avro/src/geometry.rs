@@ -96,6 +96,11 @@ impl Geometry {
         })
     }
 
+    /// Whether it is one of PostgreSQL's own types, not PostGIS's.
+    pub(crate) fn is_own(self) -> bool {
+        !matches!(self, Geometry::Planar | Geometry::Geodetic)
+    }
+
     /// Whether the field may be null even if the column is NOT NULL, as consumers know it.
     pub(crate) fn optional(self) -> bool {
         !matches!(self, Geometry::Point | Geometry::Geodetic)

@@ -42,13 +42,30 @@ pub(crate) fn write(out: &mut Vec<u8>, text: &[u8], mode: IntervalMode) -> Writt
     Ok(())
 }
 
+/// Writes the count of an `interval`, the end of `long` where it is beyond.
+pub(crate) fn saturated(out: &mut Vec<u8>, text: &[u8]) -> Written {
+    match write(out, text, IntervalMode::Numeric) {
+        Err(EncodeErrorKind::OutOfRange) => {
+            let end = if parse(text)?.microseconds() < 0 {
+                i64::MIN
+            } else {
+                i64::MAX
+            };
+            wire::long(out, end);
+            Ok(())
+        }
+        written => written,
+    }
+}
+
 impl Interval {
+    fn microseconds(self) -> i128 {
+        i128::from(self.months) * MONTH_US + i128::from(self.days) * DAY_US + i128::from(self.us)
+    }
+
     fn count(self) -> Result<i64, EncodeErrorKind> {
-        let count = i128::from(self.months) * MONTH_US
-            + i128::from(self.days) * DAY_US
-            + i128::from(self.us);
         // The ends stand for infinity.
-        i64::try_from(count)
+        i64::try_from(self.microseconds())
             .ok()
             .filter(|count| *count != i64::MAX && *count != i64::MIN)
             .ok_or(EncodeErrorKind::OutOfRange)

@@ -182,7 +182,7 @@ pub(crate) fn map(data_type: &ColumnType, format: &Format, reading: bool) -> Map
             writer: Writer::ZonedTime,
             ..text("io.debezium.time.ZonedTime")
         },
-        oid::INTERVAL => interval(format.interval),
+        oid::INTERVAL => interval(format),
         oid::BIT | oid::VARBIT => bits(
             modifier,
             data_type.oid == oid::VARBIT && !quirk(Quirk::CutBits),
@@ -339,13 +339,16 @@ fn bits(modifier: i32, whole: bool) -> Mapping {
     Mapping::shaped(schema, Writer::Bits { whole }, "").with_default("")
 }
 
-fn interval(mode: IntervalMode) -> Mapping {
+fn interval(format: &Format) -> Mapping {
+    let mode = format.interval;
     let zero = "00:00:00";
     let schema = match mode {
         IntervalMode::Numeric => TypeSchema::named(Avro::Long, "io.debezium.time.MicroDuration"),
         IntervalMode::String => TypeSchema::named(Avro::String, "io.debezium.time.Interval"),
     };
-    Mapping::new(schema, Writer::Interval(mode), zero).with_default(zero)
+    let saturates = mode == IntervalMode::Numeric && format.quirks.has(Quirk::SaturateIntervals);
+    let mapping = Mapping::new(schema, Writer::Interval(mode), zero).with_default(zero);
+    bent(mapping, saturates.then_some(Bent::Interval))
 }
 
 fn date(format: &Format, reading: bool) -> Mapping {

@@ -62,15 +62,14 @@ quirks! {
     /// placeholder's text takes the value's place in a schema that is widened for it, or there is an error.
     UnavailableAsNull = "unavailable-as-null",
     /// A value that its Avro type cannot hold (a `numeric` that is no number, a timestamp beyond its count, NULL in an array
-    /// of an enum or of `ltree`) is NULL where the column is nullable. By default it is an error, and the table's policy decides.
+    /// of an enum or of `ltree`), or that Debezium does not convert (an array with a `box` or another shape in it) is NULL
+    /// where the column is nullable. By default it is an error, and the table's policy decides.
     OutOfRangeAsNull = "out-of-range-as-null",
     /// The bytes of a `varbit` do not tell the zeros that it begins with. By default such a value goes out as its text, in a
     /// schema that is widened for it.
     CutBits = "cut-bits",
     /// The column of type `bit[]` has the schema of one `bit`, and its values are NULL. By default it is an array.
     BitArraysAsNull = "bit-arrays-as-null",
-    /// An array of `box`, `circle`, `line`, `lseg`, `path` or `polygon` is NULL. By default it has its elements.
-    ShapeArraysAsNull = "shape-arrays-as-null",
     /// A column of type `name` is NULL in the stream, and empty where it is NOT NULL. By default it is its text.
     NameAsNull = "name-as-null",
     /// The infinities of a `date`, and as text of a `timestamp`, are far days. By default they are the ends of the count, or
@@ -83,6 +82,8 @@ quirks! {
     MidnightAsZero = "midnight-as-zero",
     /// Microseconds of a timestamp beyond 64 bits are wrapped round. By default they are an error.
     WrapTimestamps = "wrap-timestamps",
+    /// An interval beyond 64 bits of microseconds is the last number. By default it is an error.
+    SaturateIntervals = "saturate-intervals",
     /// A `numeric` of negative scale has the scale that its eleven bits give without their sign. By default it has scale 0.
     NegativeScale = "negative-scale",
     /// A default that JSON has no number for stands as text in a number's place. By default there is no default.
