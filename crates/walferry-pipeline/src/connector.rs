@@ -314,6 +314,7 @@ impl Start {
             connect: self.config.source.connect.clone(),
             snapshot_name: created.snapshot_name.unwrap_or_default(),
             consistent_point: created.consistent_point,
+            next_xid: found.catalog.next_xid().await?,
             tables,
         })
     }

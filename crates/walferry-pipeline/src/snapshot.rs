@@ -66,6 +66,9 @@ pub(crate) struct Task {
     pub(crate) connect: ConnectConfig,
     pub(crate) snapshot_name: String,
     pub(crate) consistent_point: Lsn,
+    /// The first transaction that had not begun when the snapshot was made: the rows' `txId`, which is where Debezium puts
+    /// the id of the transaction that reads.
+    pub(crate) next_xid: u64,
     pub(crate) tables: Vec<Source>,
 }
 
@@ -207,6 +210,8 @@ impl<'a> Run<'a> {
             commit_us: now,
             encoded_us: now,
             lsn: self.task.consistent_point,
+            // In the log an id has 32 bits.
+            xid: (self.task.next_xid & u64::from(u32::MAX)) as u32,
             snapshot,
             ..Origin::default()
         };
