@@ -44,7 +44,13 @@ create table t (id int primary key, a json[], b jsonb[], c uuid[], d bytea[], e 
 insert into t values (1, array['{"bar": "baz"}', '{"foo": "qux"}']::json[], array['{"bar": "baz"}']::jsonb[],
   '{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}', array['\x000102', '\x030405']::bytea[], '{Ship.Frigate,Ship.Destroyer}');
 -- stream
-insert into t values (2, '{null}', '{}', '{null}', '{null}', '{null}'), (3, null, null, null, null, null);
+insert into t values (2, '{null}', '{}', '{null}', '{null}', '{}'), (3, null, null, null, null, null);
+
+-- case array-ltree-null
+-- covers: NULL in ltree[]
+create table t (id int primary key, a ltree[]);
+-- stream
+insert into t values (1, '{a.b,null}');
 
 -- case array-bytea-modes
 -- covers: bytea[] as text
@@ -100,11 +106,18 @@ insert into t values (1, '{101}', '{1}');
 insert into t values (2, '{101,000}', '{0,1}');
 
 -- case array-tsvectors
--- covers: tsvector[] and int2vector
-create table t (id int primary key, a tsvector[], b int2vector);
-insert into t values (1, array['a fat cat']::tsvector[], '1 2 3');
+-- covers: tsvector[]
+create table t (id int primary key, a tsvector[]);
+insert into t values (1, array['a fat cat']::tsvector[]);
 -- stream
-insert into t values (2, array['b']::tsvector[], '4');
+insert into t values (2, array['b']::tsvector[]), (3, null);
+
+-- case int2vector
+-- covers: int2vector
+create table t (id int primary key, b int2vector);
+insert into t values (1, '1 2 3');
+-- stream
+insert into t values (2, '4');
 
 -- case array-deep-integers
 -- covers: int[][] and arrays with lower bounds

@@ -12,11 +12,18 @@ delete from t where id = 1;
 -- case domain-chain
 -- covers: a domain over a domain, a domain that is NOT NULL, one with a default
 create domain d1 as numeric(8,3); create domain d2 as d1 check (value > 0); create domain d3 as int not null; create domain d4 as text default 'dom';
-create table t (id int primary key, a d2, b d3, c d4, d d4 default 'own');
-insert into t values (1, 1.5, 7, 'x', 'y');
+create table t (id int primary key, a d2, b d3, c d4);
+insert into t values (1, 1.5, 7, 'x');
 -- stream
 insert into t (id, a, b) values (2, null, 8);
-insert into t values (3, 2.125, 9, null, 'z');
+insert into t values (3, 2.125, 9, null);
+
+-- case domain-default
+-- covers: a column's default where the type is a domain
+create domain d_text as text; create domain d_int as int;
+create table t (id int primary key, a d_text default 'own', b d_int not null default 5);
+-- stream
+insert into t (id) values (1);
 
 -- case domain-key
 -- covers: a domain in the key

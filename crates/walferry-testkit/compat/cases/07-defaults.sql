@@ -41,9 +41,15 @@ insert into t (id) values (2);
 -- case defaults-function
 -- covers: defaults that are functions
 create table t (id int primary key, a timestamptz not null default now(), b timestamp default now(), c date default current_date, d uuid default gen_random_uuid(), e int default abs(-1),
-  f text default concat('foo', 'bar'), g time default now()::time, h text not null default current_user, i jsonb default jsonb_build_object(), j boolean default random() > 0.5);
+  f text default concat('foo', 'bar'), g time default now()::time, i jsonb default jsonb_build_object(), j boolean default random() > 0.5);
 -- stream
-insert into t values (1, '2020-01-01 00:00+00', '2020-01-01', '2020-01-01', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 1, 'x', '01:00', 'y', '{}', true);
+insert into t values (1, '2020-01-01 00:00+00', '2020-01-01', '2020-01-01', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 1, 'x', '01:00', '{}', true);
+
+-- case defaults-value-function
+-- covers: a default that is a function without parentheses
+create table t (id int primary key, a text not null default current_user, b timestamptz default current_timestamp);
+-- stream
+insert into t values (1, 'x', '2020-01-01 00:00+00');
 
 -- case defaults-document
 -- covers: defaults of json, jsonb, uuid, xml, enum

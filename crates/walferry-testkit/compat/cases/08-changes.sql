@@ -177,8 +177,9 @@ insert into t values (1, 'x');
 -- covers: unchanged TOAST values of text, varchar, json, jsonb, bytea, xml
 -- groups: default, placeholder
 create table t (id int primary key, n int, a text, b varchar, c json, d jsonb, e bytea, f xml);
+alter table t set (toast_tuple_target = 128);
 alter table t alter a set storage external, alter b set storage external, alter c set storage external, alter d set storage external, alter e set storage external, alter f set storage external;
-insert into t values (1, 1, repeat('a', 3000), repeat('b', 3000), ('"' || repeat('c', 3000) || '"')::json, ('"' || repeat('d', 3000) || '"')::jsonb, repeat('e', 3000)::bytea, repeat('f', 3000)::xml);
+insert into t values (1, 1, repeat('a', 450), repeat('b', 450), ('"' || repeat('c', 600) || '"')::json, ('"' || repeat('d', 450) || '"')::jsonb, repeat('e', 450)::bytea, repeat('f', 450)::xml);
 -- stream
 update t set n = 2 where id = 1;
 update t set a = 'short' where id = 1;
@@ -187,8 +188,9 @@ delete from t where id = 1;
 -- case toast-full
 -- covers: unchanged TOAST values with replica identity full
 create table t (id int primary key, n int, a text);
+alter table t set (toast_tuple_target = 128);
 alter table t alter a set storage external; alter table t replica identity full;
-insert into t values (1, 1, repeat('a', 3000));
+insert into t values (1, 1, repeat('a', 2600));
 -- stream
 update t set n = 2 where id = 1;
 delete from t where id = 1;
@@ -196,35 +198,39 @@ delete from t where id = 1;
 -- case toast-arrays
 -- covers: unchanged TOAST values of arrays with a placeholder
 create table t (id int primary key, n int, a text[], b int[], c bigint[], d uuid[], e bytea[], f varchar[], g date[], h json[]);
+alter table t set (toast_tuple_target = 128);
 alter table t alter a set storage external, alter b set storage external, alter c set storage external, alter d set storage external, alter e set storage external, alter f set storage external, alter g set storage external, alter h set storage external;
-insert into t select 1, 1, array_agg('text ' || i), array_agg(i), array_agg(i::bigint), array_agg('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid), array_agg('\x0102030405'::bytea), array_agg('v' || i), array_agg('2020-01-01'::date + i), array_agg(to_json(i)) from generate_series(1, 1000) i;
+insert into t select 1, 1, array_agg('text ' || i), array_agg(i), array_agg(i::bigint), array_agg('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid), array_agg('\x0102030405'::bytea), array_agg('v' || i), array_agg('2020-01-01'::date + i), array_agg(to_json(i)) from generate_series(1, 150) i;
 -- stream
 update t set n = 2 where id = 1;
 
 -- case toast-others
 -- covers: unchanged TOAST values of types that have no placeholder
 create table t (id int primary key, n int, a numeric, b numeric[], c double precision[], d smallint[], e boolean[], f timestamp[], g inet[], h timestamptz[]);
+alter table t set (toast_tuple_target = 128);
 alter table t alter a set storage external, alter b set storage external, alter c set storage external, alter d set storage external, alter e set storage external, alter f set storage external, alter g set storage external, alter h set storage external;
-insert into t select 1, 1, repeat('1', 9000)::numeric, array_agg(i::numeric), array_agg(i::float8), array_agg(i::smallint), array_agg(true), array_agg('2020-01-01'::timestamp), array_agg('10.0.0.1'::inet), array_agg('2020-01-01 00:00+00'::timestamptz) from generate_series(1, 3000) i;
+insert into t select 1, 1, repeat('1', 2000)::numeric, array_agg(i::numeric), array_agg(i::float8), array_agg(i::smallint), array_agg(true), array_agg('2020-01-01'::timestamp), array_agg('10.0.0.1'::inet), array_agg('2020-01-01 00:00+00'::timestamptz) from generate_series(1, 150) i;
 -- stream
 update t set n = 2 where id = 1;
 
 -- case toast-more-arrays
 -- covers: unchanged TOAST values of more arrays
 create table t (id int primary key, n int, a citext[], b ltree[], c oid[], d timetz[], e int4range[], f hstore[], g char(3)[], h time[], i real[], j macaddr[], k numeric(9,2)[], l jsonb[]);
+alter table t set (toast_tuple_target = 128);
 alter table t alter a set storage external, alter b set storage external, alter c set storage external, alter d set storage external, alter e set storage external, alter f set storage external, alter g set storage external,
   alter h set storage external, alter i set storage external, alter j set storage external, alter k set storage external, alter l set storage external;
 insert into t select 1, 1, array_agg(('c' || i)::citext), array_agg(('a.b' || i)::ltree), array_agg(i::oid), array_agg('12:00+00'::timetz), array_agg('[1,2)'::int4range), array_agg('a=>b'::hstore), array_agg('abc'::char(3)),
-  array_agg('12:00'::time), array_agg(i::real), array_agg('08:00:2b:01:02:03'::macaddr), array_agg(i::numeric(9,2)), array_agg(to_jsonb(i)) from generate_series(1, 2000) i;
+  array_agg('12:00'::time), array_agg(i::real), array_agg('08:00:2b:01:02:03'::macaddr), array_agg(i::numeric(9,2)), array_agg(to_jsonb(i)) from generate_series(1, 150) i;
 -- stream
 update t set n = 2 where id = 1;
 
 -- case toast-shapes
 -- covers: unchanged TOAST values of polygon, path, bit varying, citext, ltree, tsvector, vector
 create table t (id int primary key, n int, a polygon, b path, c varbit, d citext, e ltree, f tsvector, g public.vector, h public.geometry);
+alter table t set (toast_tuple_target = 128);
 alter table t alter a set storage external, alter b set storage external, alter c set storage external, alter d set storage external, alter e set storage external, alter f set storage external, alter g set storage external;
-insert into t values (1, 1, ('(' || repeat('(1,2),', 500) || '(3,4))')::polygon, ('(' || repeat('(1,2),', 500) || '(3,4))')::path, repeat('10', 20000)::varbit, repeat('c', 3000)::citext,
-  ('a' || repeat('.b', 2000))::ltree, (select string_agg('w' || i, ' ') from generate_series(1, 1000) i)::tsvector, null, null);
+insert into t values (1, 1, ('(' || repeat('(1,2),', 60) || '(3,4))')::polygon, ('(' || repeat('(1,2),', 60) || '(3,4))')::path, repeat('10', 2000)::varbit, repeat('c', 600)::citext,
+  ('a' || repeat('.b', 300))::ltree, (select string_agg('w' || i, ' ') from generate_series(1, 150) i)::tsvector, null, null);
 -- stream
 update t set n = 2 where id = 1;
 
@@ -232,8 +238,9 @@ update t set n = 2 where id = 1;
 -- covers: an unchanged TOAST value of hstore
 -- groups: default, hstore-map
 create table t (id int primary key, n int, a hstore);
+alter table t set (toast_tuple_target = 128);
 alter table t alter a set storage external;
-insert into t select 1, 1, hstore(array_agg('k' || i), array_agg('v' || i)) from generate_series(1, 500) i;
+insert into t select 1, 1, hstore(array_agg('k' || i), array_agg('v' || i)) from generate_series(1, 150) i;
 -- stream
 update t set n = 2 where id = 1;
 

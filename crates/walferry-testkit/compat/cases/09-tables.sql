@@ -1,5 +1,5 @@
 -- case names-odd
--- covers: tables and columns with spaces, letters beyond ASCII, digits first
+-- covers: schemas and tables with dashes and digits first, which Debezium leaves in the names of schemas
 -- schemas: Odd Schema-1
 create table "My Table" ("Id" int primary key, "a column" text, "1st" int, "with-dash" int, "ž" text, "dollar$" int, "do.t" int);
 create table "1st" (id int primary key); create table "Ünï" (id int primary key);
@@ -9,6 +9,23 @@ insert into "My Table" values (2, 'y', 1, 2, 'z', 3, 4);
 update "My Table" set "Id" = 3 where "Id" = 2;
 delete from "My Table" where "Id" = 1;
 insert into "1st" values (2); insert into "Ünï" values (2);
+
+-- case names-columns
+-- covers: columns with spaces, letters beyond ASCII, digits first
+create table t ("Id" int primary key, "a column" text, "1st" int, "with-dash" int, "ž" text, "dollar$" int, "do.t" int, "9" int);
+insert into t values (1, 'x', 1, 2, 'z', 3, 4, 5);
+-- stream
+insert into t values (2, 'y', 1, 2, 'z', 3, 4, 5);
+update t set "Id" = 3 where "Id" = 2;
+delete from t where "Id" = 1;
+
+-- case names-tables
+-- covers: tables with spaces, letters beyond ASCII
+-- schemas: Names Tables, Ünï
+create table "My Table" (id int primary key); create table "Ünï"."žluť" (id int primary key);
+insert into "My Table" values (1); insert into "Ünï"."žluť" values (1);
+-- stream
+insert into "My Table" values (2); insert into "Ünï"."žluť" values (2);
 
 -- case names-mixed
 -- covers: mixed case and reserved words
@@ -89,3 +106,33 @@ insert into t values (1, 'x');
 -- stream
 insert into t values (2, 'y');
 refresh materialized view m;
+
+-- case excluded
+-- covers: columns left out by configuration
+-- groups: exclude-columns
+create table t (id int primary key, a text, b text not null, c int, d int);
+insert into t values (1, 'x', 'secret', 1, 2);
+-- stream
+insert into t values (2, 'y', 'secret', 1, 2);
+update t set b = 'other' where id = 1;
+update t set id = 3 where id = 2;
+delete from t where id = 3;
+
+-- case renamed
+-- covers: a topic by configuration; the schemas' names stay
+-- groups: topic-names
+create table t (id int primary key, a text);
+insert into t values (1, 'x');
+-- stream
+insert into t values (2, 'y');
+delete from t where id = 1;
+
+-- case no-snapshot
+-- covers: rows that were there before the start are not read
+-- groups: no-snapshot
+create table t (id int primary key, a text);
+insert into t values (1, 'x');
+-- stream
+insert into t values (2, 'y');
+update t set a = 'z';
+delete from t where id = 1;

@@ -149,7 +149,11 @@ fn compare(
 
 fn chosen(only: &[String], cases: &[String]) -> Result<Vec<Group>> {
     let mut groups = corpus::load()?;
-    groups.retain(|group| only.is_empty() || only.contains(&group.name));
+    let chosen = |group: &Group| {
+        only.iter()
+            .any(|name| group.name.starts_with(name.as_str()))
+    };
+    groups.retain(|group| only.is_empty() || chosen(group));
     for group in &mut groups {
         group
             .cases

@@ -95,6 +95,8 @@ fn settings(place: &Place<'_>, group: &Group) -> Result<Map<String, Json>> {
         "slot.name": place.slot,
         "publication.name": place.slot,
         "poll.interval.ms": "20",
+        // A machine that is busy with other things must not cost a transaction.
+        "producer.override.transaction.timeout.ms": "600000",
         "skipped.operations": "none",
         "extended.headers.enabled": "false",
         "topic.creation.default.replication.factor": "1",

@@ -131,7 +131,7 @@ impl Bench<'_> {
             settings.set(path, literal.as_str().unwrap_or_default());
         }
         for table in &group.tables {
-            settings.table(table);
+            settings.table(&table.replace("{prefix}", &prefix));
         }
         // Of all tables, as Debezium's is by default, so that both follow one that is created later.
         let publication = format!("walferry_{prefix}");
@@ -293,7 +293,7 @@ fn belongs(case: &Case, topic: &str) -> bool {
 /// The case that topics of no case belong to.
 pub const OTHERS: &str = "(other topics)";
 const MARKER: &str = "compat_marker";
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(100);
 
 /// Types of extensions that are not everywhere have stand-ins: both sides know them by name, and see their text alone.
