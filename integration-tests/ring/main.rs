@@ -15,6 +15,7 @@
 //! | `park` | a table that cannot go on waits, and the others go on |
 //! | `memory` | a transaction larger than the memory, and a broker that is away |
 //! | `audit` | tables and topics compared: clean under load, planted faults found |
+//! | `compat` | what Debezium answered over a corpus of SQL, recorded, is given again |
 //! | `commands` | check, tail, status, checkpoint |
 //!
 //! Each test has its own database, slot and topics; one that harms a server has its own servers.
@@ -24,6 +25,7 @@
 mod audit;
 mod changes;
 mod commands;
+mod compat;
 mod crash;
 mod first_start;
 mod instances;
