@@ -68,7 +68,7 @@ pub fn topic(name: &str, raw: &[Raw], prefix: &str, markers: bool) -> Topic {
         transactions: Vec::new(),
         lsns: Vec::new(),
     };
-    for raw in raw {
+    for raw in ordered(raw) {
         let key = raw
             .key
             .as_ref()
@@ -94,17 +94,20 @@ pub fn topic(name: &str, raw: &[Raw], prefix: &str, markers: bool) -> Topic {
             live,
         });
     }
+    topic
+}
+
+/// The order between partitions is not defined; the sort is stable, so that of each key stays.
+fn ordered(raw: &[Raw]) -> Vec<&Raw> {
+    let mut records: Vec<&Raw> = raw.iter().collect();
     let mut partitions = raw.iter().map(|it| it.partition);
     if partitions
         .next()
         .is_some_and(|first| partitions.any(|it| it != first))
     {
-        // The order between partitions is not defined; the sort is stable, so that of each key stays.
-        topic
-            .records
-            .sort_by_cached_key(|it| it.key.as_ref().map(|(_, key)| key.to_string()));
+        records.sort_by_cached_key(|it| it.key.as_ref().map(|(_, key)| key.to_string()));
     }
-    topic
+    records
 }
 
 struct Words<'a> {
