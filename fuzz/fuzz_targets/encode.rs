@@ -9,6 +9,11 @@
 
 #![no_main]
 
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock, Mutex},
+};
+
 use apache_avro::{Schema, from_avro_datum};
 use libfuzzer_sys::fuzz_target;
 use walferry_avro::{
@@ -96,14 +101,34 @@ fuzz_target!(|data: &[u8]| {
 
 /// What a record says is read by a stranger and by our own reader, to the last byte.
 fn decode(schema: &str, record: &[u8]) {
-    let parsed = Schema::parse_str(schema).expect("our schema");
+    let readers = readers(schema);
     let mut body = &record[5..];
-    from_avro_datum(&parsed, &mut body, None).expect("our record");
+    from_avro_datum(&readers.0, &mut body, None).expect("our record");
     assert!(body.is_empty(), "bytes are left over");
-    let reader = EnvelopeReader::parse(schema).expect("our schema");
-    reader
+    readers
+        .1
         .read(&record[5..], &mut Vec::new())
         .expect("our record");
+}
+
+type Readers = Arc<(Schema, EnvelopeReader)>;
+
+/// To parse a schema takes far longer than to read a record.
+fn readers(schema: &str) -> Readers {
+    const KEPT_MAX: usize = 4_000;
+    static KNOWN: LazyLock<Mutex<HashMap<String, Readers>>> = LazyLock::new(Mutex::default);
+    let mut known = KNOWN.lock().expect("no other thread");
+    if let Some(found) = known.get(schema) {
+        return found.clone();
+    }
+    if known.len() >= KEPT_MAX {
+        known.clear();
+    }
+    let parsed = Schema::parse_str(schema).expect("our schema");
+    let reader = EnvelopeReader::parse(schema).expect("our schema");
+    let made = Arc::new((parsed, reader));
+    known.insert(schema.to_owned(), made.clone());
+    made
 }
 
 fn column_type(kind: u8, inside: u8, modifier: i32) -> ColumnType {
