@@ -5,6 +5,9 @@
 use serde::{Deserialize, Serialize};
 use walferry_event::Position;
 
+/// Version of the record's shape.
+pub(crate) const VERSION: u32 = 1;
+
 /// The value of a checkpoint record; its key is the connector's name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
@@ -67,7 +70,7 @@ mod tests {
 
     fn example(position: Option<Position>) -> Checkpoint {
         Checkpoint {
-            version: 1,
+            version: VERSION,
             system_id: "7412345678901234567".into(),
             timeline: 1,
             database: "shop".into(),

@@ -21,7 +21,8 @@ pub struct Error {
 /// | Fenced | another instance has claimed the connector | nothing |
 /// | Diverged | the checkpoint is not ours nor the one before | the ring restarts from it |
 /// | Stopped | asked to stop | nothing |
-/// | Broken | librdkafka or a record that cannot be read | see the message |
+/// | Unreadable | a checkpoint record that is not one, or of a later version | restore it, or run the later version |
+/// | Broken | librdkafka gave up | see the message |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Config,
@@ -32,6 +33,7 @@ pub(crate) enum Kind {
     Fenced,
     Diverged,
     Stopped,
+    Unreadable,
     Broken,
 }
 
@@ -66,6 +68,11 @@ impl Error {
         self.kind == Kind::Diverged
     }
 
+    /// The checkpoint cannot be read: to go on without it would lose the position.
+    pub fn is_unreadable(&self) -> bool {
+        self.kind == Kind::Unreadable
+    }
+
     /// Asked to stop.
     pub fn is_stopped(&self) -> bool {
         self.kind == Kind::Stopped
@@ -74,7 +81,7 @@ impl Error {
     /// The `kind` label of the error metric.
     pub fn kind(&self) -> &'static str {
         match self.kind {
-            Kind::Config | Kind::NoTopic => "validation",
+            Kind::Config | Kind::NoTopic | Kind::Unreadable => "validation",
             Kind::Denied => "auth",
             Kind::Unreachable => "connection",
             Kind::TooLarge => "too_large",

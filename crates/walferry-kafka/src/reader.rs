@@ -16,8 +16,8 @@ use rdkafka::{
 };
 
 use crate::{
-    Checkpoint, Config, Error, config::TRANSACTION_TIMEOUT, error::Kind, journal::Journal,
-    transactions::End,
+    Checkpoint, Config, Error, checkpoint::VERSION, config::TRANSACTION_TIMEOUT, error::Kind,
+    journal::Journal, transactions::End,
 };
 
 /// How long the question for the ends may take, and one step of it, after which the stop is looked at.
@@ -150,11 +150,64 @@ fn describe(topic: &str, error: &KafkaError) -> Error {
     )
 }
 
+/// A record that is not understood to the last field is refused: taken for an intent, it would have the slot dropped.
 fn parse(topic: &str, offset: i64, value: &[u8]) -> Result<Checkpoint, Error> {
-    serde_json::from_slice(value).map_err(|error| {
+    let refuse = |reason: String| {
         Error::new(
-            Kind::Broken,
-            format!("the checkpoint at offset {offset} of topic {topic:?} cannot be read: {error}"),
+            Kind::Unreadable,
+            format!(
+                "the checkpoint at offset {offset} of topic {topic:?} cannot be read: {reason}; nothing was changed: write \
+                 the record as it was, or run the version of Walferry that wrote it"
+            ),
         )
-    })
+    };
+    let fields: serde_json::Value =
+        serde_json::from_slice(value).map_err(|error| refuse(error.to_string()))?;
+    if fields["version"] != VERSION {
+        return Err(refuse(format!(
+            "it is of version {}, and this is version {VERSION}",
+            fields["version"]
+        )));
+    }
+    // A position in which anything is wrong reads as none.
+    let told = ["commit_lsn", "end_lsn", "ordinal"]
+        .iter()
+        .any(|name| fields.get(name).is_some());
+    let checkpoint: Checkpoint =
+        serde_json::from_value(fields).map_err(|error| refuse(error.to_string()))?;
+    if told && checkpoint.position.is_none() {
+        return Err(refuse(
+            "commit_lsn, end_lsn and ordinal are no position".into(),
+        ));
+    }
+    Ok(checkpoint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECORD: &str = r#"{"version":1,"system_id":"7","timeline":1,"database":"shop","slot":"walferry_shop",
+        "commit_lsn":"0/10","end_lsn":"0/18","instance":"i","counter":3,"written_at":"","walferry":"0.1.0"}"#;
+
+    #[test]
+    fn a_record_that_is_not_understood_is_no_intent() {
+        let read = |text: &str| parse("t", 9, text.as_bytes());
+        assert!(read(RECORD).unwrap().position.is_some());
+        for (from, to, part) in [
+            ("\"version\":1", "\"version\":2", "version 2"),
+            ("0/10", "0/1O", "no position"),
+            ("\"commit_lsn\":\"0/10\",", "", "no position"),
+            ("\"end_lsn\":", "\"end\":", "no position"),
+            ("\"counter\":3", "\"counter\":-3", "-3"),
+            ("{", "[", "key must be"),
+        ] {
+            let error = read(&RECORD.replacen(from, to, 1)).unwrap_err();
+            assert!(error.is_unreadable(), "{to}");
+            assert!(error.to_string().contains("offset 9"), "{error}");
+            if to != "[" {
+                assert!(error.to_string().contains(part), "{error}");
+            }
+        }
+    }
 }

@@ -129,6 +129,8 @@ impl From<walferry_kafka::Error> for Error {
             Kind::Diverged
         } else if error.is_stopped() {
             Kind::Stopped
+        } else if error.is_unreadable() {
+            Kind::Refused
         } else {
             Kind::Failed
         };

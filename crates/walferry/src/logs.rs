@@ -48,7 +48,7 @@ pub(crate) fn start(loaded: &[Loaded]) -> Result<()> {
             builder.event_format(JsonLines { connector }).init();
         }
         LogFormat::Text => {
-            let colour = terminal && std::env::var_os("NO_COLOR").is_none();
+            let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
             builder.with_ansi(colour).init();
         }
     }

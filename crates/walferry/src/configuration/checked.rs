@@ -32,6 +32,7 @@ pub(super) fn checked(file: File, choices: Choices) -> Result<Loaded> {
             file.admin.listen
         )
     })?;
+    check_level(&file.log.level)?;
     let errors = errors(&file, &prefix)?;
     let publish = publish(&file)?;
     let pipeline = Config {
@@ -74,6 +75,22 @@ pub(super) fn checked(file: File, choices: Choices) -> Result<Loaded> {
 
 fn required<T>(key: &str, value: Option<T>) -> Result<T> {
     value.with_context(|| format!("{key} is missing: it has no default"))
+}
+
+/// A word that is no level would be taken for the name of a part of the program, and everything else kept silent.
+fn check_level(level: &str) -> Result<()> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    for directive in level.split(',') {
+        let word = directive.rsplit('=').next().unwrap_or(directive).trim();
+        if !LEVELS.contains(&word.to_lowercase().as_str()) {
+            bail!(
+                "log.level: {word:?} is none of {}; for one part of the program write for instance \
+                 \"info,walferry_kafka=debug\"",
+                LEVELS.join(", ")
+            );
+        }
+    }
+    Ok(())
 }
 
 fn positive(key: &str, value: u64) -> Result<u64> {

@@ -1,7 +1,8 @@
 //! Overrides: `WALFERRY_` + path in capitals with `__` between levels.
 //!
-//! Owns the way from a variable's name to a key. Invariant: a variable that names no key is an error, unless the file
-//! uses it as a secret or the development tools own it.
+//! Owns the way from a variable's name to a key. Invariant: a variable with `__` in it that names no key is an error,
+//! unless the file uses it as a secret. One without is ours only when it is a key of the file's first level: others are set
+//! by those who run us (`WALFERRY_PORT` and `WALFERRY_SERVICE_HOST` by Kubernetes, `WALFERRY_TOKEN` by an operator).
 
 use anyhow::{Result, anyhow};
 use serde::Deserialize;
@@ -10,8 +11,8 @@ use toml::{Table, Value};
 use super::{file::File, with_nearest};
 
 const PREFIX: &str = "WALFERRY_";
-/// Variables of the tools beside the program.
-const OTHERS: [&str; 3] = ["WALFERRY_BIN", "WALFERRY_CACHE", "WALFERRY_TEST_"];
+/// Keys of the first level that are no sections.
+const SINGLE: [&str; 2] = ["name", "shutdown_ms"];
 
 /// The file with every override of `variables`.
 pub(super) fn apply(text: &str, file: File, variables: Vec<(String, String)>) -> Result<File> {
@@ -22,10 +23,11 @@ pub(super) fn apply(text: &str, file: File, variables: Vec<(String, String)>) ->
         let Some(path) = name.strip_prefix(PREFIX) else {
             continue;
         };
-        if secrets.contains(&name) || OTHERS.iter().any(|other| name.starts_with(other)) {
+        let path: Vec<String> = path.split("__").map(str::to_lowercase).collect();
+        let is_ours = path.len() > 1 || SINGLE.contains(&path[0].as_str());
+        if secrets.contains(&name) || !is_ours {
             continue;
         }
-        let path: Vec<String> = path.split("__").map(str::to_lowercase).collect();
         (table, file) = with(&table, &path, &value)
             .map_err(|reason| anyhow!("environment variable {name}: {reason}"))?;
     }

@@ -112,6 +112,9 @@ fn variables_override_keys_and_unknown_ones_are_errors() {
         ("WALFERRY_SOURCE__CREATE", "false"),
         ("WALFERRY_NAME", "other"),
         ("WALFERRY_TEST_KAFKA", "ignored"),
+        ("WALFERRY_SERVICE_HOST", "10.0.0.1"),
+        ("WALFERRY_PORT", "tcp://10.0.0.1:9464"),
+        ("WALFERRY_TOKEN", "ignored"),
         ("PATH", "/bin"),
     ];
     let config = load(LEAST, &variables).unwrap().pipeline;
@@ -167,4 +170,15 @@ fn every_key_is_in_the_document_once() {
     variables.dedup();
     assert_eq!(variables.len(), count);
     assert!(variables.contains(&"`WALFERRY_KAFKA__TOPICS__PARTITIONS` |"));
+}
+
+#[test]
+fn a_level_that_is_none_is_refused() {
+    for level in ["verbose", "info,walferry_kafka=loud", ""] {
+        let message = refusal(&format!("{LEAST}[log]\nlevel = {level:?}\n"), &[]);
+        assert!(message.contains("log.level"), "{message}");
+    }
+    for level in ["debug", "INFO", "warn,walferry_kafka=trace"] {
+        assert!(load(&format!("{LEAST}[log]\nlevel = {level:?}\n"), &[]).is_ok());
+    }
 }
