@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `first_start` | snapshot, stream, clean stop; what a start creates; how long it takes |
+//! | `flat` | records that are the row itself |
 //! | `crash` | `kill -9` at random moments under mixed load |
 //! | `outage` | servers killed and brought back, the walsender ended, the network cut without a word |
 //! | `late_end` | an EndTxn that arrives late, with the guard and without it |
@@ -28,6 +29,7 @@ mod commands;
 mod compat;
 mod crash;
 mod first_start;
+mod flat;
 mod instances;
 mod late_end;
 mod memory;

@@ -15,13 +15,13 @@ use walferry_testkit::topics::Reader;
 use crate::place::Place;
 
 /// A record with its bytes still framed.
-struct Framed {
-    key: Option<Vec<u8>>,
-    value: Option<Vec<u8>>,
+pub(crate) struct Framed {
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) value: Option<Vec<u8>>,
     headers: BTreeMap<String, String>,
 }
 
-fn read(place: &Place, table: &str) -> Vec<Framed> {
+pub(crate) fn read(place: &Place, table: &str) -> Vec<Framed> {
     let mut records = Vec::new();
     Reader::open(&place.brokers, &[place.topic(table)])
         .unwrap()
@@ -47,13 +47,13 @@ fn read(place: &Place, table: &str) -> Vec<Framed> {
 }
 
 /// The registry's schemas, by id.
-struct Schemas<'a> {
+pub(crate) struct Schemas<'a> {
     registry: &'a str,
     known: BTreeMap<u32, (String, Schema)>,
 }
 
 impl Schemas<'_> {
-    fn of(&mut self, framed: &[u8]) -> &(String, Schema) {
+    pub(crate) fn of(&mut self, framed: &[u8]) -> &(String, Schema) {
         assert_eq!(framed[0], 0, "the magic byte");
         let id = u32::from_be_bytes(framed[1..5].try_into().unwrap());
         let registry = self.registry;
@@ -69,7 +69,7 @@ impl Schemas<'_> {
         })
     }
 
-    fn decode(&mut self, framed: &[u8]) -> BTreeMap<String, Avro> {
+    pub(crate) fn decode(&mut self, framed: &[u8]) -> BTreeMap<String, Avro> {
         let (_, schema) = self.of(framed);
         let mut rest = &framed[5..];
         let value = from_avro_datum(schema, &mut rest, None).unwrap();
@@ -81,7 +81,7 @@ impl Schemas<'_> {
     }
 }
 
-fn schemas(place: &Place) -> Schemas<'_> {
+pub(crate) fn schemas(place: &Place) -> Schemas<'_> {
     Schemas {
         registry: &place.registry,
         known: BTreeMap::new(),

@@ -99,6 +99,21 @@ pub(crate) fn tail(operation: Operation, origin: &Origin<'_>, out: &mut Vec<u8>)
     optional(encoded_us.checked_mul(1_000), out);
 }
 
+/// `__op`, `__lsn`, `__ts_ms`, `__deleted` of the flat envelope.
+#[inline]
+pub(crate) fn flat_tail(
+    operation: Operation,
+    deleted: bool,
+    origin: &Origin<'_>,
+    out: &mut Vec<u8>,
+) {
+    wire::bytes(out, operation.code().as_bytes());
+    optional((origin.lsn.0 != 0).then_some(origin.lsn.0 as i64), out);
+    optional(Some(origin.encoded_us.div_euclid(1_000)), out);
+    out.push(BRANCH_1);
+    wire::bytes(out, if deleted { b"true" } else { b"false" });
+}
+
 #[inline]
 fn optional(value: Option<i64>, out: &mut Vec<u8>) {
     match value {

@@ -26,6 +26,9 @@ pub(crate) enum Kind {
         second: String,
         field: String,
     },
+    Taken {
+        column: String,
+    },
     Columns {
         stream: usize,
         catalog: usize,
@@ -56,6 +59,11 @@ impl fmt::Display for Error {
                 f,
                 "columns {first:?} and {second:?} both become the field {field:?}; \
                  rename or exclude one of them"
+            ),
+            Kind::Taken { column } => write!(
+                f,
+                "column {column:?} has the name of a field of the flat envelope; rename or exclude it, or set \
+                 format.envelope = \"debezium\""
             ),
             Kind::Columns { stream, catalog } => write!(
                 f,

@@ -130,6 +130,8 @@ mode! {
     Envelope {
         /// `before`, `after`, `source`, `transaction`, `op`, `ts_ms`, `ts_us`, `ts_ns`.
         Debezium = "debezium",
+        /// The columns of the row, `__op`, `__lsn`, `__ts_ms`, `__deleted`; a delete has the old row.
+        Flat = "flat",
     }
 }
 

@@ -12,6 +12,8 @@
 //! neither, but for a quirk: what is not known of a key is an error.
 //! Invariant: on an error `out` holds what was written so far; the caller truncates it.
 
+mod flat;
+
 use std::collections::HashMap;
 
 use walferry_event::{Datum, Operation, Origin, Table};
@@ -21,7 +23,7 @@ use crate::containers::Mapper;
 use crate::default::{self, Expression};
 use crate::envelope::{self, Source};
 use crate::error::{EncodeError, EncodeErrorKind, Error, Kind, Written};
-use crate::format::{Format, FunctionDefaults, Naming};
+use crate::format::{Envelope, Format, FunctionDefaults, Naming};
 use crate::mapping::{Mapping, Zero};
 use crate::quirks::Quirk;
 use crate::schema::{self, Field, Place};
@@ -52,6 +54,8 @@ pub struct EncodePlan {
     key: Box<[usize]>,
     /// What is not known of a key is its default or zero ([`Quirk::KeyOutsideIdentity`]).
     key_filled: bool,
+    /// The value is the row itself ([`flat`]).
+    flat: bool,
     key_schema: Option<String>,
     value_schema: String,
     key_header: Header,
@@ -110,7 +114,8 @@ impl EncodePlan {
         let (columns, fields) = compile(false);
         let apart = format.quirks.tell_snapshots_apart();
         let read_columns = apart.then(|| compile(true).0.into());
-        if let Some(collision) = collision(table, &fields) {
+        let taken = flat::collision(format.envelope, table, &fields);
+        if let Some(collision) = collision(table, &fields).or(taken) {
             return Err(fail(collision));
         }
         let has_field = |at: &usize| fields[*at].is_some();
@@ -129,7 +134,8 @@ impl EncodePlan {
             key,
             key_filled: format.quirks.has(Quirk::KeyOutsideIdentity),
             key_schema,
-            value_schema: schema::envelope(&namespace, fields.iter().flatten()),
+            flat: format.envelope == Envelope::Flat,
+            value_schema: flat::schema(format.envelope, &namespace, &fields),
             key_header: Header::default(),
             value_header: Header::default(),
             source: Source::new(naming, &relation.schema, &relation.name),
@@ -240,6 +246,9 @@ impl EncodePlan {
             Some(columns) if operation == Operation::Read => columns,
             _ => &self.columns,
         };
+        if self.flat {
+            return self.flat_value(columns, operation, (before, after), origin, out);
+        }
         self.image(columns, before, &[], out)?;
         let old = match before {
             Row::Key(old) | Row::Full(old) => old,

@@ -387,6 +387,30 @@ pub(crate) fn envelope<'a>(namespace: &str, fields: impl Iterator<Item = &'a Fie
     )
 }
 
+/// The schema of the value that is the row itself, with these fields behind its columns.
+pub(crate) fn flat<'a>(
+    namespace: &str,
+    fields: impl Iterator<Item = &'a Field>,
+    behind: [&str; 4],
+) -> String {
+    let columns = columns(namespace, fields);
+    let inner = columns
+        .strip_prefix('[')
+        .and_then(|it| it.strip_suffix(']'));
+    let inner = inner.filter(|it| !it.is_empty());
+    let all: Vec<&str> = inner.into_iter().chain(behind).collect();
+    object(
+        [
+            ("type", quoted("record")),
+            ("name", quoted("Value")),
+            ("namespace", quoted(namespace)),
+            ("fields", format!("[{}]", all.join(","))),
+            ("connect.name", quoted(&format!("{namespace}.Value"))),
+        ]
+        .into_iter(),
+    )
+}
+
 /// The source block, which `envelope.rs` writes field by field in this order.
 pub(crate) const SOURCE: &str = concat!(
     r#"{"type":"record","name":"Source","namespace":"io.debezium.connector.postgresql","fields":["#,

@@ -9,6 +9,7 @@
 //! | `quirks` | each of Debezium's deviations, when it is asked for |
 //! | `containers` | arrays, composites, hstore, geometry, vectors |
 //! | `digests` | records taken apart, column by column |
+//! | `flat` | the row itself with a few fields behind it |
 //! | `events` | logical decoding messages, the transaction topic and block |
 //! | `rows` | before and after, keys, unchanged TOAST, the source block |
 //! | `properties` | random values against independent arithmetic, random bytes against panics |
@@ -18,6 +19,7 @@
 mod containers;
 mod digests;
 mod events;
+mod flat;
 mod harness;
 mod properties;
 mod quirks;

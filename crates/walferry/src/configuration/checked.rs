@@ -120,7 +120,6 @@ fn refuse_later_features(file: &File) -> Result<()> {
             file.format.transaction_metadata,
         ),
         ("format.headers", file.format.headers),
-        ("format.envelope = \"flat\"", file.format.envelope == "flat"),
         (
             "exclude_columns of a [[table]]",
             file.table.iter().any(|it| !it.exclude_columns.is_empty()),

@@ -143,7 +143,7 @@ section! {
 section! {
     /// `[format]`.
     FormatSection ["format"] {
-        envelope: String = "debezium".into(), "debezium", "`debezium`; `flat` is not in this version";
+        envelope: String = "debezium".into(), "debezium", "`debezium`; `flat`: the columns of the row, `__op`, `__lsn`, `__ts_ms` and `__deleted`; a delete has the old row, and a truncate has no record";
         decimal: String = "precise".into(), "precise", "`precise`, `string`, `double`";
         time: String = "adaptive".into(), "adaptive", "`adaptive`, `adaptive-time-microseconds`, `microseconds`, `nanoseconds`, `connect`, `isostring`";
         binary: String = "bytes".into(), "bytes", "`bytes`, `base64`, `base64-url-safe`, `hex`";

@@ -1,0 +1,93 @@
+//! The flat envelope: the row itself, with a few fields of where it came from behind its columns.
+//!
+//! Owns: its schema's choice and its bytes. It is what Debezium's `ExtractNewRecordState` makes of a record with
+//! `delete.tombstone.handling.mode=rewrite` and `add.fields=op,lsn,ts_ms`:
+//!
+//! ```text
+//! columns of the row … __op __lsn __ts_ms __deleted
+//! ```
+//!
+//! A delete has the old row, as far as it is known, and `__deleted` is the text `true`. A truncate has no row, so it has
+//! no record: [`EncodePlan::has_truncates`].
+//! Invariant: no column of the table becomes one of these fields.
+
+use walferry_event::{Datum, Operation, Origin, Table};
+
+use super::{Column, EncodePlan, Row};
+use crate::envelope;
+use crate::error::{EncodeError, EncodeErrorKind, Kind};
+use crate::format::Envelope;
+use crate::schema::{self, Field};
+
+/// The fields behind the columns, with their types.
+const FIELDS: [(&str, &str); 4] = [
+    ("__op", r#"{"name":"__op","type":"string"}"#),
+    (
+        "__lsn",
+        r#"{"name":"__lsn","type":["null","long"],"default":null}"#,
+    ),
+    (
+        "__ts_ms",
+        r#"{"name":"__ts_ms","type":["null","long"],"default":null}"#,
+    ),
+    (
+        "__deleted",
+        r#"{"name":"__deleted","type":["null","string"],"default":null}"#,
+    ),
+];
+
+/// The value's schema in this envelope.
+pub(super) fn schema(envelope: Envelope, namespace: &str, fields: &[Option<Field>]) -> String {
+    match envelope {
+        Envelope::Debezium => schema::envelope(namespace, fields.iter().flatten()),
+        Envelope::Flat => schema::flat(namespace, fields.iter().flatten(), FIELDS.map(|it| it.1)),
+    }
+}
+
+/// A column whose field is one of the envelope's own.
+pub(super) fn collision(
+    envelope: Envelope,
+    table: &Table,
+    fields: &[Option<Field>],
+) -> Option<Kind> {
+    let taken = |field: &Field| FIELDS.iter().any(|(name, _)| *name == field.name);
+    let at = fields
+        .iter()
+        .position(|field| field.as_ref().is_some_and(taken))?;
+    (envelope == Envelope::Flat).then(|| Kind::Taken {
+        column: table.columns[at].name.clone(),
+    })
+}
+
+impl EncodePlan {
+    /// Whether a truncate has a record in this envelope.
+    pub fn has_truncates(&self) -> bool {
+        !self.flat
+    }
+
+    /// Writes the row that is there after the change, or the one that was there before a delete.
+    pub(super) fn flat_value(
+        &self,
+        columns: &[Column],
+        operation: Operation,
+        (before, after): (Row<'_>, Row<'_>),
+        origin: &Origin<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        let (row, old, fill): (&[Datum<'_>], &[Datum<'_>], bool) = match (before, after) {
+            (Row::Key(old) | Row::Full(old), Row::Full(new) | Row::Key(new)) => (new, old, false),
+            (Row::None, Row::Full(new) | Row::Key(new)) => (new, &[], false),
+            (Row::Key(old), Row::None) => (old, &[], true),
+            (Row::Full(old), Row::None) => (old, &[], false),
+            (Row::None, Row::None) => return Err(self.fault(0, EncodeErrorKind::Columns)),
+        };
+        self.check_length(row)?;
+        for (at, (column, datum)) in columns.iter().zip(row).enumerate() {
+            if let Err(kind) = column.write(*datum, old.get(at).copied(), fill, out) {
+                return Err(self.fault(at, kind));
+            }
+        }
+        envelope::flat_tail(operation, after == Row::None, origin, out);
+        Ok(())
+    }
+}
