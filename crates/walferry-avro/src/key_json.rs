@@ -90,13 +90,39 @@ pub(crate) fn quoted(text: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(serde_json::Value::from(text).to_string().as_bytes());
 }
 
-/// PostgreSQL writes numbers as JSON does, but for the values that JSON does not have.
+/// PostgreSQL writes numbers as JSON does, but for the values that JSON does not have. What it does not write is quoted.
 fn number(text: &[u8], out: &mut Vec<u8>) {
-    if text.iter().any(|byte| matches!(byte, b'N' | b'I')) {
-        quoted(text, out);
-    } else {
+    if is_number(text) {
         out.extend_from_slice(text);
+    } else {
+        quoted(text, out);
     }
+}
+
+/// Whether a text is a number by RFC 8259, section 6.
+fn is_number(text: &[u8]) -> bool {
+    let digits = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    let text = text.strip_prefix(b"-").unwrap_or(text);
+    let split = |text: &[u8], at: &[u8]| text.iter().position(|byte| at.contains(byte));
+    let (text, exponent) = match split(text, b"eE") {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
+        None => (text, None),
+    };
+    let (whole, fraction) = match split(text, b".") {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
+        None => (text, None),
+    };
+    let unsigned = |text: &[u8]| {
+        digits(
+            text.strip_prefix(b"-")
+                .or(text.strip_prefix(b"+"))
+                .unwrap_or(text),
+        )
+    };
+    digits(whole)
+        && (whole.len() == 1 || whole[0] != b'0')
+        && fraction.is_none_or(digits)
+        && exponent.is_none_or(unsigned)
 }
 
 fn base64(bytes: &[u8], out: &mut Vec<u8>) {
@@ -119,4 +145,30 @@ fn content<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], EncodeErrorKind> {
     length
         .and_then(|length| rest.get(..length))
         .ok_or(EncodeErrorKind::Malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_json_takes_for_a_number_goes_out_unquoted() {
+        for text in ["0", "-12", "0.50", "1e+20", "1.5E-7", "-0"] {
+            assert!(is_number(text.as_bytes()), "{text}");
+        }
+        for text in [
+            "",
+            "-",
+            ".34",
+            "1.",
+            "01",
+            "NaN",
+            "-Infinity",
+            "1e",
+            "+1",
+            "1.2.3",
+        ] {
+            assert!(!is_number(text.as_bytes()), "{text}");
+        }
+    }
 }
