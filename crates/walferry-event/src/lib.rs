@@ -11,6 +11,7 @@ mod datum;
 mod disposition;
 mod origin;
 mod position;
+mod range;
 mod secret;
 mod table;
 
@@ -18,6 +19,7 @@ pub use datum::Datum;
 pub use disposition::Disposition;
 pub use origin::{Operation, Origin, SnapshotMark, TransactionBlock};
 pub use position::{Lsn, ParseLsnError, Position};
+pub use range::{RowKey, RowRange};
 pub use secret::Secret;
 pub use table::{
     ArrayType, Column, ColumnType, CompositeType, Relation, RelationColumn, ReplicaIdentity, Table,

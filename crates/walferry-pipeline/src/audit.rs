@@ -150,7 +150,11 @@ async fn rows(
     say: &impl Fn(&str),
 ) -> Result<(Moment, Vec<(Subject, Sorter)>), Error> {
     let snapshot = created.snapshot_name.as_deref().unwrap_or_default();
-    let begin = || SnapshotReader::begin(&config.source.connect, snapshot);
+    let begin = || async {
+        let reader = SnapshotReader::connect(&config.source.connect, 0).await?;
+        reader.enter(snapshot).await?;
+        Ok::<_, walferry_postgres::Error>(reader)
+    };
     let visibility = begin().await?.visibility().await?;
     let next = catalog.next_xid().await?;
     let moment = Moment::new(created.consistent_point, &visibility, next);
@@ -177,7 +181,7 @@ async fn table_rows(
     sorter: &mut Sorter,
 ) -> Result<(), Error> {
     let relation = subject.table.relation.clone();
-    let mut rows = reader.copy(&relation).await?;
+    let mut rows = reader.copy_all(&relation).await?;
     let begun = Instant::now();
     let (mut count, mut scratch, mut bytes) = (0_u64, Vec::new(), Vec::new());
     while let Some(block) = rows.next().await {

@@ -22,6 +22,8 @@ pub(crate) struct Builder {
     idle: Option<Held>,
     urgent: bool,
     course: Course,
+    /// How far snapshots have come, for the next mark.
+    carried: Option<Arc<Progress>>,
     memory: Memory,
     runtime: tokio::runtime::Handle,
     output: mpsc::SyncSender<EncodedBlock>,
@@ -45,6 +47,7 @@ impl Builder {
             idle: None,
             urgent: false,
             course: Course::new(start),
+            carried: None,
             memory,
             runtime,
             output,
@@ -66,6 +69,16 @@ impl Builder {
         self.records.bytes() >= BLOCK_BYTES
     }
 
+    /// Whether no record stands in the block.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// This is how far snapshots have come, with the next mark.
+    pub(crate) fn carry(&mut self, progress: Arc<Progress>) {
+        self.carried = Some(progress);
+    }
+
     /// A transaction ends here. One that every table has seen before is not told of.
     pub(crate) fn commit(&mut self, position: Position, commit_us: i64, xid: u32) {
         let before = self.course.position();
@@ -82,20 +95,21 @@ impl Builder {
             self.idle = Some(self.course.held());
             return;
         }
-        self.mark(true, commit_us, xid, None);
+        self.mark(true, commit_us, xid);
     }
 
     /// Inside a transaction, `ordinal` of whose changes stand in the block.
     pub(crate) fn inside(&mut self, commit_lsn: Lsn, ordinal: u64, xid: u32) {
         if self.course.inside(commit_lsn, ordinal) {
-            self.mark(false, None, xid, None);
+            self.mark(false, None, xid);
         }
     }
 
     /// Rows of a snapshot stand in the block, and this is how far it has come.
     pub(crate) fn snapshot(&mut self, position: Position, progress: Arc<Progress>) {
         self.course.snapshot(position);
-        self.mark(true, None, 0, Some(progress));
+        self.carried = Some(progress);
+        self.mark(true, None, 0);
     }
 
     /// The stream has moved on to `lsn` without anything for us; `urgent` when the server waits for its confirmation.
@@ -106,13 +120,7 @@ impl Builder {
         }
     }
 
-    fn mark(
-        &mut self,
-        whole: bool,
-        commit_us: Option<i64>,
-        xid: u32,
-        snapshot: Option<Arc<Progress>>,
-    ) {
+    fn mark(&mut self, whole: bool, commit_us: Option<i64>, xid: u32) {
         self.idle = None;
         let Held { position, parked } = self.course.held();
         self.marks.push(Mark {
@@ -122,7 +130,7 @@ impl Builder {
             parked,
             commit_us,
             xid,
-            snapshot,
+            snapshot: self.carried.take(),
         });
     }
 

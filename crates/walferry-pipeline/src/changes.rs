@@ -19,7 +19,7 @@ pub(crate) enum Old<'a> {
 }
 
 impl<'a> Old<'a> {
-    fn datums(self) -> &'a [Datum<'a>] {
+    pub(crate) fn datums(self) -> &'a [Datum<'a>] {
         match self {
             Old::Key(datums) | Old::Full(datums) => datums,
         }

@@ -24,7 +24,7 @@ pub struct Config {
     /// The PostgreSQL side.
     pub source: Source,
     /// Whether rows that exist before the slot are read.
-    pub snapshot: SnapshotMode,
+    pub snapshot: Snapshot,
     /// The Kafka side.
     pub kafka: Kafka,
     /// First part of the default topic names, and `source.name` of each record.
@@ -72,6 +72,43 @@ pub struct Source {
     pub heartbeat_ms: u64,
     /// Take over a slot that exists while there is no checkpoint.
     pub adopt_slot: bool,
+}
+
+/// How rows that the stream does not bring are read.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// When.
+    pub mode: SnapshotMode,
+    /// Sessions that read at the same time.
+    pub readers: u32,
+    /// Rows of a chunk.
+    pub chunk_rows: u64,
+    /// Whether the first snapshot is read beside the stream from the start, so that it holds no old snapshot and retains no WAL.
+    pub while_streaming: bool,
+    /// How long the server may take for one statement, in milliseconds; 0 for any time.
+    pub statement_timeout_ms: u64,
+    /// Rows a second of all readers together.
+    pub rows_per_second_max: Option<u64>,
+    /// Transactions that may begin while the first snapshot is held; then the rest is read beside the stream.
+    pub xmin_age_max: Option<u64>,
+    /// Whether a chunk waits for transactions that were streamed and are still running in its snapshot. Without it the
+    /// watermark is a mere comparison of LSNs, which loses changes; only a test switches it off.
+    pub guard: bool,
+}
+
+impl Default for Snapshot {
+    fn default() -> Snapshot {
+        Snapshot {
+            mode: SnapshotMode::Initial,
+            readers: 2,
+            chunk_rows: 50_000,
+            while_streaming: false,
+            statement_timeout_ms: 600_000,
+            rows_per_second_max: None,
+            xmin_age_max: Some(100_000_000),
+            guard: true,
+        }
+    }
 }
 
 /// Whether rows that exist before the slot are read.

@@ -11,9 +11,9 @@ use std::{
 };
 
 use tokio::sync::watch;
-use walferry_event::{Lsn, Position};
+use walferry_event::{Lsn, Position, RowRange};
 use walferry_kafka::{Checkpoint, Publisher};
-use walferry_postgres::{Catalog, CreatedSlot, Feedback, Replication};
+use walferry_postgres::{Catalog, Feedback, Replication, SnapshotReader};
 use walferry_registry::Registry;
 
 use crate::{
@@ -146,9 +146,19 @@ impl Start {
                     position,
                     ..parked.unwrap_or_else(|| Held::at(position))
                 };
-                publisher = claim(publisher, stamp.next(Some(&held), None)).await?;
+                let saved = checkpoint.as_ref().and_then(|it| it.snapshot.as_ref());
+                let progress = snapshot::Progress::read(saved).map_err(|error| {
+                    Error::failed(format!(
+                        "the snapshot's cursor in the checkpoint record cannot be read: {error}"
+                    ))
+                })?;
+                let added = source::added(&self.config, &found.catalog, &found.tables).await?;
+                let progress = snapshot::added(progress, &added);
+                // A table is in the record before it is in the publication, so that no crash forgets its history.
+                publisher = claim(publisher, stamp.next(Some(&held), progress.as_ref())).await?;
+                source::add_tables(&self.config, &found.catalog, &added).await?;
                 source::ensure_publication(&self.config, &found.catalog, &found.tables).await?;
-                Begin::Stream(held)
+                Begin::Stream(held, progress)
             }
             Decision::Create | Decision::StartOver { .. } => {
                 if let Decision::StartOver { snapshot_begun } = decision {
@@ -282,41 +292,56 @@ impl Start {
                 walferry_postgres::quote_literal(&source.slot)
             )));
         }
-        let with_rows = self.config.snapshot != SnapshotMode::Never;
+        let with_rows = self.config.snapshot.mode != SnapshotMode::Never;
+        let beside = self.config.snapshot.while_streaming;
+        let consistent = if with_rows && !beside {
+            Some(self.sources(found).await?)
+        } else {
+            None
+        };
         let created = found
             .replication
-            .create_slot(&source.slot, with_rows)
+            .create_slot(&source.slot, consistent.is_some())
             .await?;
         tracing::info!(target: "audit", slot = source.slot, lsn = %created.consistent_point, "slot created");
         let position = Position::at(created.consistent_point);
-        if !with_rows {
+        let Some((reader, sources)) = consistent else {
             let held = Held::at(position);
-            let publisher = claim(publisher, stamp.next(Some(&held), None)).await?;
-            return Ok((publisher, Begin::Stream(held)));
-        }
-        let task = self.snapshot_task(found, created).await?;
+            let progress = with_rows.then(|| initial(&found.tables));
+            let publisher = claim(publisher, stamp.next(Some(&held), progress.as_ref())).await?;
+            return Ok((publisher, Begin::Stream(held, progress)));
+        };
+        let exported = created.snapshot_name.unwrap_or_default();
+        let task = snapshot::Task {
+            config: self.config.clone(),
+            anchor: snapshot::Anchor::hold(reader, &exported).await?,
+            consistent_point: created.consistent_point,
+            sources,
+            progress: initial(&found.tables),
+        };
         Ok((publisher, Begin::Snapshot(Box::new(task), position)))
     }
 
-    async fn snapshot_task(
+    /// What a consistent snapshot has to know before the slot is created, and the session that will hold it.
+    async fn sources(
         &self,
         found: &Found,
-        created: CreatedSlot,
-    ) -> Result<snapshot::Task, Error> {
-        let mut tables = Vec::with_capacity(found.tables.len());
-        for table in &found.tables {
-            tables.push(snapshot::Source {
-                relation: found.catalog.relation(table.oid).await?,
-                rows_estimated: u64::try_from(table.rows_estimated).unwrap_or(0),
+    ) -> Result<(SnapshotReader, Vec<snapshot::Source>), Error> {
+        let reader = SnapshotReader::connect(&self.config.source.connect, 0).await?;
+        let publication = &self.config.source.publication;
+        let mut sources = Vec::with_capacity(found.tables.len());
+        for (job, table) in found.tables.iter().enumerate() {
+            sources.push(snapshot::Source {
+                relation: found
+                    .catalog
+                    .published_relation(publication, table.oid)
+                    .await?,
+                files: reader.files(table.oid).await?,
+                left: vec![RowRange::default()],
+                job,
             });
         }
-        Ok(snapshot::Task {
-            connect: self.config.source.connect.clone(),
-            snapshot_name: created.snapshot_name.unwrap_or_default(),
-            consistent_point: created.consistent_point,
-            next_xid: found.catalog.next_xid().await?,
-            tables,
-        })
+        Ok((reader, sources))
     }
 
     /// Starts the threads, and turns the ring until the end.
@@ -348,10 +373,17 @@ impl Start {
             memory.clone(),
         );
         let (blocks, encoded) = mpsc::sync_channel(QUEUE_BLOCKS_MAX);
+        let progress = begin.progress().map(Arc::new);
+        if let Some(progress) = &progress {
+            self.status.set_snapshot(progress.clone());
+        }
+        let (control, events) = tokio::sync::mpsc::unbounded_channel();
+        self.status.set_snapshots(Some(control.clone()));
         let publishing = Publishing::new(
             &self.config,
             publisher,
             encoded,
+            progress,
             stamp.clone(),
             self.status.clone(),
             feedback.clone(),
@@ -365,12 +397,19 @@ impl Start {
             halted.clone(),
         );
         let builder = Builder::new(held, memory, runtime.clone(), blocks);
-        let encoder = Encoder::new(self.config.clone(), self.status.clone(), relations, builder);
+        let mut encoder =
+            Encoder::new(self.config.clone(), self.status.clone(), relations, builder);
+        encoder.set_engine(snapshot::Engine::new(
+            self.config.clone(),
+            self.status.clone(),
+            runtime.clone(),
+            control,
+        ));
         let (work, works) = mpsc::channel();
         let ring = Ring {
             encode_ended: ring::spawn("walferry-encode", {
                 let status = self.status.clone();
-                move || ring::encode(encoder, &works, &status, &runtime, &halted)
+                move || ring::encode(encoder, &works, events, &status, &runtime, &halted)
             })?,
             publish_ended: ring::spawn("walferry-publish", move || publishing.run())?,
             config: self.config,
@@ -384,6 +423,17 @@ impl Start {
             monitor,
         };
         ring.turn(found, begin).await
+    }
+}
+
+/// The first snapshot of these tables, not begun.
+fn initial(tables: &[walferry_postgres::TableInfo]) -> snapshot::Progress {
+    let job = |table: &walferry_postgres::TableInfo| {
+        let rows = u64::try_from(table.rows_estimated).unwrap_or(0);
+        snapshot::TableJob::new(table.qualified_name(), "initial", rows)
+    };
+    snapshot::Progress {
+        tables: tables.iter().map(job).collect(),
     }
 }
 

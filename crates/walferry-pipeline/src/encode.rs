@@ -7,6 +7,7 @@
 //! Start reading at [`Encoder::block`]; what concerns tables that wait is in `parked`.
 
 mod parked;
+mod policy;
 mod rows;
 
 use std::{
@@ -21,15 +22,16 @@ use walferry_pgoutput::{Frame, Message};
 use crate::{
     builder::{Builder, PublisherGone},
     changes::{self, Bookmark, Change},
-    config::{Config, Policy},
-    dead_letter,
+    config::Config,
     error::Error,
     parking::Obstacle,
-    relations::{self, Entry, Plan, Relations},
+    relations::{Entry, Plan, Relations},
+    snapshot::{Engine, Recent},
     status::Status,
 };
 
 use parked::Closing;
+use policy::{Context, unwritable};
 use rows::Rows;
 
 /// Turns the stream of one slot into records.
@@ -40,6 +42,9 @@ pub(crate) struct Encoder {
     pub(crate) builder: Builder,
     transaction: Option<Transaction>,
     last_commit_lsn: Option<Lsn>,
+    /// Transactions that were streamed lately, for the snapshots beside the stream.
+    pub(crate) recent: Recent,
+    pub(crate) engine: Option<Box<Engine>>,
     dead_letters: Arc<str>,
     /// Whether a table has a position of its own, or had until a moment ago.
     parked: bool,
@@ -81,7 +86,14 @@ impl Encoder {
             builder,
             transaction: None,
             last_commit_lsn: None,
+            recent: Recent::default(),
+            engine: None,
         }
+    }
+
+    /// The transaction that the stream stands in.
+    pub(crate) fn xid(&self) -> Option<u32> {
+        self.transaction.as_ref().map(|tx| tx.xid)
     }
 
     /// Whether the stream stands inside a transaction.
@@ -107,6 +119,7 @@ impl Encoder {
                     if self.transaction.is_none() {
                         self.builder
                             .idle(keepalive.wal_end, keepalive.reply_requested);
+                        self.boundary(keepalive.wal_end)?;
                     }
                 }
                 Frame::XLogData(data) => {
@@ -165,6 +178,7 @@ impl Encoder {
                     };
                     self.builder.commit(position, tx.commit_us, tx.xid);
                 }
+                self.boundary(commit.end_lsn)?;
             }
             Message::Origin(origin) => {
                 if let Some(tx) = &mut self.transaction {
@@ -172,7 +186,9 @@ impl Encoder {
                 }
             }
             Message::Relation(relation) => {
-                self.relations.learn(relation.to_relation());
+                let relation = relation.to_relation();
+                self.described(&relation);
+                self.relations.learn(relation);
             }
             Message::Type(_) => {}
             Message::Logical(message) => {
@@ -219,6 +235,7 @@ impl Encoder {
                 gap.position.commit_lsn
             )));
         }
+        self.recent.note(xid);
         self.transaction = Some(Transaction {
             commit_lsn,
             commit_us,
@@ -247,8 +264,10 @@ impl Encoder {
     fn truncate(&mut self, relations: impl Iterator<Item = u32>, at: Lsn) -> Result<(), Error> {
         let due = self.count();
         let bookmark = Bookmark::of(self.builder.records());
-        if due || self.builder.course().is_split() {
-            for relation in relations {
+        let split = self.builder.course().is_split();
+        for relation in relations {
+            self.touch(relation, &Change::Truncate);
+            if due || split {
                 if let Err(error) = self.publish(relation, Change::Truncate, at) {
                     bookmark.restore(self.builder.records());
                     return Err(self.uncounted(error));
@@ -259,6 +278,7 @@ impl Encoder {
     }
 
     fn change(&mut self, relation: u32, change: Change<'_>, at: Lsn) -> Result<(), Error> {
+        self.touch(relation, &change);
         let due = self.count();
         if due || self.builder.course().is_split() {
             self.publish(relation, change, at)
@@ -356,12 +376,6 @@ impl Encoder {
     }
 }
 
-struct Context<'a> {
-    config: &'a Config,
-    status: &'a Status,
-    dead_letters: &'a Arc<str>,
-}
-
 /// Writes a change by its relation's plan; widens the plan when a value proves it too narrow; else applies the policy.
 fn write_change(
     relations: &mut Relations,
@@ -422,60 +436,6 @@ fn write_change(
             ("validation", &error.to_string()),
             context,
         );
-    }
-}
-
-/// Applies the table's policy to a change that cannot be written. With the policy `park` the table has to wait for the
-/// obstacle that is returned.
-fn unwritable(
-    plan: &Plan,
-    builder: &mut Builder,
-    change: Change<'_>,
-    origin: &Origin<'_>,
-    (kind, reason): (&'static str, &str),
-    context: &Context<'_>,
-) -> Result<Option<(Arc<str>, Obstacle)>, Error> {
-    let connector = || context.config.name.clone();
-    context.status.count_error();
-    metrics::counter!("walferry_errors_total", "connector" => connector(), "stage" => "encode", "kind" => kind)
-        .increment(1);
-    match plan.policy {
-        Policy::Stop => Err(Error::failed(format!(
-            "table {}: a change at {} (commit {}, xid {}) cannot be encoded: {reason}; mend the value or set errors = \
-             \"park\", \"dead-letter\" or \"skip\" for this table",
-            plan.name, origin.lsn, origin.commit_lsn, origin.xid
-        ))),
-        Policy::Skip => {
-            tracing::error!(table = &*plan.name, lsn = %origin.lsn, xid = origin.xid, error = reason, "change skipped");
-            Ok(None)
-        }
-        Policy::DeadLetter => {
-            tracing::error!(table = &*plan.name, lsn = %origin.lsn, xid = origin.xid, error = reason, "dead letter");
-            dead_letter::write(
-                plan,
-                change,
-                origin,
-                (kind, reason),
-                context.dead_letters,
-                builder.records(),
-            );
-            context.status.count_dead_letter();
-            metrics::counter!("walferry_dead_letters_total",
-                "connector" => connector(), "table" => plan.name.to_string())
-            .increment(1);
-            Ok(None)
-        }
-        Policy::Park => {
-            let offers = relations::offers(context.config, &plan.topic, &plan.encode);
-            let obstacle = Obstacle {
-                reason: reason.to_owned(),
-                offers: match kind {
-                    "schema" => offers.map(|(_, offer)| offer).collect(),
-                    _ => Vec::new(),
-                },
-            };
-            Ok(Some((plan.name.clone(), obstacle)))
-        }
     }
 }
 

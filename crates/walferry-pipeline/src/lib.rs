@@ -27,7 +27,7 @@ mod relations;
 mod retry;
 mod ring;
 mod selection;
-mod snapshot;
+pub mod snapshot;
 mod source;
 mod stamp;
 mod status;
@@ -39,7 +39,7 @@ pub use connector::run;
 pub use error::Error;
 pub use examine::{Finding, Severity, checkpoint, examine};
 pub use ledger::Positions;
-pub use snapshot::{Progress, TableProgress, TableState};
+pub use snapshot::{Progress, Refused, TableJob, TableProgress, TableState};
 pub use status::{
     ConnectorStatus, Lag, SchemaIds, SourceStatus, State, Status, TableActivity, TableStatus,
 };

@@ -68,6 +68,7 @@ impl Publishing {
         config: &Config,
         publisher: Publisher,
         input: Receiver<EncodedBlock>,
+        snapshot: Option<Arc<Progress>>,
         stamp: Arc<Stamp>,
         status: Arc<Status>,
         feedback: Arc<Feedback>,
@@ -82,7 +83,7 @@ impl Publishing {
             ),
             held: Vec::new(),
             commit_times_us: Vec::new(),
-            snapshot: None,
+            snapshot,
             parked: Arc::new([]),
             idle: None,
             urgent: false,
@@ -253,11 +254,10 @@ impl Publishing {
         self.stamp.set_durable(held);
         if let Some(snapshot) = &self.snapshot {
             self.status.set_snapshot(snapshot.clone());
-            if !snapshot.finished {
-                return Ok(());
+            if snapshot.finished() {
+                self.snapshot = None;
+                self.stamp.finish_snapshot();
             }
-            self.snapshot = None;
-            self.stamp.finish_snapshot();
         }
         self.feedback.set_flushed(needed);
         self.status.ledger.confirm(needed);

@@ -105,6 +105,19 @@ impl Relations {
         self.entries.get_mut(&oid)
     }
 
+    /// Whether this very version of a relation is the one in use, or the table is not followed.
+    pub(crate) fn follows(&self, relation: &Relation) -> bool {
+        match (
+            self.described.get(&relation.oid),
+            self.entries.get(&relation.oid),
+        ) {
+            (Some(described), _) => described == relation,
+            (None, Some(Entry::Followed(plan))) => plan.table.relation == *relation,
+            (None, Some(Entry::Ignored)) => true,
+            (None, None) => false,
+        }
+    }
+
     /// Every plan, to collect its counters.
     pub(crate) fn plans(&mut self) -> impl Iterator<Item = &mut Plan> {
         self.entries.values_mut().filter_map(|entry| match entry {

@@ -44,15 +44,23 @@ pub(crate) use encode_thread::{Source, StreamEnd, Work, encode};
 pub(crate) enum Begin {
     /// With a snapshot, then the stream from this position.
     Snapshot(Box<snapshot::Task>, Position),
-    /// With the stream.
-    Stream(Held),
+    /// With the stream, and what is left of snapshots beside it.
+    Stream(Held, Option<snapshot::Progress>),
 }
 
 impl Begin {
     pub(crate) fn held(&self) -> Held {
         match self {
             Begin::Snapshot(_, position) => Held::at(*position),
-            Begin::Stream(held) => held.clone(),
+            Begin::Stream(held, _) => held.clone(),
+        }
+    }
+
+    /// The snapshots that are under way.
+    pub(crate) fn progress(&self) -> Option<snapshot::Progress> {
+        match self {
+            Begin::Snapshot(task, _) => Some(task.progress.clone()),
+            Begin::Stream(_, progress) => progress.clone(),
         }
     }
 }
@@ -102,24 +110,28 @@ impl Ring {
         begin: Begin,
         connection: &mut Option<Connection>,
     ) -> Result<(), Error> {
-        let only = self.config.snapshot == SnapshotMode::Only;
+        let only = self.config.snapshot.mode == SnapshotMode::Only;
         match begin {
             Begin::Snapshot(task, _) => {
                 self.status.set_state(State::Snapshotting, None);
                 let (reply, done) = oneshot::channel();
                 self.give(Work::Snapshot(task, reply))?;
-                self.await_reply(done).await??;
-                self.await_snapshot().await?;
+                let outcome = self.await_reply(done).await??;
+                if outcome == snapshot::Outcome::Complete {
+                    self.await_snapshot().await?;
+                    if only {
+                        return Err(Error::stopped());
+                    }
+                }
             }
-            Begin::Stream(_) if only => {
+            Begin::Stream(_, Some(progress)) => self.give(Work::Resume(progress))?,
+            Begin::Stream(_, None) if only => {
                 tracing::info!(
                     "the snapshot was taken before: there is nothing to do in snapshot mode \"only\""
                 );
+                return Err(Error::stopped());
             }
-            Begin::Stream(_) => {}
-        }
-        if only {
-            return Err(Error::stopped());
+            Begin::Stream(_, None) => {}
         }
         // The session that exported the snapshot is used for nothing else.
         drop(found);
@@ -285,6 +297,8 @@ impl Ring {
 
     /// Waits for the encode thread's reply, the publisher's end, or the stop, whichever is first.
     async fn await_reply<T>(&mut self, mut done: oneshot::Receiver<T>) -> Result<T, Error> {
+        let only = self.config.snapshot.mode == SnapshotMode::Only;
+        let mut taken = self.stamp.snapshot_finished();
         loop {
             tokio::select! {
                 biased;
@@ -300,6 +314,9 @@ impl Ring {
                 }
                 () = retry::asked(&mut self.stop), if !*self.halt.borrow() => {
                     // The encoder ends at the next transaction boundary and replies.
+                    self.halt.send_replace(true);
+                }
+                () = retry::asked(&mut taken), if only && !*self.halt.borrow() => {
                     self.halt.send_replace(true);
                 }
             }

@@ -103,6 +103,41 @@ pub(crate) async fn ensure_publication(
     Ok(())
 }
 
+/// The chosen tables that a publication of ours, which lists its tables, does not carry yet: they were added to the
+/// configuration. A publication of all tables had them from the moment of their creation.
+pub(crate) async fn added<'a>(
+    config: &Config,
+    catalog: &Catalog,
+    tables: &'a [TableInfo],
+) -> Result<Vec<&'a TableInfo>, Error> {
+    let publication = catalog.publication(&config.source.publication).await?;
+    let Some(publication) = publication.filter(|it| config.source.create && !it.all_tables) else {
+        return Ok(Vec::new());
+    };
+    let fresh = tables
+        .iter()
+        .filter(|table| !publishes(&publication, table));
+    Ok(fresh.collect())
+}
+
+/// Adds tables to our publication.
+pub(crate) async fn add_tables(
+    config: &Config,
+    catalog: &Catalog,
+    added: &[&TableInfo],
+) -> Result<(), Error> {
+    if added.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<TableName> = added.iter().map(|table| table.table_name()).collect();
+    let publication = &config.source.publication;
+    catalog.add_publication_tables(publication, &names).await?;
+    for table in added {
+        tracing::info!(target: "audit", table = table.qualified_name(), publication, "table added to the publication");
+    }
+    Ok(())
+}
+
 /// Whether a publication carries a table.
 pub(crate) fn publishes(publication: &PublicationInfo, table: &TableInfo) -> bool {
     publication.all_tables

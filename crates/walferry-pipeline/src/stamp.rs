@@ -40,7 +40,7 @@ impl Stamp {
         }
     }
 
-    /// The next checkpoint record. Without a position it is an intent; an unfinished snapshot has none either.
+    /// The next checkpoint record. Without a position it is an intent.
     pub(crate) fn next(&self, held: Option<&Held>, snapshot: Option<&Progress>) -> Checkpoint {
         let mut inner = self.lock();
         inner.counter += 1;
@@ -50,9 +50,7 @@ impl Stamp {
             timeline: inner.server.timeline,
             database: inner.server.database.clone(),
             slot: self.slot.clone(),
-            position: held
-                .map(|held| held.position)
-                .filter(|_| snapshot.is_none_or(|s| s.finished)),
+            position: held.map(|held| held.position),
             parked: held.map(|held| held.parked.to_vec()).unwrap_or_default(),
             snapshot: snapshot.and_then(|s| serde_json::to_value(s).ok()),
             instance: self.instance.clone(),

@@ -15,7 +15,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{ledger::Ledger, parking::Parking, snapshot::Progress};
+use tokio::sync::mpsc;
+
+use crate::{
+    ledger::Ledger,
+    parking::Parking,
+    snapshot::{Event, Progress},
+};
 
 pub use report::{ConnectorStatus, Lag, SchemaIds, SourceStatus, TableActivity, TableStatus};
 
@@ -102,6 +108,7 @@ struct Inner {
     lag: Lag,
     retained_bytes_max: Option<u64>,
     snapshot: Option<Arc<Progress>>,
+    control: Option<mpsc::UnboundedSender<Event>>,
     tables: BTreeMap<String, TableStatus>,
     pulses: BTreeMap<&'static str, Pulse>,
 }
@@ -128,6 +135,7 @@ impl Status {
                 lag: Lag::default(),
                 retained_bytes_max: None,
                 snapshot: None,
+                control: None,
                 tables: BTreeMap::new(),
                 pulses: BTreeMap::new(),
             }),
@@ -233,7 +241,7 @@ impl Status {
             snapshot: inner
                 .snapshot
                 .as_deref()
-                .map(|progress| progress.tables.clone())
+                .map(|progress| progress.tables.iter().map(|it| it.shown.clone()).collect())
                 .unwrap_or_default(),
             tables: with_parked(&inner.tables, &self.parking),
             errors: self.errors.load(Ordering::Relaxed),
@@ -301,7 +309,20 @@ impl Status {
     }
 
     pub(crate) fn set_snapshot(&self, progress: Arc<Progress>) {
-        self.inner().snapshot = Some(progress);
+        let mut inner = self.inner();
+        progress.meter(&self.name, inner.snapshot.as_deref());
+        inner.snapshot = Some(progress);
+    }
+
+    /// Where requests for snapshots go while the connector streams.
+    pub(crate) fn set_snapshots(&self, control: Option<mpsc::UnboundedSender<Event>>) {
+        self.inner().control = control;
+    }
+
+    pub(crate) fn snapshots(&self) -> Option<mpsc::UnboundedSender<Event>> {
+        let inner = self.inner();
+        let streams = inner.state == State::Streaming;
+        inner.control.clone().filter(|_| streams)
     }
 
     pub(crate) fn set_table(&self, table: TableStatus) {

@@ -1,7 +1,7 @@
 //! PostgreSQL as Walferry talks to it: the replication session, the catalog, and snapshot readers.
 //!
 //! Owns: [`Replication`] and [`spawn`] (the slot's stream, on a client of our own), [`Catalog`] (what the stream does not say, on
-//! `tokio-postgres`), [`SnapshotReader`] (rows as of a slot's creation).
+//! `tokio-postgres`), [`SnapshotReader`] (rows of a snapshot).
 //! Never: knows Avro or Kafka; reconnects (an error's disposition says what the pipeline may do); confirms a position that
 //! the pipeline has not given to [`Feedback`].
 //! Invariants: each connection lives once; bytes in flight are bounded by permits inside the blocks; feedback is sent
@@ -37,5 +37,5 @@ pub use error::Error;
 pub use feedback::Feedback;
 pub use quote::{quote_ident, quote_literal, quote_table};
 pub use replication::{CreatedSlot, Identity, Replication, StreamOptions};
-pub use snapshot::{CopyBlock, CopyRows, SnapshotReader, Visibility};
+pub use snapshot::{CopyBlock, CopyRows, Moment, SnapshotReader, TableScan, Visibility};
 pub use stream::{Block, Stream, StreamEvent, StreamHandle, StreamLimits, spawn};

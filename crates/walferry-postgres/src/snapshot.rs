@@ -1,249 +1,250 @@
-//! Rows as they were when a slot was created.
+//! Reading the rows of tables: from the snapshot that a slot's creation exported, or from one of our own while the stream runs.
 //!
-//! Owns [`SnapshotReader`]: a read-only transaction in an exported snapshot, and COPY out of it. Never: decides what to read.
-//! Invariant: every row of a reader is of one snapshot.
-//! Source: PostgreSQL documentation, "Snapshot Synchronization Functions" and COPY.
+//! Owns [`SnapshotReader`] (a session that enters one snapshot after the other), [`TableScan`] (a table's order and how it is
+//! cut), [`Visibility`] (whose changes a snapshot sees) and COPY out of it. Never: decides what to read, or when.
+//! Invariants: every row between `enter` and `leave` is of one snapshot; a session writes nothing.
+//! Source: PostgreSQL documentation, "Snapshot Synchronization Functions", COPY, `pg_snapshot`.
+//!
+//! Start reading at [`SnapshotReader`], then `scan`.
 
-use std::pin::Pin;
+mod copy;
+mod scan;
+mod visibility;
 
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
-use tokio_postgres::{Client, CopyOutStream};
-use walferry_event::Relation;
+use tokio_postgres::Client;
+use walferry_event::{Lsn, Relation, RowKey, RowRange};
 
 use crate::{
     ConnectConfig, Error, catalog,
-    quote::{quote_ident, quote_literal, quote_table},
+    quote::{quote_ident, quote_literal},
+    session::unexpected,
 };
 
-/// A transaction that sees one snapshot.
+pub use copy::{CopyBlock, CopyRows};
+pub use scan::TableScan;
+pub use visibility::Visibility;
+
+/// A session that reads rows.
 pub struct SnapshotReader {
     client: Client,
     place: String,
 }
 
+/// A snapshot that was entered while the stream runs.
+#[derive(Clone, Debug)]
+pub struct Moment {
+    /// Whose changes it sees.
+    pub visibility: Visibility,
+    /// Every transaction whose changes it sees has its commit record before this.
+    pub wal_insert: Lsn,
+}
+
 impl SnapshotReader {
-    /// Opens a connection of its own and enters the snapshot that a slot's creation exported.
+    /// Opens a session whose statements may take `statement_timeout_ms` each; 0 for any time.
     ///
     /// # Errors
-    /// The connection fails, or the session that exported the snapshot has done something else since or ended.
-    pub async fn begin(
+    /// Nobody answers, or TLS or the log-in is refused.
+    pub async fn connect(
         config: &ConnectConfig,
-        snapshot_name: &str,
+        statement_timeout_ms: u64,
     ) -> Result<SnapshotReader, Error> {
-        let client = catalog::open(config).await?;
+        let reader = SnapshotReader {
+            client: catalog::open(config).await?,
+            place: config.place(),
+        };
+        // Rows of a page range come in its order only from one process that begins at its beginning.
+        let settings = format!(
+            "SET statement_timeout = {statement_timeout_ms}; SET idle_in_transaction_session_timeout = 0; \
+             SET max_parallel_workers_per_gather = 0; SET synchronize_seqscans = off"
+        );
+        reader.command("setting up a reader", &settings).await?;
+        Ok(reader)
+    }
+
+    /// Begins a transaction in an exported snapshot.
+    ///
+    /// # Errors
+    /// The session that exported the snapshot has ended, or has done something else since.
+    pub async fn enter(&self, snapshot_name: &str) -> Result<(), Error> {
         let begin = format!(
             "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}",
             quote_literal(snapshot_name)
         );
-        client
-            .batch_execute(&begin)
-            .await
-            .map_err(|error| Error::client("entering the exported snapshot", error))?;
-        Ok(SnapshotReader {
-            client,
-            place: config.place(),
+        self.command("entering the exported snapshot", &begin).await
+    }
+
+    /// Begins a transaction in a snapshot of now.
+    pub async fn enter_now(&self) -> Result<Moment, Error> {
+        let doing = "taking a snapshot";
+        let begin = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        self.command(doing, begin).await?;
+        // The snapshot is taken before the statement runs, and the WAL's end is looked at while it runs: so each commit
+        // that the snapshot sees is before that end. The end of flushed WAL would not do, because an asynchronous commit is
+        // visible before it is flushed.
+        let rows = self
+            .rows(
+                doing,
+                "SELECT pg_catalog.pg_current_snapshot()::text, (CASE WHEN pg_catalog.pg_is_in_recovery() \
+                 THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_insert_lsn() END)::text",
+            )
+            .await?;
+        let [Some(visibility), Some(lsn)] = &rows.first().map_or(&[][..], Vec::as_slice)[..] else {
+            return Err(unexpected(doing, "no snapshot"));
+        };
+        Ok(Moment {
+            visibility: visibility.parse()?,
+            wal_insert: lsn
+                .parse()
+                .map_err(|error| Error::protocol(format!("{doing}: {error}")))?,
         })
     }
 
-    /// Which transactions the snapshot sees.
-    ///
-    /// # Errors
-    /// The connection fails, or the server says it in another form than its documentation.
+    /// What the snapshot that was entered sees.
     pub async fn visibility(&self) -> Result<Visibility, Error> {
-        let doing = "asking which transactions the snapshot sees";
-        let question = "SELECT pg_catalog.pg_current_snapshot()::text";
-        let row = self
-            .client
-            .query_one(question, &[])
+        let doing = "asking for the snapshot";
+        self.text(doing, "SELECT pg_catalog.pg_current_snapshot()::text")
+            .await?
+            .parse()
+    }
+
+    /// Exports the snapshot that was entered, for as long as this transaction lives.
+    pub async fn export(&self) -> Result<String, Error> {
+        let doing = "exporting a snapshot";
+        self.text(doing, "SELECT pg_catalog.pg_export_snapshot()")
             .await
-            .map_err(|error| Error::client(doing, error))?;
-        let text: String = row.get(0);
-        Visibility::parse(&text).ok_or_else(|| {
-            Error::protocol(format!("{doing}: expected xmin:xmax:xip, found {text:?}"))
-        })
     }
 
-    /// Every row of a table: the relation's columns, in their order.
-    pub async fn copy(&self, relation: &Relation) -> Result<CopyRows, Error> {
-        self.copy_where(relation, None).await
+    /// Ends the transaction; its locks are let go.
+    pub async fn leave(&self) -> Result<(), Error> {
+        self.command("ending a read", "ROLLBACK").await
     }
 
-    /// The rows of a table that fit `condition`, an SQL expression as a publication's row filter is one.
-    pub async fn copy_where(
+    /// Transactions that were begun since the oldest one that `visibility` waits for: what its holder keeps vacuum from.
+    pub async fn age(&self, visibility: &Visibility) -> Result<u64, Error> {
+        let doing = "asking for the next transaction id";
+        let next = self
+            .text(
+                doing,
+                "SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text",
+            )
+            .await?;
+        let next: u64 = next.parse().map_err(|_| unexpected(doing, "no number"))?;
+        Ok(next.saturating_sub(visibility.xmin()))
+    }
+
+    /// Takes a transaction id and lets it go: its end is flushed soon, and the WAL before it.
+    pub async fn nudge(&self) -> Result<(), Error> {
+        let question = "SELECT pg_catalog.pg_current_xact_id()::text";
+        self.text("having the WAL flushed", question)
+            .await
+            .map(drop)
+    }
+
+    /// How a table is ordered and how large it is. Needs no transaction.
+    pub async fn scan(&self, relation: &Relation) -> Result<TableScan, Error> {
+        scan::describe(self, relation).await
+    }
+
+    /// Which files hold the table: other ones after a truncate or a rewrite, which a snapshot from before does not see.
+    pub async fn files(&self, oid: u32) -> Result<String, Error> {
+        let question = format!(
+            "SELECT coalesce(pg_catalog.string_agg(pg_catalog.pg_relation_filenode(t.relid)::text, ',' ORDER BY t.relid), '')
+             FROM pg_catalog.pg_partition_tree({oid}) t WHERE t.isleaf"
+        );
+        self.text("asking for the files of a table", &question)
+            .await
+    }
+
+    /// Keys that cut `range` into parts of about `chunk_rows` rows.
+    pub async fn cut(
         &self,
-        relation: &Relation,
-        condition: Option<&str>,
+        scan: &TableScan,
+        range: &RowRange,
+        chunk_rows: u64,
+    ) -> Result<Vec<RowKey>, Error> {
+        let Some(command) = scan.cut_command(range, chunk_rows) else {
+            return Ok(scan.cut_pages(range, chunk_rows));
+        };
+        let mut keys = Vec::new();
+        let mut rows = self.copy_command(scan, &command).await?;
+        while let Some(block) = rows.next().await {
+            for line in block?.lines() {
+                keys.push(scan.parse_key_line(line)?);
+            }
+        }
+        Ok(keys)
+    }
+
+    /// The rows of `range`, in order; no more than `rows_max` of them when that is given.
+    pub async fn copy(
+        &self,
+        scan: &TableScan,
+        range: &RowRange,
+        rows_max: Option<u64>,
     ) -> Result<CopyRows, Error> {
-        let table = relation.qualified_name();
+        self.copy_command(scan, &scan.copy_command(range, rows_max))
+            .await
+    }
+
+    /// Every row of a table, in any order: the relation's columns, in theirs.
+    pub async fn copy_all(&self, relation: &Relation) -> Result<CopyRows, Error> {
+        let scan = self.scan(relation).await?;
+        self.copy_command(&scan, &scan.copy_all_command()).await
+    }
+
+    /// The rows with these keys, in any order.
+    pub async fn copy_keys(&self, scan: &TableScan, keys: &[RowKey]) -> Result<CopyRows, Error> {
+        self.copy_command(scan, &scan.copy_keys_command(keys)).await
+    }
+
+    async fn copy_command(&self, scan: &TableScan, command: &str) -> Result<CopyRows, Error> {
+        let table = scan.relation.qualified_name();
         let doing = format!(
             "reading table {table} for the snapshot, from {}",
             self.place
         );
-        let kind = "SELECT c.relkind = 'p' FROM pg_catalog.pg_class c WHERE c.oid = $1";
-        let partitioned = self
-            .client
-            .query_opt(kind, &[&relation.oid])
-            .await
-            .map_err(|error| Error::client(&doing, error))?
-            .is_some_and(|row| row.get(0));
-        let command = copy_command(relation, partitioned, condition);
+        let path: Vec<String> = scan.schemas.iter().map(|name| quote_ident(name)).collect();
+        if !path.is_empty() {
+            let set = format!("SET LOCAL search_path = pg_catalog, {}", path.join(", "));
+            self.command(&doing, &set).await?;
+        }
         let stream = self
             .client
-            .copy_out(&command)
+            .copy_out(command)
             .await
             .map_err(|error| Error::client(&doing, error))?;
-        Ok(CopyRows {
-            stream: Box::pin(stream),
-            doing,
-            ended: false,
-        })
-    }
-}
-
-/// Which transactions a snapshot sees, as `pg_current_snapshot()` says it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Visibility {
-    /// No transaction from here on is seen.
-    pub xmax: u64,
-    /// Nor are these, which are below it.
-    pub unseen: Vec<u64>,
-}
-
-impl Visibility {
-    fn parse(text: &str) -> Option<Visibility> {
-        let mut parts = text.split(':');
-        parts.next()?.parse::<u64>().ok()?;
-        let xmax = parts.next()?.parse().ok()?;
-        let unseen = parts.next()?.split(',').filter(|it| !it.is_empty());
-        Some(Visibility {
-            xmax,
-            unseen: unseen.map(|it| it.parse().ok()).collect::<Option<_>>()?,
-        })
-    }
-}
-
-/// A table's children by inheritance are tables of their own in the stream; its partitions are not.
-fn copy_command(relation: &Relation, partitioned: bool, condition: Option<&str>) -> String {
-    let columns: Vec<String> = relation
-        .columns
-        .iter()
-        .map(|column| quote_ident(&column.name))
-        .collect();
-    let only = if partitioned { "" } else { "ONLY " };
-    let table = quote_table(&relation.schema, &relation.name);
-    let condition = condition.map_or(String::new(), |condition| format!(" WHERE ({condition})"));
-    format!(
-        "COPY (SELECT {} FROM {only}{table}{condition}) TO STDOUT",
-        columns.join(", ")
-    )
-}
-
-/// The rows of one table.
-pub struct CopyRows {
-    stream: Pin<Box<CopyOutStream>>,
-    doing: String,
-    ended: bool,
-}
-
-impl CopyRows {
-    /// The next rows; nothing after the last or after an error.
-    pub async fn next(&mut self) -> Option<Result<CopyBlock, Error>> {
-        if self.ended {
-            return None;
-        }
-        let mut block = CopyBlock::default();
-        while block.bytes.len() < BLOCK_BYTES {
-            match self.stream.next().await {
-                Some(Ok(row)) => block.push(&row),
-                Some(Err(error)) => {
-                    self.ended = true;
-                    return Some(Err(Error::client(&self.doing, error)));
-                }
-                None => {
-                    self.ended = true;
-                    break;
-                }
-            }
-        }
-        (!block.bytes.is_empty()).then_some(Ok(block))
-    }
-}
-
-/// Rows are gathered to blocks of about this size.
-const BLOCK_BYTES: usize = 128 << 10;
-
-/// Several rows, for [`parse_copy_row`](crate::parse_copy_row).
-#[derive(Clone, Debug, Default)]
-pub struct CopyBlock {
-    /// Whole lines; each ends with a newline, and holds no other.
-    bytes: BytesMut,
-}
-
-impl CopyBlock {
-    fn push(&mut self, row: &Bytes) {
-        if self.bytes.is_empty() {
-            self.bytes.reserve(BLOCK_BYTES + row.len());
-        }
-        self.bytes.extend_from_slice(row);
+        Ok(CopyRows::new(stream, doing))
     }
 
-    /// Each row without its newline.
-    pub fn lines(&self) -> impl Iterator<Item = &[u8]> {
-        let whole = self.bytes.strip_suffix(b"\n").unwrap_or(&self.bytes);
-        // A row without columns is an empty line; a block without rows is never handed out.
-        whole.split(|&byte| byte == b'\n')
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use walferry_event::RelationColumn;
-
-    use super::*;
-
-    #[test]
-    fn visibility_reads_what_the_server_writes() {
-        let read = |text| Visibility::parse(text).map(|it| (it.xmax, it.unseen));
-        assert_eq!(read("10:20:10,14,15"), Some((20, vec![10, 14, 15])));
-        assert_eq!(read("10:10:"), Some((10, vec![])));
-        for text in ["", "10", "10:20", "10:x:", "10:20:1,x"] {
-            assert_eq!(read(text), None, "{text}");
-        }
+    async fn command(&self, doing: &str, command: &str) -> Result<(), Error> {
+        self.client
+            .batch_execute(command)
+            .await
+            .map_err(|error| Error::client(doing, error))
     }
 
-    #[test]
-    fn the_copy_names_its_columns_and_leaves_children_out() {
-        let column = |name: &str| RelationColumn {
-            name: name.into(),
-            type_oid: 23,
-            type_modifier: -1,
-            in_identity: false,
-        };
-        let relation = Relation {
-            oid: 1,
-            schema: "s".into(),
-            name: "t\"t".into(),
-            replica_identity: walferry_event::ReplicaIdentity::Default,
-            columns: vec![column("a"), column("B b")],
-        };
-        assert_eq!(
-            copy_command(&relation, false, None),
-            "COPY (SELECT \"a\", \"B b\" FROM ONLY \"s\".\"t\"\"t\") TO STDOUT"
-        );
-        assert_eq!(
-            copy_command(&relation, true, Some("a > 1")),
-            "COPY (SELECT \"a\", \"B b\" FROM \"s\".\"t\"\"t\" WHERE (a > 1)) TO STDOUT"
-        );
+    async fn rows(&self, doing: &str, question: &str) -> Result<Vec<Vec<Option<String>>>, Error> {
+        let answer = self
+            .client
+            .simple_query(question)
+            .await
+            .map_err(|error| Error::client(doing, error))?;
+        let rows = answer.into_iter().filter_map(|message| match message {
+            tokio_postgres::SimpleQueryMessage::Row(row) => Some(
+                (0..row.len())
+                    .map(|i| row.get(i).map(str::to_owned))
+                    .collect(),
+            ),
+            _ => None,
+        });
+        Ok(rows.collect())
     }
 
-    #[test]
-    fn a_block_gives_back_its_rows() {
-        let mut block = CopyBlock::default();
-        for row in [&b"1\ta\n"[..], b"\n", b"3\t\\n\n"] {
-            block.push(&Bytes::copy_from_slice(row));
-        }
-        let lines: Vec<&[u8]> = block.lines().collect();
-        assert_eq!(lines, [&b"1\ta"[..], b"", b"3\t\\n"]);
+    async fn text(&self, doing: &str, question: &str) -> Result<String, Error> {
+        let rows = self.rows(doing, question).await?;
+        rows.into_iter()
+            .next()
+            .and_then(|row| row.into_iter().next()?)
+            .ok_or_else(|| unexpected(doing, "no row"))
     }
 }

@@ -125,6 +125,7 @@ pub(crate) const METRICS: &[Metric] = &[
     metric("walferry_circuit_open", "gauge", "stage", "1 while a server does not answer"),
     metric("walferry_dead_letters_total", "counter", "table", "changes written to the dead-letter topic"),
     metric("walferry_snapshot_rows_total", "counter", "table", "rows that a snapshot has read"),
+    metric("walferry_snapshot_xmin_age", "gauge", "", "transactions that have begun since the first snapshot was taken, while it keeps vacuum from cleaning up"),
     metric("walferry_snapshot_progress_ratio", "gauge", "table", "part of a table that a snapshot has read, 0 to 1"),
     metric("walferry_schema_versions_total", "counter", "table", "schema versions taken into use"),
     metric("walferry_parked_tables", "gauge", "", "tables that wait, or catch up after they have waited"),

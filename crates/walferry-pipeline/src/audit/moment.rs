@@ -27,9 +27,9 @@ impl Moment {
         Moment {
             lsn,
             // Records have the low 32 bits.
-            running: visibility.unseen.iter().map(|&xid| xid as u32).collect(),
-            xmax: visibility.xmax,
-            next: next.max(visibility.xmax),
+            running: visibility.running().iter().map(|&xid| xid as u32).collect(),
+            xmax: visibility.xmax(),
+            next: next.max(visibility.xmax()),
         }
     }
 
@@ -49,10 +49,13 @@ mod tests {
 
     #[test]
     fn a_change_from_before_the_moment_is_held_only_when_its_transaction_is_seen() {
-        let visibility = Visibility {
-            xmax: (1 << 32) + 10,
-            unseen: vec![(1 << 32) + 5, (1 << 32) - 1],
-        };
+        let text = format!(
+            "{0}:{1}:{2},{0}",
+            (1_u64 << 32) - 1,
+            (1_u64 << 32) + 10,
+            (1_u64 << 32) + 5
+        );
+        let visibility: Visibility = text.parse().unwrap();
         let moment = Moment::new(Lsn(1000), &visibility, (1 << 32) + 20);
         for (lsn, xid, held) in [
             (999, Some(9), true),

@@ -180,7 +180,7 @@ pub(super) fn start(
     };
     let resumes = matches!(decision, Decision::Resume(_));
     findings.push(Finding::new(Severity::Plan, subject, message));
-    if !resumes && config.snapshot != SnapshotMode::Never {
+    if !resumes && config.snapshot.mode != SnapshotMode::Never {
         let rows: i64 = source.tables.iter().map(|t| t.rows_estimated.max(0)).sum();
         findings.push(Finding::new(
             Severity::Plan,

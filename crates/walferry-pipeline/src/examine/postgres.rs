@@ -235,7 +235,7 @@ fn table_findings(config: &Config, table: &TableInfo, findings: &mut Vec<Finding
             .sql(format!("ALTER TABLE {qualified} REPLICA IDENTITY FULL;")),
         );
     }
-    if !table.can_select && config.snapshot != SnapshotMode::Never {
+    if !table.can_select && config.snapshot.mode != SnapshotMode::Never {
         findings.push(
             Finding::new(
                 Severity::Error,

@@ -16,7 +16,11 @@ use crate::{encode::Encoder, error::Error, retry, snapshot, status::Status};
 
 /// What the encode thread is given to do, and where it says how that ended.
 pub(crate) enum Work {
-    Snapshot(Box<snapshot::Task>, oneshot::Sender<Result<(), Error>>),
+    Snapshot(
+        Box<snapshot::Task>,
+        oneshot::Sender<Result<snapshot::Outcome, Error>>,
+    ),
+    Resume(snapshot::Progress),
     Stream(Source, oneshot::Sender<StreamEnd>),
 }
 
@@ -45,18 +49,38 @@ const STOP_GRACE: Duration = Duration::from_secs(1);
 pub(crate) fn encode(
     mut encoder: Encoder,
     works: &mpsc::Receiver<Work>,
+    mut snapshots: events::UnboundedReceiver<snapshot::Event>,
     status: &Status,
     runtime: &tokio::runtime::Handle,
     halted: &watch::Receiver<bool>,
 ) -> Result<(), Error> {
+    let mut left = None;
     while let Ok(work) = works.recv() {
         match work {
             Work::Snapshot(task, reply) => {
-                let run = snapshot::Run::new(&mut encoder, status, runtime.clone(), *task);
-                let _ = reply.send(run.run(|| *halted.borrow()));
+                let alive = || status.pulse("encode", ENCODE_STUCK);
+                let stopped = || *halted.borrow();
+                let taken = snapshot::Run::run(&mut encoder, *task, runtime, alive, stopped);
+                let _ = reply.send(taken.map(|(progress, outcome)| {
+                    left = Some(progress);
+                    outcome
+                }));
             }
+            Work::Resume(progress) => left = Some(progress),
             Work::Stream(mut source, reply) => {
-                let end = encode_stream(&mut encoder, &mut source, status, runtime, halted);
+                let resumed = left
+                    .take()
+                    .map_or(Ok(()), |left| encoder.resume_snapshots(left));
+                let end = resumed.and_then(|()| {
+                    encode_stream(
+                        &mut encoder,
+                        &mut source,
+                        &mut snapshots,
+                        status,
+                        runtime,
+                        halted,
+                    )
+                });
                 let _ = reply.send(match end {
                     Ok(end) => end,
                     Err(error) => StreamEnd::Encoder(error, source.events),
@@ -77,6 +101,7 @@ pub(crate) fn encode(
 fn encode_stream(
     encoder: &mut Encoder,
     source: &mut Source,
+    snapshots: &mut events::UnboundedReceiver<snapshot::Event>,
     status: &Status,
     runtime: &tokio::runtime::Handle,
     halted: &watch::Receiver<bool>,
@@ -96,16 +121,20 @@ fn encode_stream(
                 return Err(Error::stopped());
             }
         }
+        if let Ok(event) = snapshots.try_recv() {
+            encoder.snapshot_event(event)?;
+        }
         let event = match stream.try_recv() {
-            Ok(event) => Some(event),
+            Ok(event) => Some(Input::Stream(event)),
             Err(_) => {
                 status.pulse_ends("encode");
-                runtime.block_on(next(stream, halted.clone(), &mut news, stop_by))
+                runtime.block_on(next(stream, snapshots, halted.clone(), &mut news, stop_by))
             }
         };
         status.pulse("encode", ENCODE_STUCK);
         match event {
-            Some(StreamEvent::Block(block)) => {
+            Some(Input::Snapshot(event)) => encoder.snapshot_event(event)?,
+            Some(Input::Stream(StreamEvent::Block(block))) => {
                 let pause = !block.more_follows && stream.is_empty();
                 if let Err(error) = encoder.block(&block.bytes, pause) {
                     if error.is_away() {
@@ -121,7 +150,7 @@ fn encode_stream(
                     return Ok(StreamEnd::Lost(Ok(())));
                 }
             }
-            Some(StreamEvent::Ended(outcome)) => {
+            Some(Input::Stream(StreamEvent::Ended(outcome))) => {
                 encoder.seal(true)?;
                 return Ok(StreamEnd::Lost(outcome));
             }
@@ -130,17 +159,28 @@ fn encode_stream(
     }
 }
 
+/// What the thread waits for while it streams.
+enum Input {
+    Stream(StreamEvent),
+    Snapshot(snapshot::Event),
+}
+
 /// The next event; nothing when it is time to look at the stop or at the parked tables again.
 async fn next(
     stream: &mut events::UnboundedReceiver<StreamEvent>,
+    snapshots: &mut events::UnboundedReceiver<snapshot::Event>,
     mut halted: watch::Receiver<bool>,
     news: &mut watch::Receiver<u64>,
     stop_by: Option<time::Instant>,
-) -> Option<StreamEvent> {
+) -> Option<Input> {
     match stop_by {
-        Some(by) => time::timeout_at(by, stream.recv()).await.ok().flatten(),
+        Some(by) => {
+            let event = time::timeout_at(by, stream.recv()).await;
+            event.ok().flatten().map(Input::Stream)
+        }
         None => tokio::select! {
-            event = stream.recv() => event,
+            event = stream.recv() => event.map(Input::Stream),
+            event = snapshots.recv() => event.map(Input::Snapshot),
             _ = news.changed() => None,
             () = retry::asked(&mut halted) => None,
         },

@@ -6,6 +6,8 @@
 //! of the same key in the same partition; within a partition events stand in the order of their commits.
 //! An event is known by table, operation, transaction, LSN and key. Rows of one LSN without a key match in turn.
 //!
+//! A snapshot that runs beside the stream is judged in `beside`.
+//!
 //! Limits: of the old row only the columns that the witness gives are compared (it leaves NULLs out); snapshot rows
 //! of a table without a key are counted and not compared.
 
@@ -17,6 +19,11 @@ use super::change::{Change, Event, Observed, Op, Record, Row, Value, lsn_text};
 use super::difference::{differing, fill_unchanged, tell};
 use super::report::{Fault, Report};
 use super::rules::{Rules, Start};
+
+mod beside;
+mod snapshot;
+
+use beside::Beside;
 
 /// Bytes of expected rows that are kept for examples; beyond it a difference is told without the expected row.
 const EXAMPLE_BYTES_MAX: usize = 64 << 20;
@@ -63,6 +70,7 @@ pub struct Judge {
     /// Rows at the start of the stream, by table and key; taken out as the topics show them.
     base: HashMap<(u32, u64), (Row, bool)>,
     held: Vec<Change>,
+    beside: Beside,
     streaming: bool,
     example_bytes: usize,
     report: Report,
@@ -93,7 +101,7 @@ impl Judge {
             .map(|(index, table)| (table.name.clone(), index as u32))
             .collect();
         Judge {
-            streaming: !matches!(rules.start, Start::Snapshot(_)),
+            streaming: !matches!(rules.start, Start::Snapshot(_) | Start::Beside(_)),
             rules,
             tables,
             by_name,
@@ -105,6 +113,7 @@ impl Judge {
             homes: HashMap::new(),
             base: HashMap::new(),
             held: Vec::new(),
+            beside: Beside::default(),
             example_bytes: 0,
             report: Report::default(),
         }
@@ -126,38 +135,12 @@ impl Judge {
         self.report.transactions += 1;
         let held = std::mem::take(&mut self.held);
         match self.rules.start {
-            Start::Snapshot(at) if end_lsn <= at => {
+            Start::Snapshot(at) | Start::Beside(at) if end_lsn <= at => {
                 held.into_iter().for_each(|change| self.fold(change))
             }
             _ => {
                 self.streaming = true;
                 held.into_iter().for_each(|change| self.plan(change));
-            }
-        }
-    }
-
-    /// Applies a change to the rows of the snapshot.
-    fn fold(&mut self, mut change: Change) {
-        let index = self.by_name[&change.table];
-        if self.tables[index as usize].key.is_empty() {
-            return;
-        }
-        let old = change.old.take().map(|row| self.tidy(index, row));
-        let new = change.new.take().map(|row| self.tidy(index, row));
-        match change.op {
-            Op::Truncate => self.base.retain(|(table, _), _| *table != index),
-            Op::Delete => {
-                let key = self.key_of(index, old.as_ref());
-                self.base.remove(&(index, key));
-            }
-            _ => {
-                let key = self.key_of(index, new.as_ref());
-                let old_key = old
-                    .as_ref()
-                    .map_or(key, |old| self.key_of(index, Some(old)));
-                let before = self.base.remove(&(index, old_key)).map(|(row, _)| row);
-                let row = fill_unchanged(new.unwrap_or_default(), before.as_ref());
-                self.base.insert((index, key), (row, false));
             }
         }
     }
@@ -333,6 +316,12 @@ impl Judge {
         if expected.next != NONE {
             chain.0 = expected.next;
         }
+        if matches!(self.rules.start, Start::Beside(_)) {
+            let rows = (before.as_ref(), after.as_ref());
+            self.beside
+                .follow(&mut self.base, (index, key, keyed), event, rows);
+        }
+        let expected = &self.expected[number as usize];
         let columns = &self.column_lists[expected.before_columns as usize];
         let given = before.as_ref().map(|row| row.restricted(columns));
         let before_differs = !columns.is_empty() && print(given.as_ref()) != expected.before;
@@ -376,40 +365,6 @@ impl Judge {
         }
     }
 
-    fn observe_snapshot_row(
-        &mut self,
-        event: &Event,
-        table: u32,
-        after: Option<Row>,
-        place: &(Arc<str>, i32),
-        at: &dyn Fn() -> String,
-    ) {
-        self.report.snapshot_rows += 1;
-        let key = self.key_of(table, after.as_ref());
-        self.check_home(event, table, key, place.1, at);
-        let keyless = self.tables[table as usize].key.is_empty();
-        if keyless || self.rules.start == Start::SnapshotUnchecked {
-            return;
-        }
-        let fault = match self.base.get_mut(&(table, key)) {
-            None => Some(Fault::Unexpected),
-            Some((_, seen @ false)) if self.partitions[place].furthest.is_some() => {
-                *seen = true;
-                Some(Fault::Reordered)
-            }
-            Some((_, true)) => Some(Fault::Doubled),
-            Some((row, seen)) => {
-                *seen = true;
-                (row.fingerprint() != print(after.as_ref())).then_some(Fault::Wrong)
-            }
-        };
-        if let Some(fault) = fault {
-            self.report.add(fault, || {
-                format!("snapshot row {} at {}", tell(event), at())
-            });
-        }
-    }
-
     /// The key columns of a row of a followed table, as its record's key has them.
     pub fn key_row(&self, table: &str, row: &Row) -> Option<Row> {
         let key = &self.tables[*self.by_name.get(table)? as usize].key;
@@ -442,6 +397,12 @@ impl Judge {
                     rows.flatten().unwrap_or_default()
                 )
             });
+        }
+        if matches!(self.rules.start, Start::Beside(_)) {
+            for story in self.beside.missing(&self.base) {
+                self.report.add(Fault::Lost, || story);
+            }
+            return self.report;
         }
         for ((table, _), (row, _)) in self.base.iter().filter(|(_, (_, seen))| !seen) {
             let name = &self.tables[*table as usize].name;

@@ -13,6 +13,10 @@ pub enum Start {
     /// What was committed up to this LSN is in the topics as rows of a snapshot, what came later as events. The
     /// witness must have seen the tables from their first row on.
     Snapshot(u64),
+    /// What was committed up to this LSN was there when the stream began. Its rows come as rows of a snapshot before the events
+    /// or between them: each at most once, as the row is at that place of the topic; at the end a reader of the topics
+    /// knows every row whole.
+    Beside(u64),
     /// Snapshot rows are counted and not compared.
     SnapshotUnchecked,
 }

@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, anyhow, bail};
 use walferry_pipeline::config::{
     Config, ConnectConfig, Errors, Format, Kafka, Operation, Policy, Publish, Quirks, Registry,
-    RetryLimits, SnapshotMode, Source, SubjectStrategy, TableConfig, TlsConfig, TlsMode,
+    RetryLimits, Snapshot, SnapshotMode, Source, SubjectStrategy, TableConfig, TlsConfig, TlsMode,
 };
 
 use super::{Choices, Loaded, file, file::File, readable, scalar::SecretSource};
 
 const MEMORY_MIN: u64 = 16 << 20;
+/// Readers of a snapshot: each is a session on the primary, and a part of the memory.
+const READERS_MAX: u32 = 32;
 /// What PostgreSQL allows for the name of a slot, less `walferry_`.
 const NAME_MAX: usize = 63 - 9;
 
@@ -37,11 +39,7 @@ pub(super) fn checked(file: File, choices: Choices) -> Result<Loaded> {
     let publish = publish(&file)?;
     let pipeline = Config {
         source: source(&file, &name, choices)?,
-        snapshot: match file.snapshot.mode {
-            file::SnapshotMode::Initial => SnapshotMode::Initial,
-            file::SnapshotMode::Never => SnapshotMode::Never,
-            file::SnapshotMode::Only => SnapshotMode::Only,
-        },
+        snapshot: snapshot(&file)?,
         kafka: kafka(&file, &name, &publish, &errors)?,
         topic_prefix: prefix,
         registry: registry(&file)?,
@@ -114,7 +112,6 @@ fn check_name(key: &str, name: &str, max: usize) -> Result<()> {
 /// Keys of the contract whose features come later: refused when they would change anything.
 fn refuse_later_features(file: &File) -> Result<()> {
     let later = [
-        ("snapshot.while_streaming", file.snapshot.while_streaming),
         (
             "format.transaction_metadata",
             file.format.transaction_metadata,
@@ -311,6 +308,28 @@ fn publish(file: &File) -> Result<Publish> {
         batch_bytes_max: positive("publish.batch_bytes_max", section.batch_bytes_max.0)?,
         commit_interval_ms: positive("publish.commit_interval_ms", section.commit_interval_ms)?,
         memory_bytes_max,
+    })
+}
+
+fn snapshot(file: &File) -> Result<Snapshot> {
+    let section = &file.snapshot;
+    Ok(Snapshot {
+        mode: match section.mode {
+            file::SnapshotMode::Initial => SnapshotMode::Initial,
+            file::SnapshotMode::Never => SnapshotMode::Never,
+            file::SnapshotMode::Only => SnapshotMode::Only,
+        },
+        readers: positive("snapshot.readers", u64::from(section.readers))
+            .map(|_| section.readers.min(READERS_MAX))?,
+        chunk_rows: positive("snapshot.chunk_rows", section.chunk_rows)?,
+        while_streaming: section.while_streaming,
+        statement_timeout_ms: section.statement_timeout_ms,
+        rows_per_second_max: section
+            .rows_per_second_max
+            .map(|rate| positive("snapshot.rows_per_second_max", rate))
+            .transpose()?,
+        xmin_age_max: Some(section.xmin_age_max).filter(|&max| max > 0),
+        guard: true,
     })
 }
 

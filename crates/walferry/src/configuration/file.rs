@@ -72,7 +72,7 @@ section! {
         create: bool = true, "true", "create slot and publication when missing; false: only use what is there";
         partitions: Partitions = Partitions::Root, "root", "`root`: a partitioned table is one stream; `leaf`: one per partition";
         origin: Origin = Origin::Any, "any", "`none` skips what replication brought in (PostgreSQL 16)";
-        slot_retained_bytes_max: Limit = Limit(Some(50 << 30)), "50 GiB", "readiness fails above; `\"off\"` switches it off";
+        slot_retained_bytes_max: Limit = Limit(Some(50 << 30)), "50 GiB", "readiness fails above; 0 for no limit";
         heartbeat_ms: u64 = 10_000, "10000", "an idle database's slot moves on this often; no table is written";
         tls: SourceTls = SourceTls::default(), "", "protection of the connection";
     }
@@ -92,9 +92,12 @@ section! {
     /// `[snapshot]`.
     SnapshotSection ["snapshot"] {
         mode: SnapshotMode = SnapshotMode::Initial, "initial", "`initial`, `never`, `only`";
-        readers: u32 = 2, "2", "parallel readers; this version reads with one";
-        chunk_rows: u64 = 50_000, "50000", "rows of a chunk; this version reads each table as one";
-        while_streaming: bool = false, "false", "watermarked from the start; not in this version";
+        readers: u32 = 2, "2", "sessions that read at the same time";
+        chunk_rows: u64 = 50_000, "50000", "rows of a chunk: what is read in one transaction, and again after an interruption";
+        while_streaming: bool = false, "false", "true: read beside the stream from the start, so that a long snapshot retains no WAL and holds no old snapshot";
+        statement_timeout_ms: u64 = 600_000, "600000", "limit of one read on the server, 0 for none; a read that it ends goes on where it stood";
+        rows_per_second_max: Option<u64> = None, "none", "rows a second, of all readers together";
+        xmin_age_max: u64 = 100_000_000, "100000000", "transactions that may begin while the first snapshot keeps vacuum from cleaning up; then the rest is read beside the stream; 0 for no limit";
     }
 }
 

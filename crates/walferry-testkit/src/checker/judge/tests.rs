@@ -418,3 +418,69 @@ fn the_report_keeps_the_first_examples_and_counts_the_rest() {
     );
     assert!(text.ends_with("and 30 more"), "{text}");
 }
+
+#[test]
+fn rows_of_a_snapshot_beside_the_stream_are_the_rows_at_their_places() {
+    let mut rules = rules();
+    rules.start = Start::Beside(13);
+    let read = |id: &str, note: &str| event(Op::Read, 0, 50, id, None, full(id, note, "long"));
+    let stream: Vec<Record> = right().into_iter().skip(3).collect();
+    let records = |before: &[Record], after: &[Record]| -> Vec<(i32, Record)> {
+        let all = before.iter().chain(&stream).chain(after);
+        all.cloned().map(|record| (0, record)).collect()
+    };
+    let whole = [read("1", "a"), read("2", "null"), read("3", "c")];
+    let report = judge_with(rules.clone(), &records(&whole, &[]));
+    assert!(report.is_clean(), "{report}");
+
+    let faults = |before: &[Record], after: &[Record]| {
+        let report = judge_with(rules.clone(), &records(before, after));
+        let names = [Fault::Lost, Fault::Doubled, Fault::Wrong, Fault::Unexpected];
+        names.map(|fault| report.count(fault))
+    };
+    let twice = [&whole[..], &whole[..1]].concat();
+    assert_eq!(faults(&twice, &[])[1], 1);
+    let other = [whole[0].clone(), whole[1].clone(), read("3", "z")];
+    assert_eq!(faults(&other, &[])[2], 1);
+    let ghost = [&whole[..], &[read("4", "z")][..]].concat();
+    assert_eq!(faults(&ghost, &[])[3], 1);
+    // A row of before that comes after the changes of it.
+    let stale = faults(&[], &whole);
+    assert!(stale[2] + stale[3] > 0, "{stale:?}");
+}
+
+#[test]
+fn a_row_that_a_reader_of_the_topics_does_not_know_whole_is_lost() {
+    let mut rules = rules();
+    rules.start = Start::Beside(5);
+    let verdict = |records: &[Record]| {
+        let mut judge = Judge::new(rules.clone());
+        let change = |op, new, lsn| Change {
+            table: Arc::from("public.t"),
+            op,
+            old: None,
+            new,
+            lsn,
+            xid: 1,
+        };
+        judge.expect(change(Op::Create, full("1", "a", "long"), 4));
+        judge.commit(5);
+        judge.expect(change(Op::Update, full("1", "b", "?"), 8));
+        judge.commit(9);
+        for (offset, record) in (0..).zip(records) {
+            judge.observe(&Observed {
+                topic: Arc::from("p.public.t"),
+                partition: 0,
+                offset,
+                record: record.clone(),
+            });
+        }
+        judge.finish()
+    };
+    let update = event(Op::Update, 1, 8, "1", None, full("1", "b", "?"));
+    let read = |note| event(Op::Read, 0, 9, "1", None, full("1", note, "long"));
+    assert_eq!(verdict(&[update.clone()]).count(Fault::Lost), 1);
+    assert!(verdict(&[update.clone(), read("b")]).is_clean());
+    assert!(verdict(&[read("a"), update.clone()]).is_clean());
+    assert_eq!(verdict(&[update, read("a")]).count(Fault::Wrong), 1);
+}

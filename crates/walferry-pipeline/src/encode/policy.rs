@@ -1,0 +1,80 @@
+//! What becomes of a change that cannot be written: its table's policy.
+//!
+//! Owns the four ways: stop, skip, dead letter, park. Never decides what can be written.
+//! Invariant: each such change is counted and logged, whichever way it goes.
+
+use std::sync::Arc;
+
+use walferry_event::Origin;
+
+use crate::{
+    builder::Builder,
+    changes::Change,
+    config::{Config, Policy},
+    dead_letter,
+    error::Error,
+    parking::Obstacle,
+    relations::{self, Plan},
+    status::Status,
+};
+
+/// What a change is written with besides its plan.
+pub(super) struct Context<'a> {
+    pub(super) config: &'a Config,
+    pub(super) status: &'a Status,
+    pub(super) dead_letters: &'a Arc<str>,
+}
+
+/// Applies the table's policy to a change that cannot be written. With the policy `park` the table has to wait for the
+/// obstacle that is returned.
+pub(super) fn unwritable(
+    plan: &Plan,
+    builder: &mut Builder,
+    change: Change<'_>,
+    origin: &Origin<'_>,
+    (kind, reason): (&'static str, &str),
+    context: &Context<'_>,
+) -> Result<Option<(Arc<str>, Obstacle)>, Error> {
+    let connector = || context.config.name.clone();
+    context.status.count_error();
+    metrics::counter!("walferry_errors_total", "connector" => connector(), "stage" => "encode", "kind" => kind)
+        .increment(1);
+    match plan.policy {
+        Policy::Stop => Err(Error::failed(format!(
+            "table {}: a change at {} (commit {}, xid {}) cannot be encoded: {reason}; mend the value or set errors = \
+             \"park\", \"dead-letter\" or \"skip\" for this table",
+            plan.name, origin.lsn, origin.commit_lsn, origin.xid
+        ))),
+        Policy::Skip => {
+            tracing::error!(table = &*plan.name, lsn = %origin.lsn, xid = origin.xid, error = reason, "change skipped");
+            Ok(None)
+        }
+        Policy::DeadLetter => {
+            tracing::error!(table = &*plan.name, lsn = %origin.lsn, xid = origin.xid, error = reason, "dead letter");
+            dead_letter::write(
+                plan,
+                change,
+                origin,
+                (kind, reason),
+                context.dead_letters,
+                builder.records(),
+            );
+            context.status.count_dead_letter();
+            metrics::counter!("walferry_dead_letters_total",
+                "connector" => connector(), "table" => plan.name.to_string())
+            .increment(1);
+            Ok(None)
+        }
+        Policy::Park => {
+            let offers = relations::offers(context.config, &plan.topic, &plan.encode);
+            let obstacle = Obstacle {
+                reason: reason.to_owned(),
+                offers: match kind {
+                    "schema" => offers.map(|(_, offer)| offer).collect(),
+                    _ => Vec::new(),
+                },
+            };
+            Ok(Some((plan.name.clone(), obstacle)))
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! One chunk, read while the stream runs.
+//!
+//! Owns the sessions that read chunks and the wait for a snapshot that sees what was streamed. Never: judges a row.
+//! Invariant: the snapshot of a chunk sees every transaction that was streamed before its window was opened.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time;
+use walferry_event::{Lsn, Relation, RowKey, RowRange};
+use walferry_postgres::{Catalog, CopyBlock, SnapshotReader, TableScan, Visibility};
+
+use super::{
+    readers::{last_key, pace},
+    recent::Streamed,
+};
+use crate::config::Config;
+
+/// What to read.
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    pub(crate) table: u32,
+    pub(crate) range: RowRange,
+    pub(crate) rows_max: u64,
+    pub(crate) bytes_max: usize,
+    pub(crate) condition: Option<String>,
+    pub(crate) base: Option<String>,
+    /// What was streamed before the window was opened.
+    pub(crate) streamed: Streamed,
+    /// Transactions that ran when the table was added: the stream has only the later part of what they change.
+    pub(crate) added_at: Option<Visibility>,
+}
+
+/// What was read.
+pub(crate) struct Chunk {
+    pub(crate) relation: Relation,
+    pub(crate) scan: TableScan,
+    pub(crate) blocks: Vec<CopyBlock>,
+    /// The last key that was read; nothing when the range was read to its end.
+    pub(crate) end: Option<RowKey>,
+    pub(crate) visibility: Visibility,
+    /// When the stream has passed this, it has brought everything that the snapshot sees.
+    pub(crate) wal_insert: Lsn,
+    /// What rows of a table without a key have to be as old as.
+    pub(crate) base: Option<String>,
+}
+
+/// The sessions between two chunks.
+#[derive(Clone)]
+pub(crate) struct Sessions {
+    config: Arc<Config>,
+    idle: Arc<Mutex<Vec<Session>>>,
+}
+
+struct Session {
+    catalog: Catalog,
+    reader: SnapshotReader,
+}
+
+/// Pauses between two snapshots that do not see everything yet.
+const PAUSE_MIN: Duration = Duration::from_millis(2);
+const PAUSE_MAX: Duration = Duration::from_millis(250);
+/// After so long, the wait is told in the log.
+const WAIT_TOLD: Duration = Duration::from_secs(2);
+
+impl Sessions {
+    pub(crate) fn new(config: Arc<Config>) -> Sessions {
+        Sessions {
+            config,
+            idle: Arc::default(),
+        }
+    }
+
+    fn take(&self) -> Option<Session> {
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop()
+    }
+
+    async fn open(&self) -> Result<Session, walferry_postgres::Error> {
+        let connect = &self.config.source.connect;
+        let timeout = self.config.snapshot.statement_timeout_ms;
+        Ok(Session {
+            catalog: Catalog::connect(connect).await?,
+            reader: SnapshotReader::connect(connect, timeout).await?,
+        })
+    }
+
+    /// Reads a chunk. A session that failed, or did not read its rows to the end, is not used again.
+    pub(crate) async fn read(&self, order: &Order) -> Result<Chunk, walferry_postgres::Error> {
+        let session = match self.take() {
+            Some(session) => session,
+            None => self.open().await?,
+        };
+        let (chunk, whole) = read(&session, &self.config, order).await?;
+        if whole {
+            self.keep(session);
+        }
+        Ok(chunk)
+    }
+
+    /// What a table looks like now, and what its snapshot would read.
+    pub(crate) async fn describe(
+        &self,
+        table: &str,
+    ) -> Result<Option<(u32, bool)>, walferry_postgres::Error> {
+        let catalog = Catalog::connect(&self.config.source.connect).await?;
+        let tables = catalog.tables().await?;
+        let Some(info) = tables.iter().find(|it| it.qualified_name() == table) else {
+            return Ok(None);
+        };
+        let publication = catalog.publication(&self.config.source.publication).await?;
+        let published = publication.is_some_and(|it| crate::source::publishes(&it, info));
+        Ok(Some((info.oid, published)))
+    }
+
+    /// What the stream would call the table, and how it is read.
+    pub(crate) async fn shape(
+        &self,
+        table: u32,
+    ) -> Result<(Relation, TableScan), walferry_postgres::Error> {
+        let session = match self.take() {
+            Some(session) => session,
+            None => self.open().await?,
+        };
+        let publication = &self.config.source.publication;
+        let relation = session
+            .catalog
+            .published_relation(publication, table)
+            .await?;
+        let scan = session.reader.scan(&relation).await?;
+        self.keep(session);
+        Ok((relation, scan))
+    }
+
+    /// Lets the server flush its WAL: a transaction that does nothing but end.
+    pub(crate) async fn nudge(&self) -> Result<(), walferry_postgres::Error> {
+        let session = match self.take() {
+            Some(session) => session,
+            None => self.open().await?,
+        };
+        session.reader.nudge().await?;
+        self.keep(session);
+        Ok(())
+    }
+
+    fn keep(&self, session: Session) {
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(session);
+    }
+
+    /// The transactions that run now.
+    pub(crate) async fn running(&self) -> Result<Visibility, walferry_postgres::Error> {
+        let reader = SnapshotReader::connect(&self.config.source.connect, 0).await?;
+        reader.visibility().await
+    }
+}
+
+async fn read(
+    session: &Session,
+    config: &Config,
+    order: &Order,
+) -> Result<(Chunk, bool), walferry_postgres::Error> {
+    let Session { catalog, reader } = session;
+    let publication = &config.source.publication;
+    let relation = catalog.published_relation(publication, order.table).await?;
+    let mut scan = reader.scan(&relation).await?;
+    let (visibility, wal_insert) = snapshot(reader, config, order, &relation).await?;
+    let base =
+        (!scan.has_key()).then(|| order.base.clone().unwrap_or_else(|| visibility.to_string()));
+    scan.condition = condition(order.condition.as_deref(), base.as_deref(), &visibility);
+    let mut chunk = Chunk {
+        relation,
+        scan,
+        blocks: Vec::new(),
+        end: None,
+        visibility,
+        wal_insert,
+        base,
+    };
+    let (mut rows, mut bytes) = (0, 0);
+    let mut copy = reader
+        .copy(&chunk.scan, &order.range, Some(order.rows_max))
+        .await?;
+    while let Some(block) = copy.next().await {
+        let block = block?;
+        let lines = block.lines().count() as u64;
+        rows += lines;
+        bytes += block.bytes();
+        chunk.end = Some(last_key(&chunk.scan, &block)?);
+        chunk.blocks.push(block);
+        if bytes >= order.bytes_max {
+            // What is not read any more would fill the memory.
+            return Ok((chunk, false));
+        }
+        pace(
+            config.snapshot.rows_per_second_max,
+            config.snapshot.readers,
+            lines,
+        )
+        .await;
+    }
+    if rows < order.rows_max {
+        chunk.end = None;
+    }
+    reader.leave().await?;
+    Ok((chunk, true))
+}
+
+/// A snapshot that sees everything that was streamed before the window was opened.
+async fn snapshot(
+    reader: &SnapshotReader,
+    config: &Config,
+    order: &Order,
+    relation: &Relation,
+) -> Result<(Visibility, Lsn), walferry_postgres::Error> {
+    let begun = time::Instant::now();
+    let (mut pause, mut told) = (PAUSE_MIN, false);
+    loop {
+        let moment = reader.enter_now().await?;
+        let unseen = config.snapshot.guard && !order.streamed.all_seen(&moment.visibility);
+        let half_streamed = order.added_at.as_ref().is_some_and(|added| {
+            let running = added.running();
+            running
+                .iter()
+                .any(|xid| moment.visibility.running().contains(xid))
+        });
+        if !unseen && !half_streamed {
+            return Ok((moment.visibility, moment.wal_insert));
+        }
+        reader.leave().await?;
+        if !told && begun.elapsed() >= WAIT_TOLD {
+            told = true;
+            tracing::info!(
+                table = relation.qualified_name(),
+                running = ?moment.visibility.running(),
+                "a chunk waits for transactions that were streamed or had begun before the table was added, and have not ended"
+            );
+        }
+        time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+/// The condition of a chunk. Without a key, a row that came after the base is left to the stream: it is told by the transaction
+/// that wrote it. Where ids have wrapped, that cannot be told, and a row twice is better than none.
+fn condition(asked: Option<&str>, base: Option<&str>, now: &Visibility) -> Option<String> {
+    let base: Option<Visibility> = base.and_then(|text| text.parse().ok());
+    let old = base.filter(|_| now.xmax() < 1 << 32).map(|base| {
+        let mut sql = format!("xmin::text::bigint < {}", base.xmax());
+        let running: Vec<String> = base.running().iter().map(u64::to_string).collect();
+        if !running.is_empty() {
+            sql.push_str(&format!(
+                " AND xmin::text::bigint NOT IN ({})",
+                running.join(", ")
+            ));
+        }
+        sql
+    });
+    match (asked, old) {
+        (Some(asked), Some(old)) => Some(format!("({asked}) AND {old}")),
+        (Some(asked), None) => Some(asked.to_owned()),
+        (None, old) => old,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_without_a_key_are_told_by_the_transaction_that_wrote_them() {
+        let now: Visibility = "30:31:30".parse().unwrap();
+        assert_eq!(
+            condition(Some("a OR b"), Some("10:20:12,14"), &now).unwrap(),
+            "(a OR b) AND xmin::text::bigint < 20 AND xmin::text::bigint NOT IN (12, 14)"
+        );
+        assert_eq!(condition(None, None, &now), None);
+        let wrapped: Visibility = "4294967297:4294967297:".parse().unwrap();
+        assert_eq!(condition(None, Some("10:20:"), &wrapped), None);
+    }
+}

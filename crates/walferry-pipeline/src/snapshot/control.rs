@@ -1,0 +1,174 @@
+//! Snapshots that are asked for: by the operator, or because a table was added to the configuration.
+//!
+//! Owns the requests and their examination. Never touches the stream: the engine on the encode thread takes the requests.
+//! Invariant: a request is answered with its id only when the checkpoint that holds it is committed.
+
+use std::{fmt, time::Duration};
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    time,
+};
+use walferry_postgres::TableInfo;
+
+use super::{
+    chunk::Sessions,
+    progress::{Progress, TableJob},
+    watermark::Event,
+};
+use crate::status::Status;
+
+/// Why a request was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The connector does not stream now.
+    NotStreaming,
+    /// There is no such snapshot under way.
+    Unknown,
+    /// The request cannot be carried out, for this reason.
+    Invalid(String),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Refused::NotStreaming => {
+                "the connector does not stream now; ask again when its state is \"streaming\""
+            }
+            Refused::Unknown => "no snapshot of that id is under way",
+            Refused::Invalid(reason) => reason,
+        })
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// How long an answer may take.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A snapshot that was asked for.
+pub(crate) struct Request {
+    id: String,
+    tables: Vec<String>,
+    condition: Option<String>,
+    reply: oneshot::Sender<Result<(), String>>,
+}
+
+impl Request {
+    /// Looks at the tables, and hands the request back when nothing speaks against it.
+    pub(super) fn examine(
+        self,
+        runtime: &tokio::runtime::Handle,
+        sessions: &Sessions,
+        events: &mpsc::UnboundedSender<Event>,
+    ) {
+        let (sessions, events) = (sessions.clone(), events.clone());
+        runtime.spawn(async move {
+            for table in &self.tables {
+                let reason = match sessions.describe(table).await {
+                    Ok(Some((_, true))) => continue,
+                    Ok(Some((_, false))) => format!(
+                        "table {table} is not in the publication: add it to source.tables and start again"
+                    ),
+                    Ok(None) => format!("table {table} does not exist; write it as schema.table"),
+                    Err(error) => error.to_string(),
+                };
+                let _ = self.reply.send(Err(reason));
+                return;
+            }
+            let _ = events.send(Event::Accepted(self));
+        });
+    }
+
+    pub(super) fn jobs(&self) -> Vec<TableJob> {
+        let job = |table: &String| TableJob {
+            condition: self.condition.clone(),
+            ..TableJob::new(table.clone(), &self.id, 0)
+        };
+        self.tables.iter().map(job).collect()
+    }
+
+    pub(super) fn done(self) {
+        tracing::info!(target: "audit", id = self.id, tables = ?self.tables, "snapshot asked for");
+        let _ = self.reply.send(Ok(()));
+    }
+}
+
+/// Begins a snapshot of tables that the connector follows, of the rows that fit `condition` (SQL). Returns its id.
+///
+/// # Errors
+/// The connector does not stream, or a table is not followed.
+pub async fn start(
+    status: &Status,
+    tables: Vec<String>,
+    condition: Option<String>,
+) -> Result<String, Refused> {
+    if tables.is_empty() {
+        return Err(Refused::Invalid("no table is named".into()));
+    }
+    let id = uuid::Uuid::new_v4().to_string()[..8].to_owned();
+    let (reply, answer) = oneshot::channel();
+    let request = Request {
+        id: id.clone(),
+        tables,
+        condition,
+        reply,
+    };
+    send(status, Event::Start(request))?;
+    match time::timeout(ANSWER_MAX, answer).await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(reason))) => return Err(Refused::Invalid(reason)),
+        Ok(Err(_)) | Err(_) => return Err(Refused::NotStreaming),
+    }
+    // What the status shows is committed.
+    let committed = async {
+        while !status.report().snapshot.iter().any(|it| it.id == id) {
+            time::sleep(LOOK).await;
+        }
+    };
+    match time::timeout(ANSWER_MAX, committed).await {
+        Ok(()) => Ok(id),
+        Err(_) => Err(Refused::NotStreaming),
+    }
+}
+
+/// Ends a snapshot; rows that it has published stay.
+///
+/// # Errors
+/// The connector does not stream, or no snapshot of that id is under way.
+pub async fn cancel(status: &Status, id: &str) -> Result<(), Refused> {
+    let (reply, answer) = oneshot::channel();
+    send(status, Event::Cancel(id.to_owned(), reply))?;
+    match time::timeout(ANSWER_MAX, answer).await {
+        Ok(Ok(true)) => Ok(()),
+        Ok(Ok(false)) => Err(Refused::Unknown),
+        _ => Err(Refused::NotStreaming),
+    }
+}
+
+fn send(status: &Status, event: Event) -> Result<(), Refused> {
+    let control = status.snapshots().ok_or(Refused::NotStreaming)?;
+    control.send(event).map_err(|_| Refused::NotStreaming)
+}
+
+/// The progress with snapshots of tables that were added to the configuration; nothing when there is nothing to do.
+pub(crate) fn added(progress: Option<Progress>, tables: &[&TableInfo]) -> Option<Progress> {
+    let mut progress = progress.unwrap_or_default();
+    for table in tables {
+        let name = table.qualified_name();
+        let estimated = u64::try_from(table.rows_estimated).unwrap_or(0);
+        let under_way = progress
+            .tables
+            .iter_mut()
+            .find(|it| it.shown.name == name && !it.ended());
+        match under_way {
+            Some(job) => job.added = true,
+            None => {
+                let job = TableJob::new(name, "added", estimated);
+                progress.tables.push(TableJob { added: true, ..job });
+            }
+        }
+    }
+    (!progress.finished()).then_some(progress)
+}

@@ -1,0 +1,61 @@
+//! Where the encoder tells the snapshots beside the stream what it sees.
+//!
+//! Owns the calls between the two. Each is nothing when no engine is there, and cheap when no snapshot runs.
+
+use walferry_event::{Lsn, Relation};
+
+use super::{Engine, Event, Progress};
+use crate::{changes::Change, encode::Encoder, error::Error};
+
+impl Encoder {
+    /// Snapshots beside the stream, from now on.
+    pub(crate) fn set_engine(&mut self, engine: Engine) {
+        self.engine = Some(Box::new(engine));
+    }
+
+    /// Snapshots beside the stream are told something.
+    pub(crate) fn snapshot_event(&mut self, event: Event) -> Result<(), Error> {
+        self.with_engine(|engine, encoder| engine.event(encoder, event))
+    }
+
+    /// Goes on with what is left of snapshots.
+    pub(crate) fn resume_snapshots(&mut self, progress: Progress) -> Result<(), Error> {
+        self.with_engine(|engine, encoder| {
+            engine.resume(progress);
+            let at = encoder.builder.course().position().end_lsn;
+            engine.boundary(encoder, at)
+        })
+    }
+
+    /// The stream stands between two transactions, and has brought everything before `at`.
+    pub(crate) fn boundary(&mut self, at: Lsn) -> Result<(), Error> {
+        self.with_engine(|engine, encoder| engine.boundary(encoder, at))
+    }
+
+    /// The stream brings a change.
+    pub(crate) fn touch(&mut self, relation: u32, change: &Change<'_>) {
+        let xid = self.xid();
+        if let (Some(engine), Some(xid)) = (&mut self.engine, xid) {
+            engine.touch(relation, change, xid);
+        }
+    }
+
+    /// The stream describes a relation.
+    pub(crate) fn described(&mut self, relation: &Relation) {
+        if let Some(engine) = &mut self.engine {
+            engine.relation(relation);
+        }
+    }
+
+    fn with_engine(
+        &mut self,
+        work: impl FnOnce(&mut Engine, &mut Encoder) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let Some(mut engine) = self.engine.take() else {
+            return Ok(());
+        };
+        let outcome = work(&mut engine, self);
+        self.engine = Some(engine);
+        outcome
+    }
+}

@@ -1,0 +1,56 @@
+//! A table as the windows of its chunks need it.
+//!
+//! Owns [`Described`] and the choice of what tells its rows apart. Never: keeps a description for longer than its caller.
+
+use walferry_event::{Relation, ReplicaIdentity};
+use walferry_postgres::{TableScan, Visibility};
+
+use super::{chunk::Sessions, window::Identity};
+
+/// A table as its windows need it.
+#[derive(Clone)]
+pub(crate) struct Described {
+    pub(super) oid: u32,
+    pub(super) relation: Relation,
+    pub(super) identity: Identity,
+    pub(super) added_at: Option<Visibility>,
+}
+
+/// The table of that name; nothing when there is none.
+pub(super) async fn describe(
+    sessions: &Sessions,
+    name: &str,
+    added: bool,
+) -> Result<Option<Described>, walferry_postgres::Error> {
+    let Some((oid, _)) = sessions.describe(name).await? else {
+        return Ok(None);
+    };
+    let (relation, scan) = sessions.shape(oid).await?;
+    let added_at = if added {
+        Some(sessions.running().await?)
+    } else {
+        None
+    };
+    Ok(Some(Described {
+        oid,
+        identity: identity_of(&relation, &scan),
+        relation,
+        added_at,
+    }))
+}
+
+/// What tells rows apart in the stream's old and new rows: the replica identity's columns; with the whole row as identity, or
+/// none, the key by which the table is read.
+pub(super) fn identity_of(relation: &Relation, scan: &TableScan) -> Identity {
+    let columns: Vec<usize> = match relation.replica_identity {
+        ReplicaIdentity::Default | ReplicaIdentity::Index => (0..relation.columns.len())
+            .filter(|&i| relation.columns[i].in_identity)
+            .collect(),
+        ReplicaIdentity::Full | ReplicaIdentity::Nothing => scan.key().to_vec(),
+    };
+    if columns.is_empty() {
+        Identity::Bag
+    } else {
+        Identity::Key(columns)
+    }
+}

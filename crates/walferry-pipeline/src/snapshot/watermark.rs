@@ -1,0 +1,417 @@
+//! Snapshots beside the stream: chunks are read by tasks, judged by their windows, and given between two transactions.
+//!
+//! Owns [`Engine`], which lives on the encode thread: the windows that are open, the order of jobs, and the moment at which a
+//! chunk may be given. Never: asks a server itself; decides about a row (`window` does).
+//! Invariants: a chunk is given only outside a transaction, and only when the stream has passed the WAL's end of after its snapshot;
+//! the cursor goes with the last row before it; a chunk that cannot be judged is read again.
+//! Start reading at [`Engine::boundary`].
+
+mod opening;
+
+use std::{collections::HashMap, sync::Arc};
+
+use tokio::sync::{mpsc, oneshot};
+use walferry_event::{Datum, Lsn, Origin, Relation, RowRange, SnapshotMark};
+use walferry_postgres::parse_copy_row;
+
+use super::{
+    chunk::{Chunk, Sessions},
+    control::Request,
+    progress::{Progress, TableState},
+    readers::cancelled,
+    recent::Streamed,
+    shape::{Described, describe, identity_of},
+    window::{Verdict, Void, Window},
+};
+use crate::{
+    changes::Change,
+    config::Config,
+    encode::{Encoder, now_us},
+    error::{Error, Passing},
+    retry::Retry,
+    status::Status,
+};
+
+/// What the engine is told from outside the encode thread.
+pub(crate) enum Event {
+    /// A table was described, for its windows.
+    Described(usize, Result<Option<Described>, walferry_postgres::Error>),
+    /// A chunk was read, or not.
+    Chunk(u64, Result<Chunk, walferry_postgres::Error>),
+    /// Somebody asks for a snapshot.
+    Start(Request),
+    /// A request has been looked at, and may begin.
+    Accepted(Request),
+    /// Somebody asks for the end of one; the answer says whether there was one.
+    Cancel(String, oneshot::Sender<bool>),
+}
+
+struct Open {
+    id: u64,
+    job: usize,
+    range: RowRange,
+    table: Described,
+    window: Window,
+    streamed: Streamed,
+    chunk: Option<Chunk>,
+    changed: bool,
+}
+
+/// All snapshots beside the stream.
+pub(crate) struct Engine {
+    config: Arc<Config>,
+    status: Arc<Status>,
+    runtime: tokio::runtime::Handle,
+    sessions: Sessions,
+    events: mpsc::UnboundedSender<Event>,
+    progress: Progress,
+    /// `None` while it is being asked for.
+    described: HashMap<usize, Option<Described>>,
+    rows_max: HashMap<usize, u64>,
+    windows: Vec<Open>,
+    next_id: u64,
+    stream_at: Lsn,
+    retry: Retry,
+    finished_told: bool,
+}
+
+/// Rows of a chunk when the stream has overtaken larger ones again and again.
+const CHUNK_ROWS_MIN: u64 = 64;
+/// A page of the WAL, and the longest header of one.
+const WAL_PAGE: u64 = 8192;
+const WAL_HEADER_MAX: u64 = 40;
+
+impl Engine {
+    pub(crate) fn new(
+        config: Arc<Config>,
+        status: Arc<Status>,
+        runtime: tokio::runtime::Handle,
+        events: mpsc::UnboundedSender<Event>,
+    ) -> Engine {
+        Engine {
+            sessions: Sessions::new(config.clone()),
+            retry: Retry::new(&config.errors),
+            config,
+            status,
+            runtime,
+            events,
+            progress: Progress::default(),
+            described: HashMap::new(),
+            rows_max: HashMap::new(),
+            windows: Vec::new(),
+            next_id: 0,
+            stream_at: Lsn::ZERO,
+            finished_told: true,
+        }
+    }
+
+    /// Goes on with what is left of these snapshots.
+    pub(crate) fn resume(&mut self, progress: Progress) {
+        self.finished_told = progress.finished();
+        self.progress = progress;
+    }
+
+    /// The stream brings a change. Called for every one, so it has to be cheap when no snapshot runs.
+    pub(crate) fn touch(&mut self, oid: u32, change: &Change<'_>, xid: u32) {
+        for open in &mut self.windows {
+            if open.table.oid == oid {
+                open.window.touch(change, xid);
+            }
+        }
+    }
+
+    /// The stream describes a table: what was touched by its columns' places before means something else from here on.
+    pub(crate) fn relation(&mut self, relation: &Relation) {
+        for open in &mut self.windows {
+            open.changed |= open.table.oid == relation.oid && open.table.relation != *relation;
+        }
+    }
+
+    /// The stream stands between two transactions and has brought everything before `at`.
+    pub(crate) fn boundary(&mut self, encoder: &mut Encoder, at: Lsn) -> Result<(), Error> {
+        self.stream_at = self.stream_at.max(at);
+        if self.windows.is_empty() && self.finished_told {
+            return Ok(());
+        }
+        // Inside a transaction that is handed over in part, the position is not one to begin or give anything at.
+        if encoder.in_transaction() || encoder.builder.course().position().ordinal.is_some() {
+            return Ok(());
+        }
+        let at = self.stream_at;
+        let course = encoder.builder.course();
+        // A table that is parked, or catches up, is not where the stream is.
+        let ready = |open: &Open| {
+            let passed = |chunk: &Chunk| at >= goal(chunk.wal_insert);
+            open.chunk.as_ref().is_some_and(passed)
+                && !course.has(&open.table.relation.qualified_name())
+        };
+        let mut ready: Vec<u64> = self
+            .windows
+            .iter()
+            .filter(|it| ready(it))
+            .map(|it| it.id)
+            .collect();
+        while let Some(id) = ready.pop() {
+            let Some(i) = self.windows.iter().position(|open| open.id == id) else {
+                continue;
+            };
+            let open = self.windows.swap_remove(i);
+            self.settle(encoder, open)?;
+        }
+        self.open(encoder);
+        if self.progress.finished() && !self.finished_told {
+            self.finished_told = true;
+            tracing::info!(target: "audit", "snapshots beside the stream are complete");
+        }
+        Ok(())
+    }
+
+    /// Takes news; what may be done about them is done at the next boundary.
+    pub(crate) fn event(&mut self, encoder: &mut Encoder, event: Event) -> Result<(), Error> {
+        match event {
+            Event::Described(job, Ok(Some(described))) => {
+                self.described.insert(job, Some(described));
+            }
+            Event::Described(job, Ok(None)) => {
+                self.described.remove(&job);
+                if let Some(table) = self.progress.tables.get_mut(job) {
+                    tracing::warn!(target: "audit", table = table.shown.name,
+                        "the table is gone: its snapshot ends");
+                    table.left.clear();
+                    table.shown.state = TableState::Cancelled;
+                    self.mark(encoder)?;
+                }
+            }
+            Event::Described(job, Err(error)) => {
+                self.failed(encoder, job, error)?;
+            }
+            Event::Chunk(id, Ok(chunk)) => {
+                self.retry.reset();
+                if let Some(open) = self.windows.iter_mut().find(|open| open.id == id) {
+                    open.chunk = Some(chunk);
+                }
+            }
+            Event::Chunk(id, Err(error)) => {
+                if let Some(i) = self.windows.iter().position(|open| open.id == id) {
+                    let open = self.windows.swap_remove(i);
+                    self.failed(encoder, open.job, error)?;
+                }
+            }
+            Event::Start(request) => request.examine(&self.runtime, &self.sessions, &self.events),
+            Event::Accepted(request) => self.accept(encoder, request)?,
+            Event::Cancel(id, reply) => {
+                let found = self.cancel(&id);
+                if found {
+                    self.mark(encoder)?;
+                }
+                let _ = reply.send(found);
+            }
+        }
+        self.boundary(encoder, self.stream_at)
+    }
+
+    fn accept(&mut self, encoder: &mut Encoder, request: Request) -> Result<(), Error> {
+        if self.windows.is_empty() && self.progress.finished() {
+            self.progress.tables.clear();
+            self.described.clear();
+            self.rows_max.clear();
+        }
+        self.progress.tables.extend(request.jobs());
+        self.finished_told = false;
+        // Its first mark makes it survive a crash.
+        self.mark(encoder)?;
+        request.done();
+        Ok(())
+    }
+
+    fn cancel(&mut self, id: &str) -> bool {
+        let mut found = false;
+        for (job, table) in self.progress.tables.iter_mut().enumerate() {
+            if table.shown.id == id && !table.ended() {
+                found = true;
+                table.left.clear();
+                table.shown.state = TableState::Cancelled;
+                self.windows.retain(|open| open.job != job);
+                tracing::info!(target: "audit", table = table.shown.name, id, "snapshot cancelled");
+            }
+        }
+        found
+    }
+
+    /// An error of a reader that may pass is waited out, its chunk is read again. Any other ends the snapshot that was asked
+    /// for, and the connector when its tables would be without their history.
+    fn failed(
+        &mut self,
+        encoder: &mut Encoder,
+        job: usize,
+        error: walferry_postgres::Error,
+    ) -> Result<(), Error> {
+        self.described.remove(&job);
+        let shape = matches!(error.sqlstate(), Some("42P01" | "42703"));
+        let asked = self
+            .progress
+            .tables
+            .get(job)
+            .is_some_and(|it| it.condition.is_some());
+        if !error.may_pass() && !cancelled(&error) && (!shape || asked) {
+            let Some(id) = self.progress.tables.get(job).map(|it| it.shown.id.clone()) else {
+                return Ok(());
+            };
+            if matches!(id.as_str(), "initial" | "added") {
+                return Err(error.into());
+            }
+            tracing::error!(target: "audit", %error, id, "a snapshot that was asked for cannot go on");
+            self.status.count_error();
+            self.cancel(&id);
+            return self.mark(encoder);
+        }
+        let _ = self.retry.failed();
+        tracing::warn!(%error, "a chunk is read again");
+        metrics::counter!("walferry_retries_total", "connector" => self.config.name.clone(), "stage" => "snapshot")
+            .increment(1);
+        Ok(())
+    }
+
+    /// The stream has passed the chunk's snapshot: its rows are judged and given.
+    fn settle(&mut self, encoder: &mut Encoder, open: Open) -> Result<(), Error> {
+        let Some(chunk) = &open.chunk else {
+            return Ok(());
+        };
+        let name = open.table.relation.qualified_name();
+        let changed = open.changed
+            || chunk.relation != open.table.relation
+            || identity_of(&chunk.relation, &chunk.scan) != open.table.identity;
+        if changed {
+            self.described.remove(&open.job);
+            tracing::info!(table = name, "the table has changed: a chunk is read again");
+            return Ok(());
+        }
+        if let Some(void) = open.window.void() {
+            if void == Void::Full {
+                let rows = self
+                    .rows_max
+                    .entry(open.job)
+                    .or_insert(self.config.snapshot.chunk_rows);
+                *rows = (*rows / 2).max(CHUNK_ROWS_MIN);
+            }
+            tracing::info!(table = name, ?void, "a chunk is read again");
+            return Ok(());
+        }
+        self.give(encoder, open)
+    }
+
+    fn give(&mut self, encoder: &mut Encoder, open: Open) -> Result<(), Error> {
+        let Open {
+            job,
+            range,
+            mut window,
+            streamed,
+            chunk: Some(chunk),
+            ..
+        } = open
+        else {
+            return Ok(());
+        };
+        encoder.recent.ended(&streamed, &chunk.visibility);
+        let oid = chunk.relation.oid;
+        if !chunk.blocks.is_empty() && !encoder.relations().follows(&chunk.relation) {
+            // The stream has not described this version; it will, before its next change.
+            encoder.relations().learn(chunk.relation.clone());
+        }
+        let at = encoder.builder.course().position().end_lsn;
+        let Some(place) = self.place(job, &range) else {
+            return Ok(());
+        };
+        self.progress.tables[job].base = chunk.base.clone();
+        let columns = chunk.relation.columns.len();
+        for line in chunk.blocks.iter().flat_map(|block| block.lines()) {
+            let (mut scratch, mut row) = (Vec::new(), Vec::with_capacity(columns + 2));
+            parse_copy_row(line, &mut scratch, &mut row)?;
+            let given = match window.judge(&row[..columns], &chunk.visibility) {
+                Verdict::Drop => false,
+                Verdict::Give => read_row(encoder, oid, &row[..columns], at)?,
+                Verdict::GiveAs(row) => read_row(encoder, oid, &row, at)?,
+            };
+            self.progress.tables[job].shown.rows += u64::from(given);
+            if encoder.builder.is_full() {
+                let key = chunk.scan.key_of(&row)?;
+                self.progress.tables[job].advance(place, key);
+                self.mark(encoder)?;
+            }
+        }
+        let table = &mut self.progress.tables[job];
+        match chunk.end {
+            Some(key) => table.advance(place, key),
+            None => {
+                table.left.remove(place);
+                if table.left.is_empty() {
+                    table.shown.state = TableState::Done;
+                    tracing::info!(target: "audit", table = table.shown.name, rows = table.shown.rows,
+                        "snapshot of a table is complete");
+                }
+            }
+        }
+        self.mark(encoder)
+    }
+
+    fn place(&self, job: usize, range: &RowRange) -> Option<usize> {
+        let left = &self.progress.tables.get(job)?.left;
+        left.iter().position(|it| it.until == range.until)
+    }
+
+    /// Puts the cursor behind what stands in the block.
+    fn mark(&mut self, encoder: &mut Encoder) -> Result<(), Error> {
+        let position = encoder.builder.course().position();
+        if encoder.in_transaction() || position.ordinal.is_some() {
+            // It goes with the next mark that there is.
+            encoder.builder.carry(Arc::new(self.progress.clone()));
+            return Ok(());
+        }
+        encoder
+            .builder
+            .snapshot(position, Arc::new(self.progress.clone()));
+        encoder.seal(true)
+    }
+}
+
+fn read_row(encoder: &mut Encoder, oid: u32, row: &[Datum<'_>], at: Lsn) -> Result<bool, Error> {
+    let now = now_us();
+    let origin = Origin {
+        commit_us: now,
+        encoded_us: now,
+        lsn: at,
+        snapshot: SnapshotMark::Incremental,
+        ..Origin::default()
+    };
+    encoder.read_row(oid, row, &origin)?;
+    Ok(true)
+}
+
+/// Where the stream has to stand. The end of the WAL may be told as behind the header of a page on which nothing stands yet;
+/// the stream then stops before it.
+fn goal(wal_insert: Lsn) -> Lsn {
+    let into = wal_insert.0 % WAL_PAGE;
+    if into <= WAL_HEADER_MAX {
+        Lsn(wal_insert.0 - into)
+    } else {
+        wal_insert
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_the_wal_is_not_sought_in_a_page_header() {
+        for (told, sought) in [
+            (8192 + 24, 8192),
+            (8192 + 40, 8192),
+            (8192, 8192),
+            (8192 + 41, 8192 + 41),
+            (8191, 8191),
+        ] {
+            assert_eq!(goal(Lsn(told)), Lsn(sought));
+        }
+    }
+}

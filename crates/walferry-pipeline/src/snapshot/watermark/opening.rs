@@ -1,0 +1,137 @@
+//! The opening of windows: what is read next, and the task that reads it.
+//!
+//! Owns the order of jobs and ranges. Never: waits; what the tasks find comes back as events.
+//! Invariant: a window is open before its chunk's snapshot is taken, and no range has two windows.
+
+use std::time::Duration;
+
+use tokio::time;
+use walferry_event::RowRange;
+
+use super::{Described, Engine, Event, Open, describe, goal};
+use crate::{
+    encode::Encoder,
+    snapshot::{
+        chunk::Order,
+        progress::TableState,
+        window::{Identity, Window},
+    },
+};
+
+/// How long the stream may take to pass a chunk before WAL that nobody flushes is suspected.
+const NUDGE_AFTER: Duration = Duration::from_millis(500);
+const NUDGES_MAX: u32 = 20;
+
+impl Engine {
+    /// Opens windows for what is left, as many as there are readers.
+    pub(super) fn open(&mut self, encoder: &mut Encoder) {
+        let readers = self.config.snapshot.readers.max(1) as usize;
+        for job in 0..self.progress.tables.len() {
+            if self.windows.len() >= readers {
+                return;
+            }
+            let table = &self.progress.tables[job];
+            if table.ended() || encoder.builder.course().has(&table.shown.name) {
+                continue;
+            }
+            match self.described.get(&job) {
+                None => self.describe(job),
+                Some(None) => {}
+                Some(Some(described)) => {
+                    let described = described.clone();
+                    let ranges = self.progress.tables[job].left.clone();
+                    for range in ranges {
+                        let is_open =
+                            |open: &Open| open.job == job && open.range.until == range.until;
+                        if self.windows.len() < readers && !self.windows.iter().any(is_open) {
+                            self.open_one(encoder, job, &described, range);
+                        }
+                        if described.identity == Identity::Bag {
+                            // What is removed from a table without a key must be counted once.
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn open_one(&mut self, encoder: &mut Encoder, job: usize, table: &Described, range: RowRange) {
+        if table.identity == Identity::Bag && self.windows.iter().any(|open| open.job == job) {
+            return;
+        }
+        let id = self.next_id;
+        self.next_id += 1;
+        let streamed = encoder.recent.before();
+        let config = &self.config;
+        let bytes_max =
+            config.publish.memory_bytes_max / 8 / u64::from(config.snapshot.readers.max(1));
+        let order = Order {
+            table: table.oid,
+            range: range.clone(),
+            rows_max: *self
+                .rows_max
+                .get(&job)
+                .unwrap_or(&config.snapshot.chunk_rows),
+            bytes_max: usize::try_from(bytes_max).unwrap_or(usize::MAX),
+            condition: self.progress.tables[job].condition.clone(),
+            base: self.progress.tables[job].base.clone(),
+            streamed: streamed.clone(),
+            added_at: table.added_at.clone(),
+        };
+        self.windows.push(Open {
+            id,
+            job,
+            range,
+            window: Window::new(table.identity.clone()),
+            table: table.clone(),
+            streamed,
+            chunk: None,
+            changed: false,
+        });
+        self.progress.tables[job].shown.state = TableState::Running;
+        let (sessions, events, status) = (
+            self.sessions.clone(),
+            self.events.clone(),
+            self.status.clone(),
+        );
+        let pause = self.pause();
+        self.runtime.spawn(async move {
+            time::sleep(pause).await;
+            let chunk = sessions.read(&order).await;
+            let passed = chunk.as_ref().ok().map(|chunk| goal(chunk.wal_insert));
+            if events.send(Event::Chunk(id, chunk)).is_err() {
+                return;
+            }
+            let Some(passed) = passed else { return };
+            for _ in 0..NUDGES_MAX {
+                time::sleep(NUDGE_AFTER).await;
+                if status.ledger.positions().received >= passed || events.is_closed() {
+                    return;
+                }
+                // On an idle server the last page of the WAL may wait long for its flush, and the stream with it.
+                let _ = sessions.nudge().await;
+            }
+        });
+    }
+
+    /// After failures in a row, the next read waits.
+    fn pause(&self) -> Duration {
+        match self.retry.tries() {
+            0 => Duration::ZERO,
+            tries => Duration::from_millis(100 << tries.min(6)),
+        }
+    }
+
+    fn describe(&mut self, job: usize) {
+        self.described.insert(job, None);
+        let table = &self.progress.tables[job];
+        let (name, added) = (table.shown.name.clone(), table.added);
+        let (sessions, events, pause) = (self.sessions.clone(), self.events.clone(), self.pause());
+        self.runtime.spawn(async move {
+            time::sleep(pause).await;
+            let described = describe(&sessions, &name, added).await;
+            let _ = events.send(Event::Described(job, described));
+        });
+    }
+}
