@@ -59,29 +59,6 @@ fn an_intent_without_a_slot_starts_as_if_nothing_had_been() {
 }
 
 #[test]
-fn a_start_that_died_in_its_snapshot_starts_over() {
-    let place = Place::shared("started_over");
-    place.sql(TABLE);
-    place.sql("insert into t select i, repeat('n', 100) from generate_series(1, 300000) i");
-    let mut settings = place.all();
-    // Small batches, so that rows are committed long before the snapshot is complete.
-    settings
-        .set("publish.memory_bytes_max", &(16 << 20).to_string())
-        .set_text("publish.batch_bytes_max", "64 KiB");
-    let mut walferry = place.start(&settings);
-    walferry.wait_ready(READY);
-    walferry.wait_status("rows of the snapshot committed", READY, |it| {
-        it["snapshot"][0]["rows"].as_u64() > Some(0) && it["state"] == "snapshotting"
-    });
-    walferry.kill9();
-    let mut walferry = place.streaming(&settings);
-    let line = walferry.wait_log("\"row\":\"intent, slot exists\"", READY);
-    assert!(line.contains("StartOver"), "{line}");
-    walferry.wait_log("starts over", READY);
-    place.drain("insert into t values (0)");
-}
-
-#[test]
 fn a_slot_without_a_checkpoint_is_refused_until_it_is_adopted() {
     let place = Place::shared("adopt");
     place.sql(TABLE);
