@@ -13,6 +13,7 @@
 //! | `records` | types, schemas, keys, headers; decoded by apache-avro and by fastavro |
 //! | `changes` | every kind of change and of table, record by record |
 //! | `snapshots` | snapshots that are interrupted, beside the stream, asked for |
+//! | `visibility` | the race between a commit's record and its visibility |
 //! | `schemas` | a table changes while it is followed; dead letters |
 //! | `park` | a table that cannot go on waits, and the others go on |
 //! | `memory` | a transaction larger than the memory, and a broker that is away |
@@ -42,3 +43,4 @@ mod recovery;
 mod refusal;
 mod schemas;
 mod snapshots;
+mod visibility;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use walferry_testkit::checker::{Checker, Report, Start, parse_lsn};
+use walferry_testkit::checker::{Checker, Record, Report, Row, Start, Value, parse_lsn};
 use walferry_testkit::load::{MixedLoad, MixedOptions};
-use walferry_testkit::process::{Settings, Walferry};
+use walferry_testkit::process::{Settings, Walferry, binary};
 
 use crate::place::{Place, READY};
 
@@ -115,4 +115,211 @@ fn kills_in_a_consistent_snapshot_repeat_and_lose_nothing() {
 #[test]
 fn kills_in_a_snapshot_beside_the_stream_repeat_and_lose_nothing() {
     killed("snap_beside", true, 6);
+}
+
+#[test]
+fn a_table_that_is_added_arrives_with_its_history() {
+    let place = Place::shared("snap_added").with_mixed_tables();
+    let mut checker = place.mixed_checker();
+    let settings = place.settings(&["public.orders"]);
+    let mut walferry = place.streaming(&settings);
+    checker.rules.start = Start::Beside(consistent_point(&mut walferry));
+    fill(&place, 3_000);
+    let options = MixedOptions {
+        seed: 3,
+        transactions_per_second: Some(60.0),
+        ..MixedOptions::default()
+    };
+    let load = MixedLoad::start(&place.url, &options).unwrap();
+    let halfway = load.counts().committed + 50;
+    while load.counts().committed < halfway {
+        std::thread::yield_now();
+    }
+    // A transaction that began to write before its table is added, and commits after.
+    let url = place.url.clone();
+    let slow = std::thread::spawn(move || {
+        let mut session = walferry_testkit::checker::Session::connect(&url).unwrap();
+        session
+            .execute("begin; update documents set version = 7 where writer = 99; select pg_sleep(4); commit")
+            .unwrap();
+    });
+    walferry.sigterm();
+    walferry.wait_exit(READY);
+    let mut wider = small_chunks(&place);
+    wider.set("snapshot.chunk_rows", "300");
+    let mut walferry = place.streaming(&wider);
+    walferry.wait_status("the history is there", TAKEN, |status| {
+        status["snapshot"]
+            .as_array()
+            .is_some_and(|it| it.len() == 2)
+            && done(status)
+    });
+    slow.join().unwrap();
+    load.stop();
+    // What was committed before the tables were added is told by their snapshot alone: only the rows of the end are judged.
+    checker
+        .rules
+        .keys
+        .retain(|table, _| table == "public.orders");
+    let report = place.verdict(&checker);
+    assert!(report.is_clean(), "{report}");
+    for (table, key) in [("items", "order_id || '/' || line"), ("documents", "name")] {
+        same_rows(&place, table, key);
+    }
+}
+
+/// The last word of the topic on each key is the table's.
+fn same_rows(place: &Place, table: &str, key: &str) {
+    let name = format!("public.{table}");
+    let mut decoder = walferry_testkit::topics::Decoder::new(&place.registry);
+    let mut reader =
+        walferry_testkit::topics::Reader::open(&place.brokers, &[place.topic(&name)]).unwrap();
+    let mut known = std::collections::BTreeMap::new();
+    reader
+        .read_to_end(|message| {
+            if let Record::Event(event) = decoder.decode(message)?.record
+                && let Some(key) = event.key
+            {
+                match event.after {
+                    Some(row) => {
+                        let row: Row = row;
+                        let old: Option<Row> = known.remove(&key.to_string());
+                        let fill = |(name, value): (std::sync::Arc<str>, Value)| match value {
+                            Value::Unchanged => {
+                                let known = old.as_ref().and_then(|old| old.column(&name)).cloned();
+                                (name, known.unwrap_or(Value::Unchanged))
+                            }
+                            value => (name, value),
+                        };
+                        known.insert(key.to_string(), Row(row.0.into_iter().map(fill).collect()));
+                    }
+                    None => drop(known.remove(&key.to_string())),
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+    let count = place
+        .value(&format!("select count(*) from {table}"))
+        .unwrap();
+    assert_eq!(known.len().to_string(), count, "{table}: {key}");
+    let unknown = |row: &&Row| row.0.iter().any(|(_, value)| *value == Value::Unchanged);
+    assert_eq!(
+        known.values().filter(unknown).count(),
+        0,
+        "{table}: values that nobody was told"
+    );
+}
+
+#[test]
+fn a_snapshot_can_be_asked_for_listed_and_cancelled() {
+    let place = Place::shared("snap_asked");
+    place.sql("create table t (id int primary key, note text); insert into t select i, 'a' from generate_series(1, 5000) i");
+    let mut settings = place.all();
+    settings
+        .set_text("admin.token", "open")
+        .set("snapshot.chunk_rows", "500")
+        .set("snapshot.readers", "1");
+    let mut walferry = place.streaming(&settings);
+    walferry.wait_status("first snapshot", READY, done);
+    let path = settings.write(&place.folder).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    let said = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(binary().unwrap());
+        let output = command
+            .arg("snapshot")
+            .args(arguments)
+            .args(["-c", &path])
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        (
+            output.status.code(),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
+    };
+    let (code, id, error) = said(&["start", "public.t", "--where", "id <= 1200"]);
+    assert_eq!(code, Some(0), "{error}");
+    walferry.wait_status("the asked one", TAKEN, |status| {
+        status["snapshot"][0]["id"] == id.as_str() && done(status)
+    });
+    let (_, list, _) = said(&["list"]);
+    assert!(
+        list.contains(&format!("{id}\tpublic.t\tdone\t1200")),
+        "{list}"
+    );
+    for (arguments, part) in [
+        (&["start", "public.nowhere"][..], "does not exist"),
+        (&["cancel", "nothing"][..], "no snapshot of that id"),
+    ] {
+        let (code, _, error) = said(arguments);
+        assert_eq!(code, Some(1), "{error}");
+        assert!(error.contains(part), "{error}");
+    }
+    // One that cannot be read ends alone, and the connector goes on.
+    let (code, bad, error) = said(&["start", "public.t", "--where", "no_such_column > 1"]);
+    assert_eq!(code, Some(0), "{error}");
+    walferry.wait_status("the bad one is given up", TAKEN, |status| {
+        status["snapshot"][0]["id"] == bad.as_str() && status["snapshot"][0]["state"] == "cancelled"
+    });
+    // One is cancelled before its end, by a process that was killed in between.
+    settings.set("snapshot.rows_per_second_max", "200");
+    walferry.sigterm();
+    walferry.wait_exit(READY);
+    let mut walferry = place.streaming(&settings);
+    let (code, slow, error) = said(&["start", "public.t"]);
+    assert_eq!(code, Some(0), "{error}");
+    walferry.kill9();
+    let mut walferry = place.streaming(&settings);
+    walferry.wait_status("it goes on", READY, |status| {
+        status["snapshot"][0]["id"] == slow.as_str() && status["snapshot"][0]["state"] == "running"
+    });
+    let (code, _, error) = said(&["cancel", &slow]);
+    assert_eq!(code, Some(0), "{error}");
+    walferry.wait_status("it is cancelled", READY, |status| {
+        status["snapshot"][0]["state"] == "cancelled"
+    });
+    place.drain("insert into t values (0, 'z')");
+}
+
+#[test]
+fn rows_without_a_key_are_read_once() {
+    let place = Place::shared("snap_keyless");
+    place.sql(
+        "create table log (at int not null, note text not null);
+         create table bag (at int not null, note text not null);
+         alter table bag replica identity full;
+         create table none (at int not null)",
+    );
+    let mut checker = place.checker(&["public.log", "public.bag", "public.none"]);
+    place.sql(
+        "insert into log select i, 'l' || i from generate_series(1, 40000) i;
+         insert into bag select i, 'b' || i from generate_series(1, 40000) i; analyze",
+    );
+    let settings = small_chunks(&place);
+    let mut walferry = place.start(&settings);
+    checker.rules.start = Start::Beside(consistent_point(&mut walferry));
+    for round in 0..3 {
+        walferry.wait_ready(READY);
+        place.sql(&format!(
+            "insert into log select 100000 + {round} * 1000 + i, 'n' || i from generate_series(1, 100) i;
+             update bag set note = note || '!' where at % 61 = {round};
+             delete from bag where at % 59 = {round}"
+        ));
+        let enough = rows(&walferry) + 4_000;
+        walferry.wait_status("more rows", TAKEN, |status| {
+            let tables = status["snapshot"].as_array().cloned().unwrap_or_default();
+            let rows: u64 = tables.iter().filter_map(|it| it["rows"].as_u64()).sum();
+            rows >= enough || done(status)
+        });
+        walferry.kill9();
+        walferry = place.start(&settings);
+    }
+    walferry.wait_ready(READY);
+    walferry.wait_status("the snapshot is complete", TAKEN, done);
+    place.drain("insert into log values (0, 'last')");
+    let report = checker.verdict().unwrap();
+    assert!(report.is_clean(), "{report}");
+    assert!(report.snapshot_rows > 70_000, "{report}");
 }

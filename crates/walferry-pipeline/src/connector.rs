@@ -293,31 +293,34 @@ impl Start {
             )));
         }
         let with_rows = self.config.snapshot.mode != SnapshotMode::Never;
-        let beside = self.config.snapshot.while_streaming;
-        let consistent = if with_rows && !beside {
-            Some(self.sources(found).await?)
-        } else {
-            None
+        let prepared = match with_rows {
+            true => Some(self.sources(found).await?),
+            false => None,
         };
         let created = found
             .replication
-            .create_slot(&source.slot, consistent.is_some())
+            .create_slot(&source.slot, with_rows)
             .await?;
         tracing::info!(target: "audit", slot = source.slot, lsn = %created.consistent_point, "slot created");
         let position = Position::at(created.consistent_point);
-        let Some((reader, sources)) = consistent else {
-            let held = Held::at(position);
-            let progress = with_rows.then(|| initial(&found.tables));
-            let publisher = claim(publisher, stamp.next(Some(&held), progress.as_ref())).await?;
-            return Ok((publisher, Begin::Stream(held, progress)));
+        let held = Held::at(position);
+        let Some((reader, sources)) = prepared else {
+            let publisher = claim(publisher, stamp.next(Some(&held), None)).await?;
+            return Ok((publisher, Begin::Stream(held, None)));
         };
         let exported = created.snapshot_name.unwrap_or_default();
+        let anchor = snapshot::Anchor::hold(reader, &exported).await?;
+        let progress = initial(&found.tables, &anchor.visibility.to_string());
+        if self.config.snapshot.while_streaming {
+            let publisher = claim(publisher, stamp.next(Some(&held), Some(&progress))).await?;
+            return Ok((publisher, Begin::Stream(held, Some(progress))));
+        }
         let task = snapshot::Task {
             config: self.config.clone(),
-            anchor: snapshot::Anchor::hold(reader, &exported).await?,
+            anchor,
             consistent_point: created.consistent_point,
             sources,
-            progress: initial(&found.tables),
+            progress,
         };
         Ok((publisher, Begin::Snapshot(Box::new(task), position)))
     }
@@ -426,11 +429,15 @@ impl Start {
     }
 }
 
-/// The first snapshot of these tables, not begun.
-fn initial(tables: &[walferry_postgres::TableInfo]) -> snapshot::Progress {
+/// The first snapshot of these tables, not begun: of the rows that `base`, the snapshot of the slot's creation, sees.
+fn initial(tables: &[walferry_postgres::TableInfo], base: &str) -> snapshot::Progress {
     let job = |table: &walferry_postgres::TableInfo| {
         let rows = u64::try_from(table.rows_estimated).unwrap_or(0);
-        snapshot::TableJob::new(table.qualified_name(), "initial", rows)
+        let job = snapshot::TableJob::new(table.qualified_name(), "initial", rows);
+        snapshot::TableJob {
+            base: Some(base.to_owned()),
+            ..job
+        }
     };
     snapshot::Progress {
         tables: tables.iter().map(job).collect(),

@@ -4,6 +4,7 @@
 //! Invariant: every other answer is drawn from what the pipeline has noted; no such request makes it ask a server.
 
 mod control;
+mod snapshots;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -13,7 +14,7 @@ use axum::{
     extract::State,
     http::{StatusCode, header},
     response::{Html, IntoResponse, Response},
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -61,6 +62,8 @@ fn router(shown: Shown) -> Router {
         .route("/metrics", get(metrics))
         .route("/status", get(status))
         .route("/control/schema/approve", post(control::approve_schema))
+        .route("/snapshots", post(snapshots::start).get(snapshots::list))
+        .route("/snapshots/{id}", delete(snapshots::cancel))
         .with_state(shown)
 }
 

@@ -70,6 +70,9 @@ pub(crate) enum Command {
     /// The position in Kafka
     #[command(subcommand)]
     Checkpoint(Checkpoint),
+    /// Snapshots of a running process
+    #[command(subcommand)]
+    Snapshot(Snapshot),
     /// The Avro schemas of the tables
     #[command(subcommand)]
     Schema(Schema),
@@ -93,6 +96,48 @@ pub(crate) enum Checkpoint {
         #[command(flatten)]
         file: ConfigFile,
     },
+}
+
+/// What to do about snapshots.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Snapshot {
+    /// Read tables again while the stream runs; prints the snapshot's id
+    Start {
+        /// Each as schema.table
+        #[arg(required = true, value_name = "TABLE")]
+        tables: Vec<String>,
+        /// Only rows that fit this SQL condition; names outside pg_catalog need their schema
+        #[arg(long = "where", value_name = "SQL")]
+        condition: Option<String>,
+        #[command(flatten)]
+        process: Running,
+    },
+    /// List snapshots: id, table, state, rows, rows estimated
+    List {
+        #[command(flatten)]
+        process: Running,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// End a snapshot; what it has published stays
+    Cancel {
+        /// As start has printed it
+        id: String,
+        #[command(flatten)]
+        process: Running,
+    },
+}
+
+/// Which running process.
+#[derive(Debug, Args)]
+pub(crate) struct Running {
+    /// Configuration file of the connector, for its name, admin.listen and admin.token
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Admin server of the running process; the token is also taken from WALFERRY_TOKEN
+    #[arg(long, value_name = "URL")]
+    pub(crate) admin: Option<String>,
 }
 
 /// What to do about the tables' schemas.

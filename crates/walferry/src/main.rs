@@ -91,6 +91,7 @@ fn run(line: CommandLine) -> Result<(), Failure> {
         } => commands::tail::run(config.as_deref(), source.as_deref(), tables),
         Command::Status { admin, watch, json } => commands::status::run(&admin, watch, json),
         Command::Checkpoint(Checkpoint::Show { file }) => commands::checkpoint::show(&file.path),
+        Command::Snapshot(command) => commands::snapshot::run(command),
         Command::Schema(Schema::Approve {
             table,
             config,

@@ -100,7 +100,6 @@ impl<'a> Run<'a> {
             tail: None,
             left: false,
         };
-        let base = task.anchor.visibility.to_string();
         let config = &task.config;
         let (mut heard, halt) = runtime.block_on(async {
             start(
@@ -128,7 +127,7 @@ impl<'a> Run<'a> {
                     run.left = true;
                     break run.finish();
                 }
-                Ok(Some(told)) => run.told(told, &base),
+                Ok(Some(told)) => run.told(told),
             };
             if let Err(error) = step {
                 break Err(error);
@@ -142,13 +141,10 @@ impl<'a> Run<'a> {
         Ok((run.progress, outcome))
     }
 
-    fn told(&mut self, told: Told, base: &str) -> Result<(), Error> {
+    fn told(&mut self, told: Told) -> Result<(), Error> {
         match told {
             Told::Cut(table, scan, ranges) => {
                 let job = &mut self.progress.tables[self.tables[table].job];
-                if !scan.has_key() {
-                    job.base = Some(base.to_owned());
-                }
                 job.shown.state = TableState::Running;
                 job.shown.rows_estimated = scan.rows_estimated;
                 job.left = ranges;

@@ -322,7 +322,7 @@ impl Engine {
         let Some(place) = self.place(job, &range) else {
             return Ok(());
         };
-        self.progress.tables[job].base = chunk.base.clone();
+        self.progress.tables[job].base.clone_from(&chunk.base);
         let columns = chunk.relation.columns.len();
         for line in chunk.blocks.iter().flat_map(|block| block.lines()) {
             let (mut scratch, mut row) = (Vec::new(), Vec::with_capacity(columns + 2));

@@ -79,7 +79,10 @@ fn chosen<'a>(
 }
 
 /// Whether the request shows the token.
-fn authorised(token: Option<&Secret>, headers: &HeaderMap) -> Result<(), (StatusCode, String)> {
+pub(super) fn authorised(
+    token: Option<&Secret>,
+    headers: &HeaderMap,
+) -> Result<(), (StatusCode, String)> {
     let off = |reason: String| (StatusCode::FORBIDDEN, reason);
     let token =
         token.ok_or_else(|| off("control verbs are switched off: set admin.token".into()))?;
@@ -108,7 +111,7 @@ fn same(left: &[u8], right: &[u8]) -> bool {
     left.len() == right.len() && differing == 0
 }
 
-fn said(status: StatusCode, word: &str, text: &str) -> Response {
+pub(super) fn said(status: StatusCode, word: &str, text: &str) -> Response {
     (status, Json(json!({ word: text }))).into_response()
 }
 

@@ -1,0 +1,125 @@
+//! The verbs about snapshots of the admin server: start one, list them, cancel one.
+//!
+//! Owns the shapes of the requests and answers. Every call needs the token and ends in the audit log, also one that is refused.
+//! Start reading at [`start`].
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+use serde_json::json;
+use walferry_pipeline::{Refused, Status, snapshot};
+
+use super::{
+    Shown,
+    control::{authorised, said},
+};
+
+/// Body of `POST /snapshots`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    /// Each as `schema.table`.
+    tables: Vec<String>,
+    /// SQL that a row has to fit.
+    #[serde(default, rename = "where")]
+    condition: Option<String>,
+    /// The connector; may be left out when there is only one.
+    #[serde(default)]
+    connector: Option<String>,
+}
+
+/// Begins a snapshot.
+pub(super) async fn start(
+    State(shown): State<Shown>,
+    headers: HeaderMap,
+    Json(wanted): Json<Wanted>,
+) -> Response {
+    if let Err(refused) = allowed(&shown, &headers, "snapshot start") {
+        return refused;
+    }
+    let chosen = match (&wanted.connector, &*shown.connectors) {
+        (None, [only]) => Some(only),
+        (None, _) => None,
+        (Some(name), all) => all.iter().find(|it| it.name() == name),
+    };
+    let Some(status) = chosen else {
+        let names: Vec<&str> = shown.connectors.iter().map(|it| it.name()).collect();
+        let reason = format!("say which connector: one of {}", names.join(", "));
+        return said(StatusCode::BAD_REQUEST, "error", &reason);
+    };
+    let tables = wanted.tables.join(", ");
+    let outcome = snapshot::start(status, wanted.tables, wanted.condition).await;
+    tracing::info!(target: "audit", verb = "snapshot start", tables, connector = status.name(),
+        outcome = told(&outcome), "control call");
+    match outcome {
+        Ok(id) => (StatusCode::CREATED, Json(json!({ "id": id }))).into_response(),
+        Err(refused) => refusal(&refused),
+    }
+}
+
+/// Lists the snapshots that this process knows.
+pub(super) async fn list(State(shown): State<Shown>, headers: HeaderMap) -> Response {
+    if let Err(refused) = allowed(&shown, &headers, "snapshot list") {
+        return refused;
+    }
+    let of = |status: &Arc<Status>| {
+        let name = status.name().to_owned();
+        let tables = status.report().snapshot.into_iter();
+        tables.map(move |table| {
+            json!({ "connector": name, "id": table.id, "table": table.name, "state": table.state,
+            "rows": table.rows, "rows_estimated": table.rows_estimated })
+        })
+    };
+    let all: Vec<_> = shown.connectors.iter().flat_map(of).collect();
+    Json(json!({ "snapshots": all })).into_response()
+}
+
+/// Ends a snapshot.
+pub(super) async fn cancel(
+    State(shown): State<Shown>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Response {
+    if let Err(refused) = allowed(&shown, &headers, "snapshot cancel") {
+        return refused;
+    }
+    let mut outcome = Err(Refused::Unknown);
+    for status in shown.connectors.iter() {
+        if status.report().snapshot.iter().any(|it| it.id == id) {
+            outcome = snapshot::cancel(status, &id).await;
+        }
+    }
+    tracing::info!(target: "audit", verb = "snapshot cancel", id, outcome = told(&outcome), "control call");
+    match outcome {
+        Ok(()) => said(StatusCode::OK, "message", "cancelled"),
+        Err(refused) => refusal(&refused),
+    }
+}
+
+fn allowed(shown: &Shown, headers: &HeaderMap, verb: &str) -> Result<(), Response> {
+    authorised(shown.token.as_ref(), headers).map_err(|(status, reason)| {
+        tracing::warn!(target: "audit", verb, outcome = reason, "control call refused");
+        said(status, "error", &reason)
+    })
+}
+
+fn told<T>(outcome: &Result<T, Refused>) -> String {
+    outcome
+        .as_ref()
+        .map_or_else(Refused::to_string, |_| "done".to_owned())
+}
+
+fn refusal(refused: &Refused) -> Response {
+    let status = match refused {
+        Refused::Unknown => StatusCode::NOT_FOUND,
+        Refused::NotStreaming => StatusCode::CONFLICT,
+        Refused::Invalid(_) => StatusCode::BAD_REQUEST,
+    };
+    said(status, "error", &refused.to_string())
+}
