@@ -59,6 +59,29 @@ fn an_intent_without_a_slot_starts_as_if_nothing_had_been() {
 }
 
 #[test]
+fn an_intent_with_a_slot_starts_over() {
+    let postgres =
+        PostgresServer::start(own_postgres().setting("max_replication_slots", "1")).unwrap();
+    let place = Place::on(&beside(&postgres), "slot_of_intent");
+    place.sql(TABLE);
+    place.sql("select pg_create_physical_replication_slot('other')");
+    let settings = place.all();
+    let (code, log) = place.run_ends(&settings);
+    assert_eq!(code, Some(1), "{log}");
+    // As if the process had died between the creation of the slot and its first checkpoint.
+    place.sql("select pg_drop_replication_slot('other')");
+    place.sql(&format!(
+        "select pg_create_logical_replication_slot('{}', 'pgoutput')",
+        place.slot()
+    ));
+    place.sql("insert into t values (1)");
+    let mut walferry = place.streaming(&settings);
+    walferry.wait_log("intent, slot exists", READY);
+    walferry.wait_status("the row", READY, |it| it["snapshot"][0]["rows"] == 1);
+    place.drain("insert into t values (2)");
+}
+
+#[test]
 fn a_slot_without_a_checkpoint_is_refused_until_it_is_adopted() {
     let place = Place::shared("adopt");
     place.sql(TABLE);
