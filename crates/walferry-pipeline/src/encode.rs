@@ -267,11 +267,11 @@ impl Encoder {
         let split = self.builder.course().is_split();
         for relation in relations {
             self.touch(relation, &Change::Truncate);
-            if due || split {
-                if let Err(error) = self.publish(relation, Change::Truncate, at) {
-                    bookmark.restore(self.builder.records());
-                    return Err(self.uncounted(error));
-                }
+            if (due || split)
+                && let Err(error) = self.publish(relation, Change::Truncate, at)
+            {
+                bookmark.restore(self.builder.records());
+                return Err(self.uncounted(error));
             }
         }
         Ok(())

@@ -88,7 +88,7 @@ impl SnapshotReader {
                  THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_insert_lsn() END)::text",
             )
             .await?;
-        let [Some(visibility), Some(lsn)] = &rows.first().map_or(&[][..], Vec::as_slice)[..] else {
+        let [Some(visibility), Some(lsn)] = rows.first().map_or(&[][..], Vec::as_slice) else {
             return Err(unexpected(doing, "no snapshot"));
         };
         Ok(Moment {

@@ -120,7 +120,7 @@ impl Progress {
         value: Option<&serde_json::Value>,
     ) -> Result<Option<Progress>, serde_json::Error> {
         value
-            .map(|value| Progress::deserialize(value))
+            .map(Progress::deserialize)
             .transpose()
             .map(|progress| progress.filter(|progress| !progress.finished()))
     }

@@ -35,9 +35,12 @@ use crate::{
 /// What the engine is told from outside the encode thread.
 pub(crate) enum Event {
     /// A table was described, for its windows.
-    Described(usize, Result<Option<Described>, walferry_postgres::Error>),
+    Described(
+        usize,
+        Result<Option<Box<Described>>, walferry_postgres::Error>,
+    ),
     /// A chunk was read, or not.
-    Chunk(u64, Result<Chunk, walferry_postgres::Error>),
+    Chunk(u64, Result<Box<Chunk>, walferry_postgres::Error>),
     /// Somebody asks for a snapshot.
     Start(Request),
     /// A request has been looked at, and may begin.
@@ -170,7 +173,7 @@ impl Engine {
     pub(crate) fn event(&mut self, encoder: &mut Encoder, event: Event) -> Result<(), Error> {
         match event {
             Event::Described(job, Ok(Some(described))) => {
-                self.described.insert(job, Some(described));
+                self.described.insert(job, Some(*described));
             }
             Event::Described(job, Ok(None)) => {
                 self.described.remove(&job);
@@ -188,7 +191,7 @@ impl Engine {
             Event::Chunk(id, Ok(chunk)) => {
                 self.retry.reset();
                 if let Some(open) = self.windows.iter_mut().find(|open| open.id == id) {
-                    open.chunk = Some(chunk);
+                    open.chunk = Some(*chunk);
                 }
             }
             Event::Chunk(id, Err(error)) => {

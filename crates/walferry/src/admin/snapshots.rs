@@ -40,7 +40,7 @@ pub(super) async fn start(
     headers: HeaderMap,
     Json(wanted): Json<Wanted>,
 ) -> Response {
-    if let Err(refused) = allowed(&shown, &headers, "snapshot start") {
+    if let Some(refused) = refused(&shown, &headers, "snapshot start") {
         return refused;
     }
     let chosen = match (&wanted.connector, &*shown.connectors) {
@@ -65,7 +65,7 @@ pub(super) async fn start(
 
 /// Lists the snapshots that this process knows.
 pub(super) async fn list(State(shown): State<Shown>, headers: HeaderMap) -> Response {
-    if let Err(refused) = allowed(&shown, &headers, "snapshot list") {
+    if let Some(refused) = refused(&shown, &headers, "snapshot list") {
         return refused;
     }
     let of = |status: &Arc<Status>| {
@@ -86,7 +86,7 @@ pub(super) async fn cancel(
     headers: HeaderMap,
     Path(id): Path<String>,
 ) -> Response {
-    if let Err(refused) = allowed(&shown, &headers, "snapshot cancel") {
+    if let Some(refused) = refused(&shown, &headers, "snapshot cancel") {
         return refused;
     }
     let mut outcome = Err(Refused::Unknown);
@@ -102,11 +102,10 @@ pub(super) async fn cancel(
     }
 }
 
-fn allowed(shown: &Shown, headers: &HeaderMap, verb: &str) -> Result<(), Response> {
-    authorised(shown.token.as_ref(), headers).map_err(|(status, reason)| {
-        tracing::warn!(target: "audit", verb, outcome = reason, "control call refused");
-        said(status, "error", &reason)
-    })
+fn refused(shown: &Shown, headers: &HeaderMap, verb: &str) -> Option<Response> {
+    let (status, reason) = authorised(shown.token.as_ref(), headers).err()?;
+    tracing::warn!(target: "audit", verb, outcome = reason, "control call refused");
+    Some(said(status, "error", &reason))
 }
 
 fn told<T>(outcome: &Result<T, Refused>) -> String {

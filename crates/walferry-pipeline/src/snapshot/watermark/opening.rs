@@ -98,7 +98,7 @@ impl Engine {
         let pause = self.pause();
         self.runtime.spawn(async move {
             time::sleep(pause).await;
-            let chunk = sessions.read(&order).await;
+            let chunk = sessions.read(&order).await.map(Box::new);
             let passed = chunk.as_ref().ok().map(|chunk| goal(chunk.wal_insert));
             if events.send(Event::Chunk(id, chunk)).is_err() {
                 return;
@@ -130,7 +130,9 @@ impl Engine {
         let (sessions, events, pause) = (self.sessions.clone(), self.events.clone(), self.pause());
         self.runtime.spawn(async move {
             time::sleep(pause).await;
-            let described = describe(&sessions, &name, added).await;
+            let described = describe(&sessions, &name, added)
+                .await
+                .map(|it| it.map(Box::new));
             let _ = events.send(Event::Described(job, described));
         });
     }
