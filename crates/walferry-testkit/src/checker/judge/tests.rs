@@ -479,7 +479,7 @@ fn a_row_that_a_reader_of_the_topics_does_not_know_whole_is_lost() {
     };
     let update = event(Op::Update, 1, 8, "1", None, full("1", "b", "?"));
     let read = |note| event(Op::Read, 0, 9, "1", None, full("1", note, "long"));
-    assert_eq!(verdict(&[update.clone()]).count(Fault::Lost), 1);
+    assert_eq!(verdict(std::slice::from_ref(&update)).count(Fault::Lost), 1);
     assert!(verdict(&[update.clone(), read("b")]).is_clean());
     assert!(verdict(&[read("a"), update.clone()]).is_clean());
     assert_eq!(verdict(&[update, read("a")]).count(Fault::Wrong), 1);
