@@ -65,6 +65,9 @@ pub(crate) struct Run<'a> {
     progress: Progress,
     tables: Vec<Table>,
     consistent_point: Lsn,
+    /// The first transaction that had not begun when the snapshot was made: the rows' `txId`, which is where Debezium puts
+    /// the id of the transaction that reads.
+    next_xid: u32,
     begun: bool,
     /// The last row of the table that ended last: `last_in_data_collection`, or `last` when nothing follows.
     tail: Option<Kept>,
@@ -96,6 +99,8 @@ impl<'a> Run<'a> {
             tables: tables.collect(),
             progress: task.progress,
             consistent_point: task.consistent_point,
+            // In the log an id has 32 bits.
+            next_xid: (task.anchor.visibility.xmax() & u64::from(u32::MAX)) as u32,
             begun: false,
             tail: None,
             left: false,
@@ -258,6 +263,7 @@ impl<'a> Run<'a> {
             commit_us: now,
             encoded_us: now,
             lsn: self.consistent_point,
+            xid: self.next_xid,
             snapshot,
             ..Origin::default()
         };
