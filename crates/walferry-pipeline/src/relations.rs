@@ -266,6 +266,9 @@ impl Relations {
             changes: [0; 4],
         };
         self.ensure_topic(&plan.topic)?;
+        if plan.policy == Policy::DeadLetter {
+            self.ensure_topic(&self.config.errors.dead_letter_topic.as_str().into())?;
+        }
         self.register(&mut plan, at)?;
         Ok(plan)
     }

@@ -19,6 +19,8 @@ pub use decoder::Decoder;
 
 /// How long one question to the broker may take.
 const ASK: Duration = Duration::from_secs(15);
+/// How long the marks of transactions that are committed may be under way to their partitions.
+const MARKS: Duration = Duration::from_secs(10);
 /// How long a reader may go without a record before it gives up.
 const SILENCE: Duration = Duration::from_secs(30);
 
@@ -32,11 +34,15 @@ pub fn topic_name(prefix: &str, table: &str) -> String {
 }
 
 fn consumer(brokers: &str) -> Result<BaseConsumer> {
+    consumer_that_reads(brokers, "read_committed")
+}
+
+fn consumer_that_reads(brokers: &str, isolation: &str) -> Result<BaseConsumer> {
     ClientConfig::new()
         .set("bootstrap.servers", brokers)
         .set("group.id", "walferry-testkit")
         .set("enable.auto.commit", "false")
-        .set("isolation.level", "read_committed")
+        .set("isolation.level", isolation)
         .set("auto.offset.reset", "error")
         .set("fetch.wait.max.ms", "100")
         .set("fetch.error.backoff.ms", "100")
@@ -111,6 +117,29 @@ impl Ends {
     }
 }
 
+/// First and last stable offset of a partition. The commit of a transaction is acknowledged before its mark is in each
+/// partition, so what is there now is waited for; what stays open is a transaction that goes on.
+fn committed(
+    consumer: &BaseConsumer,
+    uncommitted: &BaseConsumer,
+    topic: &str,
+    partition: i32,
+) -> Result<(i64, i64)> {
+    let ask = |consumer: &BaseConsumer| {
+        let offsets = consumer.fetch_watermarks(topic, partition, ASK);
+        offsets.with_context(|| format!("no offsets of {topic} partition {partition}"))
+    };
+    let (_, written) = ask(uncommitted)?;
+    let begun = Instant::now();
+    loop {
+        let (first, end) = ask(consumer)?;
+        if end >= written || begun.elapsed() > MARKS {
+            return Ok((first, end));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 struct Assigned {
     topic: Arc<str>,
     partition: i32,
@@ -151,12 +180,11 @@ impl Reader {
 
     fn assign(brokers: &str, topics: &[String], at_end: bool) -> Result<Reader> {
         let consumer = consumer(brokers)?;
+        let uncommitted = consumer_that_reads(brokers, "read_uncommitted")?;
         let (mut assigned, mut list) = (Vec::new(), TopicPartitionList::new());
         for topic in topics {
             for partition in partitions(&consumer, topic)? {
-                let (first, end) = consumer
-                    .fetch_watermarks(topic, partition, ASK)
-                    .with_context(|| format!("no offsets of {topic} partition {partition}"))?;
+                let (first, end) = committed(&consumer, &uncommitted, topic, partition)?;
                 let position = if at_end { end } else { first };
                 list.add_partition_offset(topic, partition, Offset::Offset(position))?;
                 assigned.push(Assigned {
