@@ -16,6 +16,8 @@ use crate::{Config, Error, error::Kind};
 /// Whether a schema may be registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
+    /// The subject holds it already, under this id.
+    Registered(u32),
     /// The subject does not exist yet.
     New,
     /// The subject's level allows it.
@@ -102,6 +104,18 @@ impl Registry {
         }
     }
 
+    /// The id that was handed out before.
+    pub(crate) async fn remembered(&self, subject: &str, schema: &str) -> Option<u32> {
+        let ids = self.ids.lock().await;
+        ids.get(&(subject.to_owned(), schema.to_owned())).copied()
+    }
+
+    /// The registry has said that the subject holds this schema under this id.
+    pub(crate) async fn remember(&self, subject: &str, schema: &str, id: u32) {
+        let mut ids = self.ids.lock().await;
+        ids.insert((subject.to_owned(), schema.to_owned()), id);
+    }
+
     /// What a 409 means: the verdict's reasons when the schema is incompatible. Some registries answer 409 also when two
     /// clients register at the same moment, and then the schema is taken when it is offered again.
     async fn judge_conflict(&self, subject: &str, schema: &str, error: Error) -> Error {
@@ -110,7 +124,7 @@ impl Registry {
                 Error::new(Kind::Schema, format!("{error}: {}", reasons.join("; ")))
             }
             Ok(Verdict::Incompatible(_)) | Err(_) => error,
-            Ok(Verdict::New | Verdict::Compatible) => Error::new(
+            Ok(_) => Error::new(
                 Kind::Connection,
                 format!("{error} (but the schema is compatible, so another client was at it)"),
             ),

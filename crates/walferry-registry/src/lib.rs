@@ -5,12 +5,13 @@
 //! Invariant: an id is handed out only when the registry has said it.
 //! Source: Confluent Schema Registry API reference, `/subjects`, `/compatibility`, `/schemas`.
 //!
-//! Start reading at [`Registry::register`].
+//! Start reading at [`Registry::register_all`].
 
 mod client;
 mod config;
 mod error;
 mod subject;
+mod version;
 
 pub use client::{Registry, Verdict};
 pub use config::Config;

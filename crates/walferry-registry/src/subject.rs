@@ -23,6 +23,11 @@ pub struct Registered {
 }
 
 #[derive(Deserialize)]
+struct Found {
+    id: u32,
+}
+
+#[derive(Deserialize)]
 struct Level {
     #[serde(rename = "compatibilityLevel", alias = "compatibility")]
     level: String,
@@ -36,6 +41,11 @@ impl Registry {
             Answer::Missing => Ok(None),
             Answer::Body(text) => read(subject, &text).map(Some),
         }
+    }
+
+    /// The id in the answer to a question for a schema.
+    pub(crate) fn id_of(subject: &str, answer: &str) -> Result<u32, Error> {
+        Ok(read::<Found>(subject, answer)?.id)
     }
 
     /// The compatibility level that is set at the subject itself; none when the registry's own applies.

@@ -107,6 +107,48 @@ async fn a_fault_that_may_pass_is_not_remembered() {
     assert_eq!(registry.register("s", r#""string""#).await.unwrap(), 7);
 }
 
+const NOT_FOUND: (u16, &str) = (404, r#"{"error_code":40403,"message":"not found"}"#);
+
+#[tokio::test]
+async fn schemas_are_registered_together_or_not_at_all() {
+    let (registry, asked) = fake(vec![
+        (
+            200,
+            r#"{"subject":"t-key","version":1,"id":3,"schema":"k"}"#,
+        ),
+        NOT_FOUND,
+        (200, r#"{"is_compatible":false,"messages":["because"]}"#),
+    ]);
+    let offers = [("t-key", "k"), ("t-value", "v")];
+    let error = registry.register_all(&offers).await.unwrap_err();
+    assert_eq!(error.kind(), "schema");
+    assert!(error.to_string().contains("because"), "{error}");
+    let paths: Vec<String> = asked
+        .try_iter()
+        .map(|it| it.lines().next().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        paths,
+        [
+            "POST /subjects/t-key HTTP/1.1",
+            "POST /subjects/t-value HTTP/1.1",
+            "POST /compatibility/subjects/t-value/versions?verbose=true HTTP/1.1"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn schemas_that_are_new_are_checked_and_then_registered() {
+    let (registry, _) = fake(vec![
+        NOT_FOUND,
+        (404, r#"{"error_code":40401,"message":"subject not found"}"#),
+        (200, r#"{"id":8}"#),
+    ]);
+    for _ in 0..2 {
+        assert_eq!(registry.register_all(&[("s", "v")]).await.unwrap(), [8]);
+    }
+}
+
 #[tokio::test]
 async fn the_check_gives_the_reasons() {
     let (registry, asked) = fake(vec![
