@@ -5,6 +5,7 @@
 //! | `first_start` | snapshot, stream, clean stop; what a start creates; how long it takes |
 //! | `flat` | records that are the row itself |
 //! | `crash` | `kill -9` at random moments under mixed load |
+//! | `history` | random DDL and DML with restarts: each record has the schema that was in force |
 //! | `outage` | servers killed and brought back, the walsender ended, the network cut without a word |
 //! | `late_end` | an EndTxn that arrives late, with the guard and without it |
 //! | `instances` | two processes with one name, also when the older one was stopped and wakes up |
@@ -16,6 +17,7 @@
 //! | `visibility` | the race between a commit's record and its visibility |
 //! | `schemas` | a table changes while it is followed; dead letters |
 //! | `park` | a table that cannot go on waits, and the others go on |
+//! | `schema_commands` | show, diff and plan; subject strategies |
 //! | `memory` | a transaction larger than the memory, and a broker that is away |
 //! | `audit` | tables and topics compared: clean under load, planted faults found |
 //! | `compat` | what Debezium answered over a corpus of SQL, recorded, is given again |
@@ -32,6 +34,7 @@ mod compat;
 mod crash;
 mod first_start;
 mod flat;
+mod history;
 mod instances;
 mod late_end;
 mod memory;
@@ -41,6 +44,7 @@ mod place;
 mod records;
 mod recovery;
 mod refusal;
+mod schema_commands;
 mod schemas;
 mod snapshots;
 mod visibility;

@@ -26,6 +26,7 @@ pub mod recovery;
 mod relations;
 mod retry;
 mod ring;
+pub mod schemas;
 mod selection;
 pub mod snapshot;
 mod source;

@@ -241,10 +241,11 @@ async fn poll(parking: &Parking, registry: &Registry) {
 }
 
 async fn offer(registry: &Registry, offers: &[Offer]) -> Result<(), walferry_registry::Error> {
-    for offer in offers {
-        registry.register(&offer.subject, &offer.schema).await?;
-    }
-    Ok(())
+    let pairs = offers.iter();
+    let pairs: Vec<_> = pairs
+        .map(|it| (it.subject.as_str(), it.schema.as_str()))
+        .collect();
+    registry.register_all(&pairs).await.map(drop)
 }
 
 async fn approve(parking: &Parking, registry: &Registry, table: &str) -> Result<String, String> {

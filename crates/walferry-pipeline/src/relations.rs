@@ -8,7 +8,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
-use walferry_avro::{EncodeErrorKind, EncodePlan, Naming};
+use walferry_avro::{EncodeErrorKind, EncodePlan};
 use walferry_event::{ColumnType, Lsn, Relation, Table, TypeKind};
 use walferry_postgres::Catalog;
 use walferry_registry::Registry;
@@ -18,6 +18,7 @@ use crate::{
     error::{Error, Passing},
     parking::Offer,
     retry::{self, Retry},
+    schemas,
     selection::Selection,
     status::{SchemaIds, Status, TableStatus},
 };
@@ -245,23 +246,14 @@ impl Relations {
     /// Compiles the plan of a table version, registers its schemas and makes sure that its topic exists.
     pub(crate) fn compile(&mut self, table: Table, at: Lsn) -> Result<Plan, Error> {
         let name: Arc<str> = table.relation.qualified_name().into();
-        let topic: Arc<str> = self
-            .config
-            .topic(&table.relation.schema, &table.relation.name)
-            .into();
-        let naming = Naming {
-            topic: &topic,
-            server: &self.config.topic_prefix,
-            database: &self.config.source.connect.database,
-        };
-        let encode = EncodePlan::compile(&table, &naming, &self.config.format)
-            .map_err(|error| Error::from(error).context(format!("table {name} at {at}")))?;
+        let compiled = schemas::compile(&self.config, &table)
+            .map_err(|error| error.context(format!("table {name} at {at}")))?;
         let mut plan = Plan {
             policy: self.config.policy(&name),
             name,
             table,
-            encode,
-            topic,
+            encode: compiled.encode,
+            topic: compiled.topic.into(),
             refused: None,
             changes: [0; 4],
         };
@@ -317,18 +309,17 @@ impl Relations {
     }
 
     fn register(&mut self, plan: &mut Plan, at: Lsn) -> Result<(), Error> {
-        let outcome = (|| {
-            let mut ids = SchemaIds::default();
-            let offers: Vec<_> = offers(&self.config, &plan.topic, &plan.encode).collect();
-            for (part, offer) in offers {
-                let id = self.register_one(&offer.subject, &offer.schema)?;
-                match part {
-                    "key" => ids.key = Some(id),
-                    _ => ids.value = Some(id),
-                }
+        let offers: Vec<_> = offers(&self.config, &plan.topic, &plan.encode).collect();
+        let outcome = self.register_all(&offers).map(|ids| {
+            let id = |wanted| {
+                let parts = offers.iter().map(|(part, _)| *part);
+                parts.zip(&ids).find(|(part, _)| *part == wanted)
+            };
+            SchemaIds {
+                key: id("key").map(|(_, id)| *id),
+                value: id("value").map(|(_, id)| *id),
             }
-            Ok::<_, Refusal>(ids)
-        })();
+        });
         match outcome {
             Ok(ids) => {
                 plan.encode.set_ids(ids.key, ids.value.unwrap_or_default());
@@ -362,14 +353,17 @@ impl Relations {
         self.status.set_table(plan.status(ids));
     }
 
-    fn register_one(&mut self, subject: &str, schema: &str) -> Result<u32, Refusal> {
+    /// The ids of the offers, after as many tries as are configured.
+    fn register_all(&mut self, offers: &[(&str, Offer)]) -> Result<Vec<u32>, Refusal> {
+        let pairs: Vec<_> = offers
+            .iter()
+            .map(|(_, it)| (it.subject.as_str(), it.schema.as_str()))
+            .collect();
         let mut retry = Retry::new(&self.config.errors);
         loop {
-            let registered = self
-                .runtime
-                .block_on(self.registry.register(subject, schema));
+            let registered = self.runtime.block_on(self.registry.register_all(&pairs));
             let error = match registered {
-                Ok(id) => return Ok(id),
+                Ok(ids) => return Ok(ids),
                 Err(error) => error,
             };
             if error.kind() == "schema" {

@@ -12,6 +12,7 @@ mod columns;
 mod publications;
 mod slots;
 mod tables;
+mod trial;
 
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ pub use columns::KeyRules;
 pub use publications::{PublicationInfo, PublishedTable};
 pub use slots::SlotInfo;
 pub use tables::{RelationKind, TableInfo, TableName};
+pub use trial::Trial;
 
 /// A connection for questions about the database.
 pub struct Catalog {
@@ -62,8 +64,13 @@ const _: () = assert!(LOCK_TIMEOUT_MS < ANSWER_MAX.as_millis() as u32);
 
 /// Opens a connection on `tokio-postgres` and drives it in a task until the client is dropped.
 pub(crate) async fn open(config: &ConnectConfig) -> Result<Client, Error> {
+    open_with(config, "-c search_path=pg_catalog").await
+}
+
+/// As [`open`], with other options of the session than the search path.
+async fn open_with(config: &ConnectConfig, options: &str) -> Result<Client, Error> {
     let doing = format!("connecting to {}", config.place());
-    let mut options = String::from("-c search_path=pg_catalog");
+    let mut options = options.to_owned();
     for (name, value) in SESSION_SETTINGS
         .iter()
         .filter(|(name, _)| *name != "client_encoding")
@@ -155,7 +162,10 @@ impl Catalog {
     /// # Errors
     /// Nobody answers, or TLS or the log-in is refused.
     pub async fn connect(config: &ConnectConfig) -> Result<Catalog, Error> {
-        let client = open(config).await?;
+        Catalog::of(open(config).await?).await
+    }
+
+    async fn of(client: Client) -> Result<Catalog, Error> {
         let mut catalog = Catalog {
             client,
             server_version: 0,

@@ -18,6 +18,7 @@ mod feedback;
 mod kind;
 mod quote;
 mod replication;
+mod script;
 mod server_error;
 mod session;
 mod snapshot;
@@ -29,7 +30,7 @@ mod tls_refusal;
 
 pub use catalog::{
     Catalog, KeyRules, PublicationInfo, PublishedTable, RelationKind, RoleInfo, SlotInfo,
-    TableInfo, TableName,
+    TableInfo, TableName, Trial,
 };
 pub use connect::{ConnectConfig, TlsConfig, TlsMode};
 pub use copy_row::parse_copy_row;
@@ -38,4 +39,5 @@ pub use feedback::Feedback;
 pub use quote::{quote_ident, quote_literal, quote_table};
 pub use replication::{CreatedSlot, Identity, Replication, StreamOptions};
 pub use snapshot::{CopyBlock, CopyRows, Moment, SnapshotReader, TableScan, Visibility};
+pub use script::{Statement, statements};
 pub use stream::{Block, Stream, StreamEvent, StreamHandle, StreamLimits, spawn};

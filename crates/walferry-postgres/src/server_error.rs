@@ -97,6 +97,7 @@ const VERDICTS: &[Row] = &[
     row("57014", "", Retry, ""),
     row("55P03", "", Retry, "another session holds a lock on the table"),
     row("22023", "snapshot", Halt, "the session that exported the snapshot has ended: start over"),
+    row("25001", "", Halt, "such a statement cannot be tried: take it out of the script"),
     row("40", "", Retry, ""),
     row("08", "", Reconnect, ""),
     row("53", "", Retry, ""),

@@ -143,6 +143,30 @@ pub(crate) struct Running {
 /// What to do about the tables' schemas.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Schema {
+    /// Print the schemas as they would be
+    Show {
+        #[command(flatten)]
+        tables: Tables,
+    },
+    /// Compare them with the registry; fails when it would refuse one
+    Diff {
+        #[command(flatten)]
+        tables: Tables,
+    },
+    /// Try a migration, roll it back, and show what it would do to each subject; fails when the registry would refuse it
+    Plan {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// SQL script of the migration, - for standard input; tried in one transaction, so it holds its locks for as long
+        #[arg(long, value_name = "FILE")]
+        ddl: PathBuf,
+        /// Role and database to try it as, when the connector's role may not alter the tables
+        #[arg(long, value_name = "URL")]
+        source: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Let a parked table go on: its schema is registered against the subject's compatibility level
     Approve {
         /// schema.table
@@ -182,6 +206,19 @@ pub(crate) struct AuditArguments {
         overrides_with = "patience"
     )]
     pub(crate) patience: u64,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which tables' schemas.
+#[derive(Debug, Args)]
+pub(crate) struct Tables {
+    #[command(flatten)]
+    pub(crate) file: ConfigFile,
+    /// Globs of schema.table; all that are followed when none is given
+    #[arg(value_name = "TABLE")]
+    pub(crate) globs: Vec<String>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -92,6 +92,14 @@ fn run(line: CommandLine) -> Result<(), Failure> {
         Command::Status { admin, watch, json } => commands::status::run(&admin, watch, json),
         Command::Checkpoint(Checkpoint::Show { file }) => commands::checkpoint::show(&file.path),
         Command::Snapshot(command) => commands::snapshot::run(command),
+        Command::Schema(Schema::Show { tables }) => commands::schema::show(&tables),
+        Command::Schema(Schema::Diff { tables }) => commands::schema::diff(&tables),
+        Command::Schema(Schema::Plan {
+            file,
+            ddl,
+            source,
+            json,
+        }) => commands::schema::plan(&file.path, &ddl, source.as_deref(), json),
         Command::Schema(Schema::Approve {
             table,
             config,

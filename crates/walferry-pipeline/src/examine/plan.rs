@@ -1,6 +1,5 @@
 //! The plan of `walferry check`: what `run` would do with topics, schemas, slot and snapshot.
 
-use walferry_avro::{EncodePlan, Naming};
 use walferry_event::Table;
 use walferry_kafka::Checkpoint;
 use walferry_postgres::{TableInfo, quote_literal, quote_table};
@@ -10,8 +9,7 @@ use super::{Finding, Severity, postgres::Examined};
 use crate::{
     config::{Config, SnapshotMode},
     recovery::{self, Decision, Slot},
-    relations::choose_key,
-    source, stamp,
+    schemas, source, stamp,
 };
 
 /// Which topics `run` would create.
@@ -69,26 +67,15 @@ async fn verdicts(
     registry: &Registry,
     table: &TableInfo,
 ) -> Result<Vec<(Severity, String)>, crate::Error> {
-    let relation = source.catalog.relation(table.oid).await?;
-    let rules = config.key_rules();
-    let mut version = source.catalog.table(&relation, rules).await?;
-    choose_key(config, &mut version)?;
-    let topic = config.topic(&table.schema, &table.name);
-    let naming = Naming {
-        topic: &topic,
-        server: &config.topic_prefix,
-        database: &config.source.connect.database,
-    };
-    let plan = EncodePlan::compile(&version, &naming, &config.format)?;
+    let version = schemas::described(config, &source.catalog, table).await?;
     let mut found: Vec<_> = other_key(config, table, &version).into_iter().collect();
-    let schemas = [
-        ("key", plan.key_schema()),
-        ("value", Some(plan.value_schema())),
-    ];
-    for (part, schema) in schemas {
-        let Some(schema) = schema else { continue };
-        let subject = config.subject(&topic, part, schema);
-        found.push(match registry.check(&subject, schema).await? {
+    for schema in schemas::of_version(config, &version)? {
+        let subject = &schema.subject;
+        found.push(match registry.verdict(subject, &schema.text).await? {
+            Verdict::Registered(id) => (
+                Severity::Ok,
+                format!("subject {subject} holds the schema, id {id}"),
+            ),
             Verdict::New => (Severity::Plan, format!("subject {subject} is new")),
             Verdict::Compatible => (Severity::Ok, format!("subject {subject} is compatible")),
             Verdict::Incompatible(reasons) => (
