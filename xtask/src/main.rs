@@ -42,6 +42,8 @@ enum Command {
     Compat(Rest),
     /// Speed: drain, latency or micro, side by side with the ceiling
     Bench(Rest),
+    /// Random histories of DDL and DML with restarts, compared with what PostgreSQL says itself
+    History(Rest),
     /// Kill everything at random moments and check that nothing is lost, doubled or reordered
     Chaos(ChaosArguments),
 }
@@ -102,6 +104,7 @@ fn main() -> ExitCode {
         Command::Demo(rest) => commands::program::run("walferry-demo", &rest.arguments),
         Command::Compat(rest) => commands::compat::run(&rest.arguments),
         Command::Bench(rest) => commands::program::run("walferry-bench", &rest.arguments),
+        Command::History(rest) => commands::program::run("walferry-history", &rest.arguments),
         Command::Chaos(chaos) => {
             let mut arguments = Vec::new();
             let seed = chaos.seed.map(|seed| ("--seed", seed.to_string()));

@@ -1,4 +1,4 @@
-//! `cargo xtask demo`, `bench` and `chaos`: programs of the testkit, built for speed, on servers of their own.
+//! `cargo xtask demo`, `bench`, `chaos` and `history`: programs of the testkit, built for speed, on servers of their own.
 //!
 //! Owns: that everything they need is there first. Never: what they do; see `crates/walferry-testkit/src/bin`.
 

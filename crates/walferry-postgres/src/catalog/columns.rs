@@ -237,7 +237,8 @@ fn describe(
     }
 }
 
-/// The first key whose columns the stream has and old rows carry; else the columns that old rows carry.
+/// The first key whose columns the stream has and old rows carry; else the columns that old rows carry. By default old
+/// rows carry the primary key as it was then, so a key of fewer columns is a later one.
 fn choose_key(
     relation: &Relation,
     keys: &Keys,
@@ -259,7 +260,11 @@ fn choose_key(
         .filter_map(|key| key.iter().map(place).collect::<Option<Vec<usize>>>());
     // Without an identity no old row ever comes, so a key has nothing to lie within.
     let anywhere = rules.outside_identity || identity.is_empty();
-    let mut fitting = candidates.filter(|key| anywhere || key.iter().all(in_identity));
+    let whole = relation.replica_identity == ReplicaIdentity::Default;
+    let mut fitting = candidates.filter(|key| {
+        let within = key.iter().all(in_identity);
+        anywhere || (within && (!whole || key.len() == identity.len()))
+    });
     match (fitting.next(), relation.replica_identity) {
         (Some(key), _) => key,
         (None, ReplicaIdentity::Default | ReplicaIdentity::Index) => identity,
@@ -362,6 +367,8 @@ mod tests {
             // The catalog has no such key any more.
             (Index, [false, true, false], &[&["a"]], vec![1]),
             (Default, [true, false, false], &[], vec![0]),
+            // The primary key has lost a column since then.
+            (Default, [true, true, false], &[&["a"]], vec![0, 1]),
             // Every column is carried.
             (Full, [true, true, true], &[&["b"]], vec![1]),
             (Full, [true, true, true], &[], vec![]),

@@ -11,12 +11,13 @@
 //! Limits: of the old row only the columns that the witness gives are compared (it leaves NULLs out); snapshot rows
 //! of a table without a key are counted and not compared.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::change::{Change, Event, Observed, Op, Record, Row, Value, lsn_text};
 use super::difference::{differing, fill_unchanged, tell};
+use super::followed::Table;
 use super::report::{Fault, Report};
 use super::rules::{Rules, Start};
 
@@ -29,12 +30,6 @@ use beside::Beside;
 const EXAMPLE_BYTES_MAX: usize = 64 << 20;
 /// The end of a chain of expected events with one identity.
 const NONE: u32 = u32::MAX;
-
-struct Table {
-    name: Arc<str>,
-    key: Vec<Arc<str>>,
-    ignored: BTreeSet<String>,
-}
 
 struct Expected {
     table: u32,
@@ -79,22 +74,8 @@ pub struct Judge {
 impl Judge {
     /// A judge who has seen nothing.
     pub fn new(rules: Rules) -> Judge {
-        let tables: Vec<Table> = rules
-            .keys
-            .iter()
-            .map(|(name, key)| Table {
-                name: Arc::from(name.as_str()),
-                key: key
-                    .iter()
-                    .map(|column| Arc::from(column.as_str()))
-                    .collect(),
-                ignored: rules
-                    .ignored_columns
-                    .iter()
-                    .filter_map(|path| path.strip_prefix(&format!("{name}.")).map(str::to_owned))
-                    .collect(),
-            })
-            .collect();
+        let tables = rules.keys.keys().map(|name| Table::new(name, &rules));
+        let tables: Vec<Table> = tables.collect();
         let by_name = tables
             .iter()
             .enumerate()
@@ -121,7 +102,12 @@ impl Judge {
 
     /// Takes a change of the transaction that the witness is telling.
     pub fn expect(&mut self, change: Change) {
-        if self.by_name.contains_key(&change.table) {
+        let unpublished = self
+            .rules
+            .unpublished
+            .iter()
+            .any(|it| it.table == *change.table && (it.from..it.to).contains(&change.lsn));
+        if self.by_name.contains_key(&change.table) && !unpublished {
             if self.streaming {
                 self.plan(change)
             } else {
@@ -155,10 +141,10 @@ impl Judge {
         let new = change.new.take().map(|row| self.tidy(index, row));
         let new = new.map(|new| fill_unchanged(new, old.as_ref()));
         let (old_key, new_key) = (
-            self.key_of(index, old.as_ref()),
-            self.key_of(index, new.as_ref()),
+            self.key_of(index, change.lsn, old.as_ref()),
+            self.key_of(index, change.lsn, new.as_ref()),
         );
-        let keyed = !self.tables[index as usize].key.is_empty();
+        let keyed = !self.tables[index as usize].key(change.lsn).is_empty();
         match change.op {
             Op::Update if keyed && old.is_some() && old_key != new_key => {
                 self.push(&change, index, Op::Delete, old_key, old, None);
@@ -279,7 +265,7 @@ impl Judge {
         };
         let before = event.before.clone().map(|row| self.tidy(index, row));
         let after = event.after.clone().map(|row| self.tidy(index, row));
-        let keyed = !self.tables[index as usize].key.is_empty();
+        let keyed = !self.tables[index as usize].key(event.lsn).is_empty();
         let key = if keyed {
             event.key.as_ref().map_or(0, Row::fingerprint)
         } else {
@@ -367,7 +353,7 @@ impl Judge {
 
     /// The key columns of a row of a followed table, as its record's key has them.
     pub fn key_row(&self, table: &str, row: &Row) -> Option<Row> {
-        let key = &self.tables[*self.by_name.get(table)? as usize].key;
+        let key = self.tables[*self.by_name.get(table)? as usize].key(u64::MAX);
         (!key.is_empty()).then(|| row.restricted(key))
     }
 
@@ -419,8 +405,8 @@ impl Judge {
         row.sorted()
     }
 
-    fn key_of(&self, table: u32, row: Option<&Row>) -> u64 {
-        let key = &self.tables[table as usize].key;
+    fn key_of(&self, table: u32, lsn: u64, row: Option<&Row>) -> u64 {
+        let key = self.tables[table as usize].key(lsn);
         match row {
             Some(row) if !key.is_empty() => row.restricted(key).fingerprint(),
             _ => 0,

@@ -12,6 +12,7 @@ mod canonical;
 mod change;
 mod decoding;
 mod difference;
+mod followed;
 mod judge;
 mod report;
 mod rules;
@@ -26,7 +27,7 @@ pub use canonical::UNAVAILABLE;
 pub use change::{Change, Event, Observed, Op, Record, Row, Value, lsn_text, parse_lsn};
 pub use judge::Judge;
 pub use report::{Difference, Fault, Report};
-pub use rules::{Rules, Start};
+pub use rules::{KeyChange, Rules, Start, Unpublished};
 pub use session::{Session, Target, TextRow, quote_identifier, quote_literal};
 pub use witness::{Told, Witness};
 

@@ -21,11 +21,37 @@ pub enum Start {
     SnapshotUnchecked,
 }
 
+/// From a position on, a table's records have another key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyChange {
+    /// `schema.table`.
+    pub table: String,
+    /// LSN of the first change that has it.
+    pub from: u64,
+    /// Its columns.
+    pub key: Vec<String>,
+}
+
+/// A time in which the publication did not hold a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unpublished {
+    /// `schema.table`.
+    pub table: String,
+    /// LSN of the first change that is not published.
+    pub from: u64,
+    /// LSN of the first change that is published again.
+    pub to: u64,
+}
+
 /// What to compare and how.
 #[derive(Clone, Debug)]
 pub struct Rules {
     /// Key columns by `schema.table`; other tables are no part of the comparison.
     pub keys: BTreeMap<String, Vec<String>>,
+    /// Keys that are others later on, in order.
+    pub key_changes: Vec<KeyChange>,
+    /// Changes that no topic shows.
+    pub unpublished: Vec<Unpublished>,
     /// Where the connector began.
     pub start: Start,
     /// Whether a delete is followed by a tombstone.
@@ -41,6 +67,8 @@ impl Rules {
     pub fn new(keys: BTreeMap<String, Vec<String>>) -> Rules {
         Rules {
             keys,
+            key_changes: Vec::new(),
+            unpublished: Vec::new(),
             start: Start::Everything,
             tombstones: true,
             truncates: true,

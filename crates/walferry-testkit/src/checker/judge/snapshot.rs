@@ -14,7 +14,8 @@ impl Judge {
     /// Applies a change to the rows of the snapshot.
     pub(super) fn fold(&mut self, mut change: Change) {
         let index = self.by_name[&change.table];
-        let keyless = self.tables[index as usize].key.is_empty();
+        let lsn = change.lsn;
+        let keyless = self.tables[index as usize].key(lsn).is_empty();
         let old = change.old.take().map(|row| self.tidy(index, row));
         let new = change.new.take().map(|row| self.tidy(index, row));
         if keyless {
@@ -25,14 +26,14 @@ impl Judge {
         match change.op {
             Op::Truncate => self.base.retain(|(table, _), _| *table != index),
             Op::Delete => {
-                let key = self.key_of(index, old.as_ref());
+                let key = self.key_of(index, lsn, old.as_ref());
                 self.base.remove(&(index, key));
             }
             _ => {
-                let key = self.key_of(index, new.as_ref());
+                let key = self.key_of(index, lsn, new.as_ref());
                 let old_key = old
                     .as_ref()
-                    .map_or(key, |old| self.key_of(index, Some(old)));
+                    .map_or(key, |old| self.key_of(index, lsn, Some(old)));
                 let before = self.base.remove(&(index, old_key)).map(|(row, _)| row);
                 let row = fill_unchanged(new.unwrap_or_default(), before.as_ref());
                 self.base.insert((index, key), (row, false));
@@ -49,9 +50,9 @@ impl Judge {
         at: &dyn Fn() -> String,
     ) {
         self.report.snapshot_rows += 1;
-        let key = self.key_of(table, after.as_ref());
+        let key = self.key_of(table, event.lsn, after.as_ref());
         self.check_home(event, table, key, place.1, at);
-        let keyless = self.tables[table as usize].key.is_empty();
+        let keyless = self.tables[table as usize].key(event.lsn).is_empty();
         if matches!(self.rules.start, Start::Beside(_)) {
             let key = (!keyless).then_some(key);
             if let Some(fault) = self.beside.read(&self.base, table, key, after.as_ref()) {
