@@ -15,6 +15,7 @@
 //! | `changes` | every kind of change and of table, record by record |
 //! | `snapshots` | snapshots that are interrupted, beside the stream, asked for |
 //! | `visibility` | the race between a commit's record and its visibility |
+//! | `values` | every type in every mode, at the edges and at random, is what PostgreSQL's own casts say |
 //! | `schemas` | a table changes while it is followed; dead letters |
 //! | `park` | a table that cannot go on waits, and the others go on |
 //! | `schema_commands` | show, diff and plan; subject strategies |
@@ -48,3 +49,4 @@ mod schema_commands;
 mod schemas;
 mod snapshots;
 mod visibility;
+mod values;
