@@ -48,5 +48,5 @@ mod refusal;
 mod schema_commands;
 mod schemas;
 mod snapshots;
-mod visibility;
 mod values;
+mod visibility;
