@@ -22,6 +22,9 @@ pub(crate) struct Builder {
     idle: Option<Held>,
     urgent: bool,
     course: Course,
+    /// The last mark stands inside a transaction, perhaps in a block that was handed over: its end needs a mark too, or
+    /// the publisher waits for it.
+    unfinished: bool,
     memory: Memory,
     runtime: tokio::runtime::Handle,
     output: mpsc::SyncSender<EncodedBlock>,
@@ -45,6 +48,7 @@ impl Builder {
             idle: None,
             urgent: false,
             course: Course::new(start),
+            unfinished: false,
             memory,
             runtime,
             output,
@@ -74,10 +78,8 @@ impl Builder {
         }
         // One that only tables that catch up have not seen was counted when it came first.
         let commit_us = (self.course.position() != before).then_some(commit_us);
-        let nothing_new = self.marks.last().map_or(self.records.is_empty(), |m| {
-            m.records_end == self.records.len() && m.cut.whole
-        });
-        if nothing_new {
+        let marked = self.marks.last().map_or(0, |mark| mark.records_end);
+        if !self.unfinished && marked == self.records.len() {
             // A transaction without records of ours: it moves the position, but opens no Kafka transaction.
             self.idle = Some(self.course.held());
             return;
@@ -114,6 +116,7 @@ impl Builder {
         snapshot: Option<Arc<Progress>>,
     ) {
         self.idle = None;
+        self.unfinished = !whole;
         let Held { position, parked } = self.course.held();
         self.marks.push(Mark {
             records_end: self.records.len(),
@@ -143,5 +146,92 @@ impl Builder {
             permit,
         };
         self.output.send(block).map_err(|_| PublisherGone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::batch::Batch;
+
+    struct Bench {
+        runtime: tokio::runtime::Runtime,
+        output: mpsc::Receiver<EncodedBlock>,
+        builder: Builder,
+    }
+
+    fn bench() -> Bench {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let (input, output) = mpsc::sync_channel(8);
+        let start = Held::at(Position::at(Lsn(1)));
+        let memory = Memory::new(1 << 20);
+        let builder = Builder::new(start, memory, runtime.handle().clone(), input);
+        Bench {
+            runtime,
+            output,
+            builder,
+        }
+    }
+
+    fn record(builder: &mut Builder) {
+        let block = builder.records();
+        block.arena_mut().push(7);
+        let topic = block.topic(&"t".into());
+        block.push(topic, None, Some(0..1), None);
+    }
+
+    fn end(commit_lsn: u64) -> Position {
+        Position {
+            commit_lsn: Lsn(commit_lsn),
+            end_lsn: Lsn(commit_lsn + 10),
+            ordinal: None,
+        }
+    }
+
+    /// What the publisher would do with the block: whether the batch can be committed when nothing more waits.
+    fn complete(batch: &mut Batch, block: &EncodedBlock) -> bool {
+        for mark in &block.marks {
+            batch.add(1, mark.cut, Instant::now());
+        }
+        block.pause && batch.complete()
+    }
+
+    #[test]
+    fn a_commit_that_comes_alone_completes_the_batch_that_its_changes_are_in() {
+        let mut bench = bench();
+        let mut batch = Batch::new(1 << 20, Duration::from_millis(200));
+        record(&mut bench.builder);
+        bench.builder.inside(Lsn(20), 1, 7);
+        bench.builder.seal(false).unwrap();
+        assert!(!complete(&mut batch, &bench.output.recv().unwrap()));
+        bench.builder.commit(end(20), 5, 7);
+        bench.builder.seal(true).unwrap();
+        let block = bench.output.recv().unwrap();
+        assert!(complete(&mut batch, &block));
+        assert_eq!(block.marks[0].cut.position, end(20));
+        assert_eq!(block.marks[0].commit_us, Some(5), "it is counted");
+        drop(bench.runtime);
+    }
+
+    #[test]
+    fn a_transaction_without_records_moves_the_position_and_marks_nothing() {
+        let mut bench = bench();
+        bench.builder.commit(end(20), 5, 7);
+        bench.builder.seal(true).unwrap();
+        let block = bench.output.recv().unwrap();
+        assert!(block.marks.is_empty());
+        assert_eq!(block.idle.unwrap().position, end(20));
+        record(&mut bench.builder);
+        bench.builder.commit(end(40), 5, 8);
+        bench.builder.commit(end(60), 5, 9);
+        bench.builder.seal(true).unwrap();
+        let block = bench.output.recv().unwrap();
+        assert_eq!(block.marks.len(), 1);
+        assert_eq!(block.idle.unwrap().position, end(60));
+        drop(bench.runtime);
     }
 }
