@@ -172,14 +172,25 @@ fn other_slot(e: &Evidence) -> bool {
     written(e).is_some_and(|w| w.database != e.server.database || w.slot != e.slot_name)
 }
 
-/// The checkpoint's timeline is ours, or an ancestor of ours that ended at or after the checkpoint.
+/// The checkpoint's timeline is ours, or an ancestor of ours that ended at or after the checkpoint. Of a transaction that
+/// is published in part the commit record too has to lie on it.
 fn other_timeline(e: &Evidence) -> bool {
     written(e).is_some_and(|w| {
         w.timeline != e.server.timeline
             && !e.server.history.iter().any(|&(timeline, switched_at)| {
-                timeline == w.timeline && w.position.end_lsn <= switched_at
+                timeline == w.timeline && held_end(w.position) <= switched_at
             })
     })
+}
+
+/// Where a timeline has to have come to for it to contain what the topics hold.
+fn held_end(position: Position) -> Lsn {
+    match position.ordinal {
+        None => position.end_lsn,
+        Some(_) => position
+            .end_lsn
+            .max(Lsn(position.commit_lsn.0.saturating_add(1))),
+    }
 }
 
 fn slot_ahead(e: &Evidence) -> bool {
@@ -224,7 +235,10 @@ fn refuse_timeline(e: &Evidence) -> Decision {
     Decision::Refuse(format!(
         "the checkpoint of connector {:?} is at {} on timeline {}, but the server is on timeline {} and {evidence}: the \
          topics hold changes that this server never had; `walferry resync` makes them agree again",
-        e.connector, w.position.end_lsn, w.timeline, e.server.timeline
+        e.connector,
+        held_end(w.position),
+        w.timeline,
+        e.server.timeline
     ))
 }
 

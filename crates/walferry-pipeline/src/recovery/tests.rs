@@ -131,6 +131,27 @@ fn a_new_timeline_is_followed_only_when_it_contains_the_checkpoint() {
 }
 
 #[test]
+fn a_transaction_in_part_is_followed_only_to_a_timeline_that_has_its_commit() {
+    // Its commit record begins at 15; the position before it is 9.
+    for (switched_at, followed) in [(9, false), (15, false), (16, true), (40, true)] {
+        let Checkpoint::Position(mut held) = written(9) else {
+            unreachable!()
+        };
+        held.position.commit_lsn = Lsn(15);
+        held.position.ordinal = Some(3);
+        let mut case = evidence(usable(5), Checkpoint::Position(held));
+        case.server.timeline = 2;
+        case.server.history = vec![(1, Lsn(switched_at))];
+        let (_, decision) = decide(&case);
+        assert_eq!(
+            matches!(decision, Decision::Resume(_)),
+            followed,
+            "{case:?}"
+        );
+    }
+}
+
+#[test]
 fn another_cluster_or_slot_is_refused_before_anything_else() {
     let mut case = evidence(Slot::Missing, written(9));
     case.server.system_id = "8".into();
