@@ -37,6 +37,33 @@ fn the_older_of_two_processes_ends_with_4() {
     assert_eq!(newer.wait_exit(ENDS), Some(0));
 }
 
+/// Without changes nothing fences the older one's producer: it learns of the newer one when its walsender is ended.
+#[test]
+fn the_older_of_two_processes_ends_with_4_when_nothing_happens_in_the_database() {
+    for at_once in [None, Some("insert into t values (2)")] {
+        let place = Place::shared(if at_once.is_some() { "moved" } else { "quiet" });
+        place.sql("create table t (id int primary key)");
+        let checker = place.checker(&["public.t"]);
+        let mut settings = place.all();
+        settings.set_text("snapshot.mode", "never");
+        let mut older = place.streaming(&settings);
+        place.drain("insert into t values (1)");
+        let mut newer = place.streaming(&settings.twin().unwrap());
+        if let Some(sql) = at_once {
+            // The newer one commits it, so that the slot is confirmed beyond what the older one knows.
+            place.drain(sql);
+        }
+        assert_eq!(older.wait_exit(ENDS), Some(4), "{}", older.log_tail());
+        assert!(older.log_tail().contains("another instance"));
+        place.drain("insert into t values (3)");
+        checker.verdict().unwrap().assert_clean(2);
+        let log = newer.log().join("\n");
+        assert!(!log.contains("retrying"), "it was left alone\n{log}");
+        newer.sigterm();
+        assert_eq!(newer.wait_exit(ENDS), Some(0));
+    }
+}
+
 #[test]
 fn a_process_that_was_stopped_in_the_middle_of_its_batch_wakes_up_and_ends_with_4() {
     let place = Place::shared("stopped").with_mixed_tables();

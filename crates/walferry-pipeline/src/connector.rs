@@ -272,7 +272,7 @@ impl Start {
         let publisher = claim(publisher, stamp.next(None, None)).await?;
         source::ensure_publication(&self.config, &found.catalog, &found.tables).await?;
         if found.catalog.slot(&source.slot).await?.is_some() {
-            source::free_slot(&self.config, &found.catalog, None, &self.stop).await?;
+            source::free_slot(&self.config, &found.catalog, None, Ok(()), &self.stop).await?;
             found.catalog.drop_slot(&source.slot).await?;
         } else if !source.create {
             return Err(Error::failed(format!(

@@ -43,6 +43,11 @@ impl Error {
         Error::of(Kind::Refused, message)
     }
 
+    /// Another instance of the same name has taken over.
+    pub(crate) fn fenced(message: impl Into<String>) -> Error {
+        Error::of(Kind::Fenced, message)
+    }
+
     /// Asked to stop.
     pub(crate) fn stopped() -> Error {
         Error::of(Kind::Stopped, "asked to stop")

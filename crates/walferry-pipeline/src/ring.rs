@@ -5,6 +5,7 @@
 //! Invariant: at an orderly end the encoder ends first, then the publisher commits, then the last feedback confirms.
 //! Start reading at [`Ring::turn`].
 
+mod claim;
 mod encode_thread;
 
 use std::{
@@ -38,6 +39,7 @@ use crate::{
     status::{Peer, State, Status},
 };
 
+use claim::Claim;
 pub(crate) use encode_thread::{Source, StreamEnd, Work, encode};
 
 /// Where the ring begins.
@@ -231,24 +233,8 @@ impl Ring {
         let mut replication = Replication::connect(&source.connect).await?;
         let identity = replication.identify().await?;
         let server = source::server(&mut replication, &identity).await?;
-        let slot = source::slot(&self.config, &catalog).await?;
-        let checkpoint = recovery::Checkpoint::Position(self.stamp.written());
-        let (row, decision) = recovery::decide(&source::evidence(
-            &self.config,
-            slot,
-            checkpoint,
-            server.clone(),
-        ));
-        match decision {
-            Decision::Resume(_) => {}
-            Decision::Refuse(reason) => return Err(Attempt::Final(Error::refused(reason))),
-            other => {
-                return Err(Attempt::Final(Error::refused(format!(
-                    "{row}: {other:?} while the ring is turning"
-                ))));
-            }
-        }
-        source::free_slot(&self.config, &catalog, ours, &self.stop).await?;
+        let others = self.may_go_on(&catalog, server.clone()).await?;
+        source::free_slot(&self.config, &catalog, ours, others, &self.stop).await?;
         self.stamp.follow(server);
         let options = StreamOptions {
             origin_none: source.origin_none,
@@ -276,6 +262,31 @@ impl Ring {
             unread: None,
         };
         Ok((connection, Source { events, released }))
+    }
+
+    /// Whether the stream may go on where the topics end; and if it is not known whether the connector is still ours, why.
+    async fn may_go_on(
+        &self,
+        catalog: &Catalog,
+        server: recovery::Server,
+    ) -> Result<Result<(), String>, Attempt> {
+        let claim = claim::ask(&self.config, self.stamp.instance(), &self.stop).await?;
+        let slot = source::slot(&self.config, catalog).await?;
+        let checkpoint = recovery::Checkpoint::Position(self.stamp.written());
+        let evidence = source::evidence(&self.config, slot, checkpoint, server);
+        let (row, decision) = recovery::decide(&evidence);
+        match (decision, claim) {
+            (Decision::Resume(_), Claim::Ours) => Ok(Ok(())),
+            (Decision::Resume(_), Claim::Unknown(why)) => Ok(Err(why)),
+            // A newer instance may be what has moved the slot on.
+            (Decision::Refuse(reason), Claim::Unknown(why)) => {
+                Err(Attempt::Passing(format!("{why}; and {reason}")))
+            }
+            (Decision::Refuse(reason), Claim::Ours) => Err(Attempt::Final(Error::refused(reason))),
+            (other, _) => Err(Attempt::Final(Error::refused(format!(
+                "{row}: {other:?} while the ring is turning"
+            )))),
+        }
     }
 
     fn give(&mut self, work: Work) -> Result<(), Error> {
@@ -371,7 +382,11 @@ impl From<walferry_postgres::Error> for Attempt {
 
 impl From<Error> for Attempt {
     fn from(error: Error) -> Attempt {
-        Attempt::Final(error)
+        if error.is_away() {
+            Attempt::Passing(error.to_string())
+        } else {
+            Attempt::Final(error)
+        }
     }
 }
 

@@ -179,12 +179,14 @@ pub(crate) fn evidence(
 const GRACE: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(50);
 
-/// Waits until nobody holds the slot. We have claimed the connector, so whoever holds it can publish nothing any more:
-/// after a grace its walsender is ended, at once when it is one of ours that the network lost.
+/// Waits until nobody holds the slot. While the connector is ours, whoever holds it can publish nothing any more: after
+/// a grace its walsender is ended, at once when it is one of ours that the network lost. `others` says why it is not
+/// known whether the connector is ours: then the holder may be a newer instance, and is let be.
 pub(crate) async fn free_slot(
     config: &Config,
     catalog: &Catalog,
     ours: Option<i32>,
+    others: Result<(), String>,
     stop: &watch::Receiver<bool>,
 ) -> Result<(), Error> {
     let begun = time::Instant::now();
@@ -200,7 +202,17 @@ pub(crate) async fn free_slot(
         if *stop.borrow() {
             return Err(Error::stopped());
         }
-        if ours == Some(pid) || begun.elapsed() >= GRACE {
+        let graced = begun.elapsed() >= GRACE;
+        if graced
+            && ours != Some(pid)
+            && let Err(why) = &others
+        {
+            return Err(Error::away(Error::failed(format!(
+                "slot {:?} is held by process {pid}, which may belong to a newer instance: {why}",
+                config.source.slot
+            ))));
+        }
+        if graced || ours == Some(pid) {
             tracing::warn!(target: "audit", slot = config.source.slot, pid, "ending the walsender that holds the slot");
             catalog.terminate_backend(pid).await?;
         } else if !told {

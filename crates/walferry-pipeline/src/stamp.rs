@@ -40,6 +40,11 @@ impl Stamp {
         }
     }
 
+    /// Who writes.
+    pub(crate) fn instance(&self) -> &str {
+        &self.instance
+    }
+
     /// The next checkpoint record. Without a position it is an intent; an unfinished snapshot has none either.
     pub(crate) fn next(&self, held: Option<&Held>, snapshot: Option<&Progress>) -> Checkpoint {
         let mut inner = self.lock();
