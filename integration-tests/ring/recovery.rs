@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use walferry_testkit::checker::Session;
+use walferry_testkit::checker::{Session, parse_lsn};
 use walferry_testkit::process::Settings;
+use walferry_testkit::proxy::{Mode, Proxy};
 use walferry_testkit::stack::{Coordinates, PostgresServer, Stack};
 
 use crate::place::{Place, READY, own_postgres};
@@ -225,4 +226,47 @@ fn a_new_timeline_is_followed_when_it_contains_the_checkpoint_and_else_refused()
     copy(&backup, &data);
     postgres.restart().unwrap();
     refused(&place, &settings, &[&held, "timeline"]);
+}
+
+/// The publisher is behind when the server is lost, and the one that is promoted instead never had what it holds.
+#[test]
+fn what_a_promoted_server_never_had_is_given_up_and_not_published_under_its_timeline() {
+    let mut postgres = PostgresServer::start(own_postgres()).unwrap();
+    let place = Place::on(&beside(&postgres), "promoted");
+    place.sql(TABLE);
+    let checker = place.checker(&["public.t"]);
+    let kafka = Proxy::kafka(&place.brokers).unwrap();
+    let mut settings = place.all();
+    settings
+        .set_text("snapshot.mode", "never")
+        .set_text("kafka.brokers", &kafka.address())
+        .set("shutdown_ms", "3000");
+    let mut walferry = place.streaming(&settings);
+    place.drain("insert into t values (1)");
+    kafka.set(Mode::BlackHole);
+    postgres.kill9().unwrap();
+    let (data, backup) = (postgres.data(), place.folder.join("backup"));
+    std::fs::create_dir_all(&place.folder).unwrap();
+    copy(&data, &backup);
+    postgres.restart().unwrap();
+    place.sql("insert into t values (2)");
+    let lost = parse_lsn(&place.value("select pg_current_wal_flush_lsn()").unwrap()).unwrap();
+    walferry.wait_status("what will be lost was read", READY, |it| {
+        let received = it["positions"]["received"].as_str().unwrap();
+        parse_lsn(received).unwrap() >= lost
+    });
+    postgres.kill9().unwrap();
+    std::fs::remove_dir_all(&data).unwrap();
+    copy(&backup, &data);
+    promote_at_restart(&mut postgres);
+    walferry.wait_log("starts again from the checkpoint", READY);
+    kafka.cut();
+    kafka.set(Mode::Pass);
+    walferry.wait_status("the new timeline", READY, |it| {
+        it["source"]["timeline"] == 2 && it["state"] == "streaming"
+    });
+    place.drain("insert into t values (3)");
+    checker.verdict().unwrap().assert_clean(2);
+    walferry.sigterm();
+    assert_eq!(walferry.wait_exit(READY), Some(0));
 }

@@ -48,6 +48,11 @@ impl Error {
         Error::of(Kind::Fenced, message)
     }
 
+    /// What was read is not what the checkpoint goes on with.
+    pub(crate) fn diverged(message: impl Into<String>) -> Error {
+        Error::of(Kind::Diverged, message)
+    }
+
     /// Asked to stop.
     pub(crate) fn stopped() -> Error {
         Error::of(Kind::Stopped, "asked to stop")

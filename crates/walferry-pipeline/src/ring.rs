@@ -233,9 +233,9 @@ impl Ring {
         let mut replication = Replication::connect(&source.connect).await?;
         let identity = replication.identify().await?;
         let server = source::server(&mut replication, &identity).await?;
-        let others = self.may_go_on(&catalog, server.clone()).await?;
+        self.same_timeline(&server)?;
+        let others = self.may_go_on(&catalog, server).await?;
         source::free_slot(&self.config, &catalog, ours, others, &self.stop).await?;
-        self.stamp.follow(server);
         let options = StreamOptions {
             origin_none: source.origin_none,
             ..StreamOptions::default()
@@ -262,6 +262,19 @@ impl Ring {
             unread: None,
         };
         Ok((connection, Source { events, released }))
+    }
+
+    /// On a new timeline, what has been read beyond the checkpoint may never have been: all of that is given up, and a
+    /// new start decides on the checkpoint that is in Kafka then.
+    fn same_timeline(&self, server: &recovery::Server) -> Result<(), Error> {
+        let before = self.stamp.timeline();
+        if server.timeline == before {
+            return Ok(());
+        }
+        Err(Error::diverged(format!(
+            "the server is on timeline {}, what was read so far is of timeline {before}",
+            server.timeline
+        )))
     }
 
     /// Whether the stream may go on where the topics end; and if it is not known whether the connector is still ours, why.

@@ -99,9 +99,9 @@ impl Stamp {
         }
     }
 
-    /// The server was promoted, and its history contains our position.
-    pub(crate) fn follow(&self, server: recovery::Server) {
-        self.lock().server = server;
+    /// The timeline on which everything since the start was read.
+    pub(crate) fn timeline(&self) -> u32 {
+        self.lock().server.timeline
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
