@@ -48,7 +48,6 @@ pub async fn run(
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), Error> {
     let config = Arc::new(config);
-    let instance = uuid::Uuid::new_v4().to_string();
     let mut divergences = 0;
     let mut away = Retry::new(&config.errors);
     let outcome = loop {
@@ -57,7 +56,8 @@ pub async fn run(
             config: config.clone(),
             status: status.clone(),
             stop: stop.clone(),
-            instance: instance.clone(),
+            // One for each start: what an earlier ring of this process may still try is another's.
+            instance: uuid::Uuid::new_v4().to_string(),
             has_turned: before > Lsn::ZERO,
         };
         let outcome = start.run().await;
@@ -70,6 +70,7 @@ pub async fn run(
             Err(error) if error.is_diverged() && divergences < RESTARTS_MAX => {
                 divergences += 1;
                 tracing::warn!(%error, divergences, "the ring starts again from the checkpoint");
+                status.set_state(State::Retrying, Some(error.to_string()));
             }
             Err(error) if error.is_away() && reached > Lsn::ZERO => {
                 let Some(pause) = away.failed() else {
@@ -234,7 +235,7 @@ impl Start {
     ) -> Result<(Publisher, Option<Checkpoint>), Error> {
         let mut kafka = self.config.kafka.clone();
         kafka.queue_bytes_max = self.config.publish.queue_bytes_max();
-        let instance = self.instance.clone();
+        let (instance, has_turned) = (self.instance.clone(), self.has_turned);
         // A stop during the start has to reach the blocking calls too.
         let (flag, mut stop) = (stopping.clone(), self.stop.clone());
         let watcher = tokio::spawn(async move {
@@ -243,12 +244,18 @@ impl Start {
             }
         });
         let opened = tokio::task::spawn_blocking(move || {
-            walferry_kafka::ensure_checkpoint_topic(&kafka)?;
-            Publisher::open(kafka, instance, stopping)
+            // To open a publisher is patient in itself.
+            walferry_kafka::ensure_checkpoint_topic(&kafka).map_err(|error| {
+                match has_turned && error.may_pass() {
+                    true => Error::away(error),
+                    false => error.into(),
+                }
+            })?;
+            Ok::<_, Error>(Publisher::open(kafka, instance, stopping)?)
         })
         .await;
         watcher.abort();
-        Ok(opened.map_err(|error| Error::failed(format!("opening the publisher: {error}")))??)
+        opened.map_err(|error| Error::failed(format!("opening the publisher: {error}")))?
     }
 
     fn announce_start_over(&self, snapshot_begun: bool) {

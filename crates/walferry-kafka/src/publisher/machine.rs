@@ -308,6 +308,9 @@ impl<T: Transactions> Machine<T> {
 
     /// One attempt to settle. The outer error is a fault that may pass, the inner one is final.
     fn settle(&mut self, pending: Option<&Checkpoint>) -> Result<Result<Outcome, Error>, Fault> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Fault::Stopped);
+        }
         // Looked at before anything is initialised: whoever has taken over is not to be fenced by us.
         let found = self.client.checkpoint(End::Stable)?;
         if let Some(error) = self.claimed_by_another(found.as_ref()) {

@@ -359,3 +359,15 @@ proptest! {
         prop_assert_eq!(log(&broker), (0..value).collect::<Vec<_>>());
     }
 }
+
+#[test]
+fn a_doubt_is_not_settled_any_more_when_it_is_asked_to_stop() {
+    let broker = Broker::default();
+    let mut machine = machine(&broker, "a", vec![Step::LostBefore]);
+    machine.append(&block(&[1]), 0..1).unwrap();
+    machine.stop.store(true, Ordering::Relaxed);
+    let epoch = broker.0.lock().unwrap().epoch;
+    let error = machine.commit(checkpoint("a", 1)).unwrap_err();
+    assert!(error.is_stopped(), "{error}");
+    assert_eq!(broker.0.lock().unwrap().epoch, epoch, "nobody was fenced");
+}
