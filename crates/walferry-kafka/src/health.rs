@@ -2,16 +2,26 @@
 //!
 //! Owns the last word of each. Never decides what to do about it.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
+
+/// A commit that lasts longer than this is told of.
+const COMMIT_SLOW: Duration = Duration::from_secs(10);
 
 /// Whether Kafka answers, and counters of what went wrong. Shared with the monitor.
 #[derive(Debug, Default)]
 pub struct Health {
     reason: Mutex<Option<String>>,
-    mending: Mutex<Option<String>>,
+    /// Since when and why the open batch is in doubt.
+    mending: Mutex<Option<(Instant, String)>>,
+    /// Since when a commit lasts.
+    committing: Mutex<Option<Instant>>,
+    steps: AtomicU64,
     replaced: AtomicU64,
     retries: AtomicU64,
 }
@@ -19,9 +29,29 @@ pub struct Health {
 impl Health {
     /// Why Kafka does not answer, or nothing when it does.
     pub fn reason(&self) -> Option<String> {
+        self.reason_at(Instant::now())
+    }
+
+    fn reason_at(&self, now: Instant) -> Option<String> {
         // That nobody answers explains whatever else is being mended.
-        let unanswered = lock(&self.reason).clone();
-        unanswered.or_else(|| lock(&self.mending).clone())
+        if let Some(unanswered) = lock(&self.reason).clone() {
+            return Some(unanswered);
+        }
+        let seconds = |since: Instant| now.saturating_duration_since(since).as_secs();
+        if let Some((since, text)) = lock(&self.mending).as_ref() {
+            return Some(format!(
+                "publishing has been in doubt for {} s: {text}",
+                seconds(*since)
+            ));
+        }
+        let since = (*lock(&self.committing))?;
+        (now.saturating_duration_since(since) > COMMIT_SLOW)
+            .then(|| format!("a commit has lasted for {} s", seconds(since)))
+    }
+
+    /// Grows while the publisher waits for Kafka and is alive.
+    pub fn steps(&self) -> u64 {
+        self.steps.load(Ordering::Relaxed)
     }
 
     /// Producers that were replaced, by doubt or by the guard.
@@ -38,8 +68,28 @@ impl Health {
         *lock(&self.reason) = outcome.err();
     }
 
-    pub(crate) fn mending(&self, reason: Option<String>) {
-        *lock(&self.mending) = reason;
+    /// The open batch is in doubt, for the first time or still.
+    pub(crate) fn mending(&self, reason: String) {
+        let mut mending = lock(&self.mending);
+        let since = mending.as_ref().map_or_else(Instant::now, |it| it.0);
+        *mending = Some((since, reason));
+    }
+
+    /// Nothing is in doubt any more.
+    pub(crate) fn mended(&self) {
+        *lock(&self.mending) = None;
+    }
+
+    pub(crate) fn commit_begins(&self) {
+        *lock(&self.committing) = Some(Instant::now());
+    }
+
+    pub(crate) fn commit_ends(&self) {
+        *lock(&self.committing) = None;
+    }
+
+    pub(crate) fn step(&self) {
+        self.steps.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn count_replaced(&self) {
@@ -51,7 +101,42 @@ impl Health {
     }
 }
 
-fn lock(text: &Mutex<Option<String>>) -> std::sync::MutexGuard<'_, Option<String>> {
-    // The text is replaced whole, so a holder that panicked left a valid one.
-    text.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(value: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // The value is replaced whole, so a holder that panicked left a valid one.
+    value.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_that_lasts_is_told_of_and_a_silent_broker_explains_it() {
+        let health = Health::default();
+        health.commit_begins();
+        let later = |seconds| Instant::now() + Duration::from_secs(seconds);
+        assert_eq!(health.reason_at(later(9)), None);
+        let reason = health.reason_at(later(30)).unwrap();
+        assert!(reason.contains("a commit has lasted for 30 s"), "{reason}");
+        health.answer(Err("nobody answers".into()));
+        assert_eq!(
+            health.reason_at(later(30)).as_deref(),
+            Some("nobody answers")
+        );
+        health.answer(Ok(()));
+        health.commit_ends();
+        assert_eq!(health.reason_at(later(30)), None);
+    }
+
+    #[test]
+    fn a_doubt_counts_from_its_beginning() {
+        let health = Health::default();
+        health.mending("first".into());
+        let later = Instant::now() + Duration::from_secs(40);
+        health.mending("second".into());
+        let reason = health.reason_at(later).unwrap();
+        assert!(reason.contains("40 s: second"), "{reason}");
+        health.mended();
+        assert_eq!(health.reason_at(later), None);
+    }
 }

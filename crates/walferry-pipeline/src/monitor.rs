@@ -92,8 +92,14 @@ async fn watch_ring(
     });
     let parked = metrics::gauge!("walferry_parked_tables", "connector" => connector());
     let mut silent = false;
+    let mut steps = kafka.steps();
     loop {
         time::sleep(TICK).await;
+        // A publisher that waits patiently for Kafka is not to be killed for it.
+        let seen = kafka.steps();
+        if std::mem::replace(&mut steps, seen) != seen {
+            status.pulse_goes_on("publish");
+        }
         status.set_peer(Peer::Kafka, kafka.reason().map_or(Ok(()), Err));
         let handle = stream
             .lock()

@@ -337,6 +337,13 @@ impl Status {
         self.inner().pulses.insert(stage, Pulse { at, limit });
     }
 
+    /// The stage waits for a server, and is alive in that.
+    pub(crate) fn pulse_goes_on(&self, stage: &'static str) {
+        if let Some(pulse) = self.inner().pulses.get_mut(stage) {
+            pulse.at = Instant::now();
+        }
+    }
+
     /// The stage has ended in good order.
     pub(crate) fn pulse_ends(&self, stage: &'static str) {
         self.inner().pulses.remove(stage);
@@ -420,5 +427,7 @@ mod tests {
         }
         status.pulse_ends("publish");
         assert_eq!(status.live(), Ok(()));
+        status.pulse_goes_on("publish");
+        assert_eq!(status.live(), Ok(()), "it has ended");
     }
 }

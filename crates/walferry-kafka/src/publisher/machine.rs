@@ -106,7 +106,7 @@ impl<T: Transactions> Machine<T> {
                 .and_then(|()| self.client.checkpoint(End::Written));
             match outcome {
                 Ok(found) => {
-                    self.health.mending(None);
+                    self.health.mended();
                     self.last.clone_from(&found);
                     return Ok(found);
                 }
@@ -136,6 +136,13 @@ impl<T: Transactions> Machine<T> {
     }
 
     pub(super) fn commit(&mut self, checkpoint: Checkpoint) -> Result<CommitReport, Error> {
+        self.health.commit_begins();
+        let outcome = self.commit_whatever_it_takes(checkpoint);
+        self.health.commit_ends();
+        outcome
+    }
+
+    fn commit_whatever_it_takes(&mut self, checkpoint: Checkpoint) -> Result<CommitReport, Error> {
         self.ready()?;
         let mut tries = 0;
         let mut replaced = false;
@@ -154,6 +161,7 @@ impl<T: Transactions> Machine<T> {
         }
         self.batch = Batch::new();
         self.last = Some(checkpoint);
+        self.health.mended();
         Ok(CommitReport { replaced, ..report })
     }
 
@@ -163,10 +171,12 @@ impl<T: Transactions> Machine<T> {
             self.client.abort();
             self.renew = Some("the transaction before was given up");
         }
+        self.health.mended();
         self.batch = Batch::new();
     }
 
     fn try_commit(&mut self, checkpoint: &Checkpoint) -> Result<CommitReport, Fault> {
+        self.health.step();
         self.open_transaction()?;
         let value = serde_json::to_vec(checkpoint).map_err(|error| {
             Fault::Final(
@@ -238,10 +248,8 @@ impl<T: Transactions> Machine<T> {
                 *tries += 1;
             }
             match self.settle(pending) {
-                Ok(outcome) => {
-                    self.health.mending(None);
-                    return outcome;
-                }
+                // Until the batch is committed it is not known whether that has helped.
+                Ok(outcome) => return outcome,
                 Err(next) => fault = next,
             }
         }
@@ -316,8 +324,10 @@ impl<T: Transactions> Machine<T> {
         if let Some(error) = self.claimed_by_another(found.as_ref()) {
             return Ok(Err(error));
         }
+        self.health.step();
         self.batch.rewind();
         self.client.replace(self.batch.grouping)?;
+        self.health.step();
         self.health.count_replaced();
         let found = self.client.checkpoint(End::Written)?;
         if let Some(error) = self.claimed_by_another(found.as_ref()) {
@@ -372,7 +382,7 @@ impl<T: Transactions> Machine<T> {
             Fault::NoTopic(topic) => format!("topic {topic:?} does not exist"),
             Fault::Stopped | Fault::TooLarge { .. } => return Ok(()),
         };
-        self.health.mending(Some(text.clone()));
+        self.health.mending(text.clone());
         self.health.count_retry();
         if tries > self.retries.retries_max {
             return Err(Error::new(
@@ -395,6 +405,7 @@ impl<T: Transactions> Machine<T> {
             if self.stop.load(Ordering::Relaxed) {
                 return Err(stopped());
             }
+            self.health.step();
             let answers = answers(&self.brokers);
             if answers && away {
                 return Ok(());

@@ -371,3 +371,15 @@ fn a_doubt_is_not_settled_any_more_when_it_is_asked_to_stop() {
     assert!(error.is_stopped(), "{error}");
     assert_eq!(broker.0.lock().unwrap().epoch, epoch, "nobody was fenced");
 }
+
+#[test]
+fn a_doubt_is_told_of_until_a_commit_succeeds() {
+    let broker = Broker::default();
+    let mut machine = machine(&broker, "a", vec![Step::SendFails, Step::SendFails]);
+    machine.append(&block(&[1]), 0..1).unwrap();
+    let reason = machine.health().reason().unwrap();
+    assert!(reason.contains("send failed"), "{reason}");
+    assert!(machine.health().steps() > 0, "it waited, and was alive");
+    machine.commit(checkpoint("a", 1)).unwrap();
+    assert_eq!(machine.health().reason(), None);
+}
