@@ -326,3 +326,18 @@ fn names(fields: &Json) -> Vec<&str> {
         .map(|it| it["name"].as_str().unwrap())
         .collect()
 }
+
+#[test]
+fn a_row_whose_key_is_stored_out_of_line_is_updated() {
+    let place = Place::shared("long_key");
+    place.sql(
+        "create table t (k text primary key, n int); alter table t alter column k set storage external",
+    );
+    let checker = place.checker(&["public.t"]);
+    let mut settings = place.all();
+    settings.set_text("snapshot.mode", "never");
+    let _walferry = place.streaming(&settings);
+    place.sql("insert into t values (repeat('k', 2500), 1)");
+    place.drain("update t set n = 2");
+    checker.verdict().unwrap().assert_clean(2);
+}

@@ -15,8 +15,9 @@ pub(super) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// Fills both rows. A value that an update did not touch is taken from the old row where that has it (replica
-    /// identity full). Returns how to look at the old row.
+    /// Fills both rows. A value that an update did not touch is taken from the old row where that has it: with replica
+    /// identity full, and in a key that is stored out of line, which the server sends along for this. Returns how to
+    /// look at the old row.
     pub(super) fn fill(
         &mut self,
         old: Option<OldTuple<'a>>,
@@ -31,17 +32,63 @@ impl<'a> Rows<'a> {
             None => |_| None,
             Some(OldTuple::Key(tuple)) => {
                 tuple.datums(&mut self.old);
+                self.restore(|old| *old != Datum::Null);
                 |rows| Some(Old::Key(&rows.old))
             }
             Some(OldTuple::Full(tuple)) => {
                 tuple.datums(&mut self.old);
-                for (new, old) in self.new.iter_mut().zip(&self.old) {
-                    if *new == Datum::Unchanged {
-                        *new = *old;
-                    }
-                }
+                self.restore(|_| true);
                 |rows| Some(Old::Full(&rows.old))
             }
         }
+    }
+
+    /// Takes values that are not sent from the old row, where it `has` them: one of the key's columns only has NULL in
+    /// place of the others.
+    fn restore(&mut self, has: impl Fn(&Datum<'_>) -> bool) {
+        for (new, old) in self.new.iter_mut().zip(&self.old) {
+            if *new == Datum::Unchanged && has(old) {
+                *new = *old;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use walferry_pgoutput::Message;
+
+    use super::*;
+
+    /// An update of a row (key, note, number) whose key and note are stored out of line and not touched.
+    fn update(old: &[u8]) -> Vec<u8> {
+        let mut bytes = b"U\0\0\0\x07".to_vec();
+        bytes.extend_from_slice(old);
+        bytes.extend_from_slice(b"N\0\x03uut\0\0\0\x012");
+        bytes
+    }
+
+    fn filled(bytes: &[u8]) -> Vec<Datum<'_>> {
+        let Message::Update(update) = walferry_pgoutput::parse(bytes, false).unwrap() else {
+            panic!("it is an update");
+        };
+        let mut rows = Rows::default();
+        let old = rows.fill(update.old, Some(update.new));
+        assert!(old(&rows).is_some());
+        rows.new
+    }
+
+    #[test]
+    fn a_key_out_of_line_is_taken_from_the_old_key_and_nothing_else_is() {
+        let new = update(b"K\0\x03t\0\0\0\x03keynn");
+        let expected = [Datum::Text(b"key"), Datum::Unchanged, Datum::Text(b"2")];
+        assert_eq!(filled(&new), expected);
+    }
+
+    #[test]
+    fn of_a_full_old_row_every_untouched_value_is_taken() {
+        let new = update(b"O\0\x03t\0\0\0\x03keynt\0\0\0\x011");
+        let expected = [Datum::Text(b"key"), Datum::Null, Datum::Text(b"2")];
+        assert_eq!(filled(&new), expected);
     }
 }
