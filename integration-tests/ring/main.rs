@@ -12,6 +12,7 @@
 //! | `refusal` | each wrong setting or missing right: one message, the exit status, no secret |
 //! | `records` | types, schemas, keys, headers; decoded by apache-avro and by fastavro |
 //! | `changes` | every kind of change and of table, record by record |
+//! | `values` | every type in every mode, at the edges and at random, is what PostgreSQL's own casts say |
 //! | `schemas` | a table changes while it is followed; dead letters |
 //! | `park` | a table that cannot go on waits, and the others go on |
 //! | `memory` | a transaction larger than the memory, and a broker that is away |
@@ -40,3 +41,4 @@ mod records;
 mod recovery;
 mod refusal;
 mod schemas;
+mod values;

@@ -44,6 +44,8 @@ enum Command {
     Bench(Rest),
     /// Kill everything at random moments and check that nothing is lost, doubled or reordered
     Chaos(ChaosArguments),
+    /// Random values of every type in every mode, against what PostgreSQL's own casts say of them
+    Values(Rest),
 }
 
 #[derive(Subcommand)]
@@ -102,6 +104,7 @@ fn main() -> ExitCode {
         Command::Demo(rest) => commands::program::run("walferry-demo", &rest.arguments),
         Command::Compat(rest) => commands::compat::run(&rest.arguments),
         Command::Bench(rest) => commands::program::run("walferry-bench", &rest.arguments),
+        Command::Values(rest) => commands::program::run("walferry-values", &rest.arguments),
         Command::Chaos(chaos) => {
             let mut arguments = Vec::new();
             let seed = chaos.seed.map(|seed| ("--seed", seed.to_string()));

@@ -18,3 +18,5 @@ pub mod process;
 pub mod proxy;
 #[cfg(feature = "full")]
 pub mod topics;
+#[cfg(feature = "full")]
+pub mod values;
