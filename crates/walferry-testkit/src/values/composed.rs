@@ -24,7 +24,7 @@ fn enums() -> Family {
     let quoted = |_: &Modes, it: &str| elements(it, "oracle.q(x::text)");
     let pair = |_: &Modes, it: &str| {
         format!(
-            "case when {it} is not null then '{{a:' || coalesce(({it}).a::text, 'null') || ',b_1:' || \
+            "case when {it}::text is not null then '{{a:' || coalesce(({it}).a::text, 'null') || ',b_1:' || \
              coalesce(oracle.q(({it}).\"b-1\"), 'null') || ',c:' || coalesce(({it}).c::text, 'null') || ',m:' || \
              coalesce(oracle.q(({it}).m::text), 'null') || '}}' end"
         )
@@ -115,7 +115,9 @@ fn arrays() -> Family {
         }),
         of("t", "text[]", random::text(12), quoted),
         of("v", "varchar(9)[]", random::text(9), quoted),
-        of("c", "char(10)[]", random::text(5), quoted),
+        of("c", "char(10)[]", random::text(5), |_, it| {
+            elements(it, "oracle.q(rpad(x::text, 10))")
+        }),
         of("n", "name[]", random::text(12), quoted),
         of("u", "uuid[]", uuid(), quoted),
         of(

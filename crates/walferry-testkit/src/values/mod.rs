@@ -18,6 +18,7 @@ mod random;
 mod rendered;
 mod scalars;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread;
@@ -122,10 +123,15 @@ impl Campaign {
     /// streams, unless it is there already.
     pub fn run(&self, modes: &'static Modes) -> Result<Vec<Outcome>> {
         let name = format!("{}_{}", self.name, modes.name);
+        let applies = |family: &&Family| (family.applies)(modes);
+        let followed = self.families.iter().filter(applies);
+        let mut tables: Vec<String> = followed.map(|it| format!("public.{}", it.name)).collect();
+        tables.push("public.last".to_owned());
+        let tables: Vec<&str> = tables.iter().map(String::as_str).collect();
         let mut settings = Settings::new(
             &name,
             &self.url,
-            &["public.*"],
+            &tables,
             &self.servers.kafka_brokers,
             &name,
             &self.servers.registry_url,
@@ -144,7 +150,7 @@ impl Campaign {
         load::drain(&self.url, &slot, sql, DRAIN)
             .with_context(|| format!("the rest did not arrive\n{}", walferry.log_tail()))?;
         let mut outcomes = Vec::new();
-        for family in self.families.iter().filter(|it| (it.applies)(modes)) {
+        for family in self.families.iter().filter(applies) {
             let compared = self.compare(family, modes, &format!("{name}.public.{}", family.name));
             outcomes.push(
                 compared
@@ -197,15 +203,13 @@ impl Campaign {
         thread::scope(|scope| {
             let (url, question) = (&self.url, &question);
             let asking = scope.spawn(move || ask(url, question, parcels));
-            let mut rows = expected.into_iter().flatten();
+            let mut ahead = Ahead::new(expected);
             let mut observed = Observed::new(&self.servers.registry_url);
             let read = observed.read(&self.servers.kafka_brokers, topic, |row| {
-                let expected = rows
-                    .next()
-                    .context("the topic has more rows than the table")?;
+                let expected = ahead.take(&row)?;
                 outcome.compare(family, &expected, &row)
             });
-            let rest = rows.count();
+            let rest = ahead.rest();
             asking
                 .join()
                 .unwrap_or_else(|_| bail!("the oracle's thread panicked"))?;
@@ -237,10 +241,6 @@ impl Outcome {
         let Some((id, expected)) = expected.split_first() else {
             bail!("the oracle gave a row without columns")
         };
-        match row.split_first() {
-            Some(((_, found), _)) if found == id => {}
-            _ => bail!("row {id:?} is not the next of the topic: {row:?}"),
-        }
         for (column, expected) in family.columns.iter().zip(expected) {
             let found = row.iter().find(|(name, _)| name == column.name);
             let found =
@@ -260,6 +260,43 @@ impl Outcome {
             }
         }
         Ok(())
+    }
+}
+
+/// Rows of the oracle that the topic has not shown yet.
+struct Ahead {
+    rows: Box<dyn Iterator<Item = Expected>>,
+    waiting: HashMap<String, Expected>,
+}
+
+impl Ahead {
+    fn new(parcels: mpsc::Receiver<Vec<Expected>>) -> Ahead {
+        Ahead {
+            rows: Box::new(parcels.into_iter().flatten()),
+            waiting: HashMap::new(),
+        }
+    }
+
+    /// The oracle's row of the same number as the topic's.
+    fn take(&mut self, row: &[(String, Option<String>)]) -> Result<Expected> {
+        let id = row.first().and_then(|(_, id)| id.as_deref());
+        let id = id.context("a record has no number")?;
+        if let Some(expected) = self.waiting.remove(id) {
+            return Ok(expected);
+        }
+        for expected in self.rows.by_ref() {
+            match expected.first() {
+                Some(Some(found)) if found == id => return Ok(expected),
+                Some(Some(found)) => self.waiting.insert(found.clone(), expected),
+                _ => bail!("the oracle gave a row without a number"),
+            };
+        }
+        bail!("row {id} is twice in the topic, or not in the table")
+    }
+
+    /// How many rows the topic has not shown.
+    fn rest(self) -> usize {
+        self.waiting.len() + self.rows.count()
     }
 }
 
@@ -286,7 +323,7 @@ fn question(family: &Family, modes: &Modes) -> String {
         .map(|it| (it.oracle)(modes, &format!("t.{}", quote_identifier(it.name))))
         .collect();
     format!(
-        "select id::text, {} from {} t order by id",
+        "select id::text, {} from {} t order by t.id",
         columns.join(", "),
         family.name
     )

@@ -29,7 +29,7 @@ create function oracle.bits(text) returns text immutable strict language sql as 
          lateral generate_series(1, length(p), 8) i $$;
 create function oracle.iso_date(date) returns text immutable strict language sql as $$
     select case when y > 9999 then '+' || y when y < 0 then '-' || lpad((-y)::text, 4, '0') else lpad(y::text, 4, '0') end
-           || to_char($1, '-MM-DD')
+           || '-' || lpad(extract(month from $1)::text, 2, '0') || '-' || lpad(extract(day from $1)::text, 2, '0')
     from (select extract(year from $1)::int + (extract(year from $1) < 0)::int as y) a $$;
 create function oracle.us(timestamp) returns numeric immutable strict language sql
     as $$ select trunc(extract(epoch from $1) * 1000000) $$;
@@ -102,7 +102,7 @@ pub(super) fn bit(_: &Modes, it: &str) -> String {
 
 /// One bit; none is text.
 pub(super) fn one_bit(_: &Modes, it: &str) -> String {
-    format!("case {it}::text when '1' then 'true' when '0' then 'false' else '' end")
+    format!("case {it}::text when '1' then 'true' when '0' then 'false' when '' then '' end")
 }
 
 /// What the bytes do not say goes out as text.

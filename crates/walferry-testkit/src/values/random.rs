@@ -193,7 +193,7 @@ pub(super) fn interval() -> Make {
             let narrow = random.random_range(-20..=20);
             [0, narrow, wide][random.random_range(0..3)]
         };
-        let (years, months, days) = (part(200_000), part(11), part(2_000_000_000));
+        let (years, months, days) = (part(200_000), part(11), part(10_000_000));
         let hours = part(500_000_000);
         let clock = clock(random);
         let (_, minutes) = clock.split_once(':').unwrap_or(("", "00:00"));
