@@ -197,6 +197,7 @@ impl<'a> Run<'a> {
         while let Some(line) = lines.next() {
             let first = !std::mem::replace(&mut self.tables[unit.table].begun, true);
             if lines.peek().is_some() {
+                self.write_tail()?;
                 let mark = self.place(first);
                 self.write(unit.table, line, mark)?;
                 if self.encoder.builder.is_full() {
@@ -231,6 +232,7 @@ impl<'a> Run<'a> {
     }
 
     fn write_kept(&mut self, kept: Kept, last: SnapshotMark) -> Result<(), Error> {
+        self.write_tail()?;
         let mark = match last {
             SnapshotMark::Inner => self.place(kept.first_in_table),
             SnapshotMark::LastInTable if !std::mem::replace(&mut self.begun, true) => {
@@ -247,10 +249,6 @@ impl<'a> Run<'a> {
     }
 
     fn write(&mut self, table: usize, line: &[u8], snapshot: SnapshotMark) -> Result<(), Error> {
-        // The row before the last of the table that ended last is not the last of all any more.
-        if let Some(tail) = self.tail.take() {
-            self.end_tail(tail, SnapshotMark::LastInTable)?;
-        }
         let relation = &self.tables[table].source_relation;
         let mut scratch = Vec::new();
         let mut datums: Vec<Datum<'_>> = Vec::with_capacity(relation.columns.len() + 2);
@@ -322,14 +320,21 @@ impl<'a> Run<'a> {
     /// All ranges of a table were read: its last row waits to know whether it is the last of all.
     fn table_done(&mut self, table: usize) -> Result<(), Error> {
         if let Some(kept) = self.tables[table].kept.take() {
-            if let Some(tail) = self.tail.take() {
-                self.end_tail(tail, SnapshotMark::LastInTable)?;
-            }
+            self.write_tail()?;
             self.tail = Some(kept);
         } else {
             self.close(table);
         }
         self.mark_if_any()
+    }
+
+    /// The last row of the table that ended last is not the last of all any more. It is written before the mark of what
+    /// follows is decided.
+    fn write_tail(&mut self) -> Result<(), Error> {
+        match self.tail.take() {
+            Some(tail) => self.end_tail(tail, SnapshotMark::LastInTable),
+            None => Ok(()),
+        }
     }
 
     fn end_tail(&mut self, tail: Kept, mark: SnapshotMark) -> Result<(), Error> {

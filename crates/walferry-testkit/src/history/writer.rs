@@ -81,7 +81,8 @@ impl Writer {
     /// One transaction of one or several statements, which may be rolled back as a whole or in part.
     pub(super) fn transaction(&mut self, random: &mut StdRng) -> Result<()> {
         if random.random_ratio(1, 3) {
-            return self.statement(random);
+            self.statement(random)?;
+            return self.publish_all();
         }
         let before = (self.tables.clone(), self.told.clone());
         self.execute("begin")?;
@@ -96,7 +97,19 @@ impl Writer {
             self.restore(before);
             return Ok(());
         }
+        self.publish_all()?;
         self.execute("commit")
+    }
+
+    /// Takes every table back into the publication: a connector that starts and finds one missing does so itself, or
+    /// refuses to go on.
+    fn publish_all(&mut self) -> Result<()> {
+        for index in 0..self.tables.len() {
+            if !self.tables[index].published {
+                self.publish(index)?;
+            }
+        }
+        Ok(())
     }
 
     /// A savepoint, some statements, and back to it.
