@@ -33,6 +33,7 @@ fn config(brokers: &str, connector: &str, guard: bool) -> Config {
             retry_min_ms: 50,
             retry_max_ms: 1_000,
         },
+        headers: Vec::new(),
         guard,
     }
 }

@@ -16,6 +16,7 @@
 //! | `snapshots` | snapshots that are interrupted, beside the stream, asked for |
 //! | `visibility` | the race between a commit's record and its visibility |
 //! | `values` | every type in every mode, at the edges and at random, is what PostgreSQL's own casts say |
+//! | `messages` | logical decoding messages, in transactions and outside |
 //! | `schemas` | a table changes while it is followed; dead letters |
 //! | `park` | a table that cannot go on waits, and the others go on |
 //! | `schema_commands` | show, diff and plan; subject strategies |
@@ -39,6 +40,7 @@ mod history;
 mod instances;
 mod late_end;
 mod memory;
+mod messages;
 mod outage;
 mod park;
 mod place;

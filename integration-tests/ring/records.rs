@@ -18,7 +18,7 @@ use crate::place::Place;
 pub(crate) struct Framed {
     pub(crate) key: Option<Vec<u8>>,
     pub(crate) value: Option<Vec<u8>>,
-    headers: BTreeMap<String, String>,
+    pub(crate) headers: BTreeMap<String, String>,
 }
 
 pub(crate) fn read(place: &Place, table: &str) -> Vec<Framed> {

@@ -38,6 +38,7 @@ fn config(place: &Place, guard: bool) -> config::Config {
             ..config::Snapshot::default()
         },
         kafka: config::Kafka {
+            headers: Vec::new(),
             brokers: place.brokers.clone(),
             properties: BTreeMap::new(),
             secrets: BTreeMap::new(),
@@ -63,6 +64,7 @@ fn config(place: &Place, guard: bool) -> config::Config {
         },
         subject_strategy: config::SubjectStrategy::default(),
         format: config::Format::default(),
+        context_headers: false,
         tombstones: true,
         skipped_operations: Vec::new(),
         publish: config::Publish {

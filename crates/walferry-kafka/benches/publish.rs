@@ -108,6 +108,7 @@ impl Case {
                 retry_min_ms: 100,
                 retry_max_ms: 1_000,
             },
+            headers: Vec::new(),
             guard: true,
         };
         walferry_kafka::ensure_checkpoint_topic(&config).unwrap();

@@ -33,6 +33,8 @@ pub struct Config {
     pub topic_config: BTreeMap<String, String>,
     /// How often and how long to try again.
     pub retries: RetryLimits,
+    /// Headers of every record, behind its own.
+    pub headers: Vec<(String, String)>,
     /// The guard against a delayed EndTxn (KAFKA-17754). Off only in the test that shows that it is needed.
     pub guard: bool,
 }
@@ -276,6 +278,7 @@ pub(crate) fn example() -> Config {
             retry_min_ms: 1,
             retry_max_ms: 2,
         },
+        headers: Vec::new(),
         guard: true,
     }
 }

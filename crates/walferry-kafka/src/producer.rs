@@ -172,7 +172,7 @@ impl Transactions for Librdkafka {
             let mut outgoing = BaseRecord::with_opaque_to(record.topic, sequence);
             outgoing.key = record.key;
             outgoing.payload = record.value;
-            outgoing.headers = record.headers.map(headers);
+            outgoing.headers = headers(record.headers, &self.config.headers);
             let error = match self.live()?.producer.send(outgoing) {
                 Ok(()) => return Ok(()),
                 Err((error, _)) => error,
@@ -293,16 +293,27 @@ fn error_fault(error: &Error) -> Fault {
     }
 }
 
-fn headers(headers: &[(Box<str>, Vec<u8>)]) -> OwnedHeaders {
-    headers.iter().fold(
-        OwnedHeaders::new_with_capacity(headers.len()),
-        |all, (name, value)| {
-            all.insert(Header {
-                key: name,
-                value: Some(value),
-            })
-        },
-    )
+/// A record's own headers, then those of all records; none when there are neither.
+fn headers(
+    own: Option<&[(Box<str>, Vec<u8>)]>,
+    common: &[(String, String)],
+) -> Option<OwnedHeaders> {
+    let own = own.unwrap_or_default();
+    let count = own.len() + common.len();
+    let own = own.iter().map(|(name, value)| (&**name, value.as_slice()));
+    let common = common
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let add = |all: OwnedHeaders, (key, value)| {
+        all.insert(Header {
+            key,
+            value: Some(value),
+        })
+    };
+    (count > 0).then(|| {
+        own.chain(common)
+            .fold(OwnedHeaders::new_with_capacity(count), add)
+    })
 }
 
 fn fault(error: &KafkaError) -> Fault {

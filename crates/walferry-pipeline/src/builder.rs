@@ -63,6 +63,19 @@ impl Builder {
         &mut self.records
     }
 
+    /// Adds a record that is encoded already.
+    pub(crate) fn record(&mut self, topic: &Arc<str>, key: &[u8], value: &[u8]) {
+        let arena = self.records.arena_mut();
+        let mut add = |bytes: &[u8]| {
+            let start = arena.len() as u32;
+            arena.extend_from_slice(bytes);
+            start..arena.len() as u32
+        };
+        let (key, value) = (add(key), add(value));
+        let topic = self.records.topic(topic);
+        self.records.push(topic, Some(key), Some(value), None);
+    }
+
     /// What has been handed over or stands marked in the block: the stream's copies of it are dropped.
     pub(crate) fn course(&mut self) -> &mut Course {
         &mut self.course

@@ -37,6 +37,8 @@ pub struct Config {
     pub format: Format,
     /// Whether a delete is followed by a record with the key and no value.
     pub tombstones: bool,
+    /// Whether each record has headers that name connector, task and run.
+    pub context_headers: bool,
     /// Operations that are not published.
     pub skipped_operations: Vec<Operation>,
     /// Batching and memory.

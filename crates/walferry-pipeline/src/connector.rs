@@ -245,6 +245,9 @@ impl Start {
     ) -> Result<(Publisher, Option<Checkpoint>), Error> {
         let mut kafka = self.config.kafka.clone();
         kafka.queue_bytes_max = self.config.publish.queue_bytes_max();
+        if self.config.context_headers {
+            kafka.headers = context_headers(&self.config.topic_prefix, &self.instance);
+        }
         let (instance, has_turned) = (self.instance.clone(), self.has_turned);
         // A stop during the start has to reach the blocking calls too.
         let (flag, mut stop) = (stopping.clone(), self.stop.clone());
@@ -341,6 +344,14 @@ impl Start {
         let publication = &self.config.source.publication;
         let mut sources = Vec::with_capacity(found.tables.len());
         for (job, table) in found.tables.iter().enumerate() {
+            // An empty table is not read, and would be missed only when it has rows.
+            if !table.can_select {
+                return Err(Error::failed(format!(
+                    "table {name}: its rows may not be read; GRANT SELECT ON {name} TO the role of source.url, or set \
+                     snapshot.mode = \"never\"",
+                    name = table.qualified_name()
+                )));
+            }
             sources.push(snapshot::Source {
                 relation: found
                     .catalog
@@ -449,6 +460,19 @@ fn initial(tables: &[walferry_postgres::TableInfo], base: &str) -> snapshot::Pro
     snapshot::Progress {
         tables: tables.iter().map(job).collect(),
     }
+}
+
+/// Debezium's context headers, in its order. A connector has one task.
+fn context_headers(prefix: &str, run: &str) -> Vec<(String, String)> {
+    let named = [
+        ("connectorLogicalName", prefix),
+        ("taskId", "0"),
+        ("connectorName", "postgresql"),
+        ("runId", run),
+    ];
+    named
+        .map(|(name, value)| (format!("__debezium.context.{name}"), value.to_owned()))
+        .into()
 }
 
 async fn claim(mut publisher: Publisher, checkpoint: Checkpoint) -> Result<Publisher, Error> {

@@ -6,6 +6,7 @@
 //! same after every restart; a change that the topics hold already is dropped here.
 //! Start reading at [`Encoder::block`]; what concerns tables that wait is in `parked`.
 
+mod messages;
 mod parked;
 mod policy;
 mod rows;
@@ -30,6 +31,7 @@ use crate::{
     status::Status,
 };
 
+use messages::Messages;
 use parked::Closing;
 use policy::{Context, unwritable};
 use rows::Rows;
@@ -49,6 +51,7 @@ pub(crate) struct Encoder {
     /// Whether a table has a position of its own, or had until a moment ago.
     parked: bool,
     closing: Closing,
+    messages: Option<Messages>,
 }
 
 /// The transaction that the stream is in.
@@ -69,6 +72,25 @@ const OPERATIONS: [Operation; 4] = [
     Operation::Truncate,
 ];
 
+impl Transaction {
+    /// Where its change at `lsn` came from.
+    fn origin(&self, lsn: Lsn, last_commit_lsn: Option<Lsn>) -> Origin<'_> {
+        Origin {
+            commit_us: self.commit_us,
+            encoded_us: self.encoded_us,
+            xid: self.xid,
+            lsn,
+            commit_lsn: self.commit_lsn,
+            last_commit_lsn,
+            ordinal: self.ordinal,
+            snapshot: SnapshotMark::Streamed,
+            origin: self.origin.as_ref().map(|(name, _)| name.as_str()),
+            origin_lsn: self.origin.as_ref().map(|(_, lsn)| *lsn),
+            block: None,
+        }
+    }
+}
+
 impl Encoder {
     pub(crate) fn new(
         config: Arc<Config>,
@@ -79,6 +101,7 @@ impl Encoder {
         Encoder {
             parked: builder.course().is_split(),
             closing: Closing::default(),
+            messages: None,
             dead_letters: config.errors.dead_letter_topic.as_str().into(),
             config,
             status,
@@ -192,9 +215,7 @@ impl Encoder {
             }
             Message::Type(_) => {}
             Message::Logical(message) => {
-                if message.transactional {
-                    self.count();
-                }
+                self.logical(&message, at)?;
             }
             Message::Insert(insert) => {
                 rows.fill(None, Some(insert.new));
@@ -314,19 +335,7 @@ impl Encoder {
         {
             return Ok(());
         }
-        let origin = Origin {
-            commit_us: tx.commit_us,
-            encoded_us: tx.encoded_us,
-            xid: tx.xid,
-            lsn: at,
-            commit_lsn: tx.commit_lsn,
-            last_commit_lsn: self.last_commit_lsn,
-            ordinal: tx.ordinal,
-            snapshot: SnapshotMark::Streamed,
-            origin: tx.origin.as_ref().map(|(name, _)| name.as_str()),
-            origin_lsn: tx.origin.as_ref().map(|(_, lsn)| *lsn),
-            block: None,
-        };
+        let origin = tx.origin(at, self.last_commit_lsn);
         let parked = write_change(
             &mut self.relations,
             &mut self.builder,

@@ -344,6 +344,30 @@ impl Relations {
         }
     }
 
+    /// Makes sure of a topic that is no table's, and registers its two schemas.
+    pub(crate) fn side_topic(
+        &mut self,
+        topic: &Arc<str>,
+        key: &str,
+        value: &str,
+    ) -> Result<(u32, u32), Error> {
+        self.ensure_topic(topic)?;
+        let offers = [("key", key), ("value", value)].map(|(part, schema)| {
+            let offer = Offer {
+                subject: self.config.subject(topic, part, schema),
+                schema: schema.to_owned(),
+            };
+            (part, offer)
+        });
+        match self.register_all(&offers) {
+            Ok(ids) => Ok((ids[0], ids[1])),
+            Err(Refusal::Error(error)) => Err(error),
+            Err(Refusal::Schema(reason)) => Err(Error::failed(format!(
+                "the registry refused a schema of topic {topic}: {reason}; mend the subject's compatibility level"
+            ))),
+        }
+    }
+
     fn announce(&self, plan: &Plan, ids: SchemaIds, at: Lsn) {
         tracing::info!(target: "audit", table = &*plan.name, lsn = %at, topic = &*plan.topic,
             schema_id = ids.value, "schema version in use");

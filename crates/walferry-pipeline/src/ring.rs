@@ -250,7 +250,7 @@ impl Ring {
         source::free_slot(&self.config, &catalog, ours, others, &self.stop).await?;
         let options = StreamOptions {
             origin_none: source.origin_none,
-            ..StreamOptions::default()
+            messages: true,
         };
         let backend_pid = replication.backend_pid();
         // What waits is left out: the server need not send again what nobody would take.

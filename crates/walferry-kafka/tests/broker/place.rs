@@ -71,6 +71,7 @@ impl Place {
                     retry_min_ms: 10,
                     retry_max_ms: 500,
                 },
+                headers: Vec::new(),
                 guard: true,
             },
         }

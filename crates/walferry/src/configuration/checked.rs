@@ -50,6 +50,7 @@ pub(super) fn checked(file: File, choices: Choices) -> Result<Loaded> {
         },
         format: format(&file)?,
         tombstones: file.format.tombstones,
+        context_headers: file.format.headers,
         skipped_operations: skipped(&file)?,
         publish,
         errors,
@@ -116,7 +117,6 @@ fn refuse_later_features(file: &File) -> Result<()> {
             "format.transaction_metadata",
             file.format.transaction_metadata,
         ),
-        ("format.headers", file.format.headers),
         (
             "exclude_columns of a [[table]]",
             file.table.iter().any(|it| !it.exclude_columns.is_empty()),
@@ -224,6 +224,7 @@ fn kafka(file: &File, name: &str, publish: &Publish, errors: &Errors) -> Result<
             retry_min_ms: errors.retry_min_ms,
             retry_max_ms: errors.retry_max_ms,
         },
+        headers: Vec::new(),
         guard: true,
     })
 }
@@ -291,7 +292,8 @@ fn skipped(file: &File) -> Result<Vec<Operation>> {
             "c" => Ok(Operation::Create),
             "u" => Ok(Operation::Update),
             "d" => Ok(Operation::Delete),
-            other => bail!("format.skipped_operations: {other:?} is none of t, c, u, d"),
+            "m" => Ok(Operation::Message),
+            other => bail!("format.skipped_operations: {other:?} is none of t, c, u, d, m"),
         })
         .collect()
 }

@@ -156,8 +156,8 @@ section! {
         transaction_metadata: bool = false, "false", "BEGIN and END records; not in this version";
         schema_names: SchemaNames = SchemaNames::Avro, "avro", "`avro` replaces what Avro does not allow in names; `none` leaves names alone";
         unavailable_value: String = "__debezium_unavailable_value".into(), "__debezium_unavailable_value", "stands for an unchanged TOAST value";
-        skipped_operations: Vec<String> = Vec::new(), "none", "of `t`, `c`, `u`, `d`; Debezium skips `t`";
-        headers: bool = false, "false", "Debezium's context headers; not in this version";
+        skipped_operations: Vec<String> = Vec::new(), "none", "of `t`, `c`, `u`, `d`, and `m` for logical decoding messages; Debezium skips `t`";
+        headers: bool = false, "false", "on each record, the headers `__debezium.context.*` of connector, task and run";
         quirks: Vec<String> = Vec::new(), "none", "deviations of Debezium's to reproduce, by the names in docs/COMPAT.md; `all` for all";
     }
 }

@@ -81,8 +81,8 @@ fn what_is_wrong_is_named_with_its_line() {
         ),
         (
             "[kafka]",
-            "[format]\nheaders = true\n[kafka]",
-            &["format.headers", "not in version"],
+            "[format]\ntransaction_metadata = true\n[kafka]",
+            &["format.transaction_metadata", "not in version"],
         ),
         (
             "[registry]",
