@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use tokio::{sync::watch, time};
 use walferry_event::Lsn;
-use walferry_postgres::{Catalog, Identity, PublicationInfo, Replication, TableInfo, TableName};
+use walferry_postgres::{
+    Catalog, Identity, PublicationInfo, RelationKind, Replication, TableInfo, TableName,
+};
 
 use crate::{
     config::{Config, Source},
@@ -90,17 +92,16 @@ pub(crate) async fn ensure_publication(
         tracing::info!(target: "audit", publication = name, tables = wanted.len(), "publication created");
         return Ok(());
     };
-    for table in tables {
-        if !publishes(&publication, table) {
-            tracing::warn!(
-                table = table.qualified_name(),
-                "the table is not in publication {name:?}, so its changes do not arrive: ALTER PUBLICATION {} ADD TABLE {}",
-                walferry_postgres::quote_ident(name),
-                walferry_postgres::quote_table(&table.schema, &table.name)
-            );
-        }
+    let unpublished = tables
+        .iter()
+        .find_map(|table| unpublished(&config.source, &publication, table));
+    match unpublished {
+        None => Ok(()),
+        Some(it) => Err(Error::failed(format!(
+            "publication {name:?} {}: {}, with {}",
+            it.what, it.remedy, it.sql
+        ))),
     }
-    Ok(())
 }
 
 /// The chosen tables that a publication of ours, which lists its tables, does not carry yet: they were added to the
@@ -114,9 +115,9 @@ pub(crate) async fn added<'a>(
     let Some(publication) = publication.filter(|it| config.source.create && !it.all_tables) else {
         return Ok(Vec::new());
     };
-    let fresh = tables
-        .iter()
-        .filter(|table| !publishes(&publication, table));
+    let fresh = tables.iter().filter(|it| {
+        !lists(&publication, it) && !named_otherwise(&config.source, &publication, it)
+    });
     Ok(fresh.collect())
 }
 
@@ -138,13 +139,62 @@ pub(crate) async fn add_tables(
     Ok(())
 }
 
-/// Whether a publication carries a table.
-pub(crate) fn publishes(publication: &PublicationInfo, table: &TableInfo) -> bool {
-    publication.all_tables
-        || publication
-            .tables
-            .iter()
-            .any(|t| t.schema == table.schema && t.name == table.name)
+/// Why the changes of a table do not arrive by a publication, and what mends it.
+pub(crate) struct Unpublished {
+    pub(crate) what: String,
+    pub(crate) remedy: String,
+    pub(crate) sql: String,
+}
+
+/// Whether the changes of a table arrive by a publication under its own name. What a publication lists follows its
+/// `publish_via_partition_root`, also when it is of all tables.
+pub(crate) fn unpublished(
+    source: &Source,
+    publication: &PublicationInfo,
+    table: &TableInfo,
+) -> Option<Unpublished> {
+    if lists(publication, table) {
+        return None;
+    }
+    let ident = walferry_postgres::quote_ident(&source.publication);
+    let qualified = table.qualified_name();
+    if named_otherwise(source, publication, table) {
+        let (under, setting) = match source.partitions_root {
+            true => ("its partitions", "leaf"),
+            false => ("its partitioned table", "root"),
+        };
+        return Some(Unpublished {
+            what: format!(
+                "carries the changes of table {qualified} under the name of {under}, so none arrives under its own"
+            ),
+            remedy: format!(
+                "let both agree: set source.partitions = {setting:?}, or the publication"
+            ),
+            sql: format!(
+                "ALTER PUBLICATION {ident} SET (publish_via_partition_root = {});",
+                source.partitions_root
+            ),
+        });
+    }
+    Some(Unpublished {
+        what: format!("does not hold table {qualified}, so its changes never arrive"),
+        remedy: "add the table, or take it out of source.tables".to_owned(),
+        sql: format!(
+            "ALTER PUBLICATION {ident} ADD TABLE {};",
+            walferry_postgres::quote_table(&table.schema, &table.name)
+        ),
+    })
+}
+
+/// Whether a publication lists a table.
+pub(crate) fn lists(publication: &PublicationInfo, table: &TableInfo) -> bool {
+    let same = |it: &TableName| it.schema == table.schema && it.name == table.name;
+    publication.tables.iter().any(same)
+}
+
+/// Whether it carries partitions, or what has them, under the other's name.
+fn named_otherwise(source: &Source, publication: &PublicationInfo, table: &TableInfo) -> bool {
+    table.kind != RelationKind::Table && publication.via_root != source.partitions_root
 }
 
 /// The slot as the recovery table wants it.
@@ -266,5 +316,79 @@ pub(crate) async fn free_slot(
             )));
         }
         time::sleep(POLL).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use walferry_event::ReplicaIdentity;
+    use walferry_postgres::ConnectConfig;
+
+    use super::*;
+
+    fn source(partitions_root: bool) -> Source {
+        Source {
+            connect: ConnectConfig::from_url("postgres://u@localhost/d").unwrap(),
+            tables: vec!["public.*".into()],
+            slot: "s".into(),
+            publication: "p".into(),
+            create: true,
+            partitions_root,
+            origin_none: false,
+            slot_retained_bytes_max: None,
+            heartbeat_ms: 1000,
+            adopt_slot: false,
+        }
+    }
+
+    fn table(name: &str, kind: RelationKind) -> TableInfo {
+        TableInfo {
+            oid: 1,
+            schema: "public".into(),
+            name: name.into(),
+            replica_identity: ReplicaIdentity::Default,
+            kind,
+            key_columns: Vec::new(),
+            rows_estimated: 0,
+            owned: true,
+            can_select: true,
+            unlogged: false,
+        }
+    }
+
+    fn sql(root: bool, via_root: bool, listed: &str, table: &TableInfo) -> Option<String> {
+        let publication = PublicationInfo {
+            all_tables: true,
+            via_root,
+            inserts: true,
+            updates: true,
+            deletes: true,
+            truncates: true,
+            tables: vec![TableName {
+                schema: "public".into(),
+                name: listed.into(),
+            }],
+        };
+        unpublished(&source(root), &publication, table).map(|it| it.sql)
+    }
+
+    #[test]
+    fn a_publication_carries_a_table_only_under_the_name_that_it_lists() {
+        let whole = table("m", RelationKind::Partitioned);
+        let part = table("m_1", RelationKind::Partition);
+        assert_eq!(sql(true, true, "m", &whole), None);
+        assert_eq!(sql(false, false, "m_1", &part), None);
+        let disagrees = sql(true, false, "m_1", &whole).unwrap();
+        assert!(
+            disagrees.contains("(publish_via_partition_root = true)"),
+            "{disagrees}"
+        );
+        let disagrees = sql(false, true, "m", &part).unwrap();
+        assert!(
+            disagrees.contains("(publish_via_partition_root = false)"),
+            "{disagrees}"
+        );
+        let missing = sql(true, true, "m", &table("t", RelationKind::Table)).unwrap();
+        assert!(missing.contains("ADD TABLE"), "{missing}");
     }
 }

@@ -202,19 +202,14 @@ fn publication_findings(
             );
         }
     }
-    for table in tables.iter().filter(|t| !source::publishes(publication, t)) {
-        let qualified = quote_table(&table.schema, &table.name);
+    for table in tables {
+        let Some(it) = source::unpublished(&config.source, publication, table) else {
+            continue;
+        };
         findings.push(
-            Finding::new(
-                Severity::Error,
-                &subject,
-                format!(
-                    "does not hold table {}, so its changes never arrive",
-                    table.qualified_name()
-                ),
-            )
-            .remedy("add the table, or take it out of source.tables")
-            .sql(format!("ALTER PUBLICATION {ident} ADD TABLE {qualified};")),
+            Finding::new(Severity::Error, &subject, it.what)
+                .remedy(it.remedy)
+                .sql(it.sql),
         );
     }
     findings.push(Finding::new(Severity::Ok, subject, "exists"));

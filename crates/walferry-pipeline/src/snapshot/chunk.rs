@@ -113,7 +113,7 @@ impl Sessions {
             return Ok(None);
         };
         let publication = catalog.publication(&self.config.source.publication).await?;
-        let published = publication.is_some_and(|it| crate::source::publishes(&it, info));
+        let published = publication.is_some_and(|it| crate::source::lists(&it, info));
         Ok(Some((info.oid, published)))
     }
 
