@@ -31,6 +31,7 @@ impl Encoder {
             return Ok(());
         }
         let position = position_of(message.lsn);
+        self.status.ledger.receive(position.end_lsn);
         if self
             .builder
             .course()
