@@ -171,12 +171,8 @@ pub(crate) enum Schema {
     Approve {
         /// schema.table
         table: String,
-        /// Configuration file of the connector, for its name, admin.listen and admin.token
-        #[arg(short, long, value_name = "FILE")]
-        config: Option<PathBuf>,
-        /// Admin server of the running process; the token is also taken from WALFERRY_TOKEN
-        #[arg(long, value_name = "URL")]
-        admin: Option<String>,
+        #[command(flatten)]
+        process: Running,
     },
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod check;
 pub(crate) mod checkpoint;
+mod process;
 pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod snapshot;

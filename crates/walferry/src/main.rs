@@ -100,11 +100,9 @@ fn run(line: CommandLine) -> Result<(), Failure> {
             source,
             json,
         }) => commands::schema::plan(&file.path, &ddl, source.as_deref(), json),
-        Command::Schema(Schema::Approve {
-            table,
-            config,
-            admin,
-        }) => commands::schema::approve(&table, config.as_deref(), admin),
+        Command::Schema(Schema::Approve { table, process }) => {
+            commands::schema::approve(&table, &process)
+        }
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut CommandLine::command(), "walferry", &mut text);

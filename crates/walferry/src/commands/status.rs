@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use serde_json::Value as Json;
 
-use super::wait;
+use super::{process::client, wait};
 use crate::{Failure, print};
 
 const ANSWER: Duration = Duration::from_secs(5);
@@ -34,18 +34,13 @@ pub(crate) fn run(admin: &str, watch: bool, as_json: bool) -> Result<(), Failure
 
 async fn ask(admin: &str) -> Result<Json, Failure> {
     let url = format!("{}/status", admin.trim_end_matches('/'));
-    let client = reqwest::Client::builder()
-        .timeout(ANSWER)
-        .no_proxy()
-        .build()
-        .context("the HTTP client")?;
     let unanswered = |error: reqwest::Error| {
         anyhow!(
             "{url} does not answer: {}; is the process running, and is --admin its admin.listen?",
             error.without_url()
         )
     };
-    let answer = client.get(&url).send().await.map_err(unanswered)?;
+    let answer = client(ANSWER)?.get(&url).send().await.map_err(unanswered)?;
     Ok(answer.json().await.map_err(unanswered)?)
 }
 

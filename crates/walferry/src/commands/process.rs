@@ -1,0 +1,86 @@
+//! The running process that a command speaks to, by its admin server.
+//!
+//! Owns the way to its address and token, and what is said when it does not answer. Never: prints.
+
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use reqwest::Method;
+use serde_json::Value as Json;
+
+use crate::{
+    Failure,
+    command_line::Running,
+    configuration::{self, Choices},
+};
+
+/// Where the token is when no configuration file says it.
+const TOKEN: &str = "WALFERRY_TOKEN";
+
+/// The running process that is meant.
+pub(super) struct Process {
+    url: String,
+    token: String,
+    /// The connector that the configuration file names.
+    pub(super) connector: Option<String>,
+}
+
+impl Process {
+    pub(super) fn find(running: &Running) -> Result<Process, Failure> {
+        let (mut url, mut token, mut connector) = (running.admin.clone(), None, None);
+        if let Some(path) = &running.config {
+            let loaded = configuration::load(path, Choices::default())
+                .map_err(|error| Failure::usage(&error))?;
+            connector = Some(loaded.pipeline.name);
+            url = url.or(Some(format!("http://{}", loaded.listen)));
+            let secret = loaded.token.map(|it| it.read()).transpose();
+            token = secret.map_err(|reason| anyhow!("admin.token: {reason}"))?;
+        }
+        let token = token.or_else(|| std::env::var(TOKEN).ok()).ok_or_else(|| {
+            Failure::usage(&anyhow!(
+                "control verbs need the token of admin.token: give the configuration file by -c, or set {TOKEN}"
+            ))
+        })?;
+        Ok(Process {
+            url: url.unwrap_or_else(|| "http://127.0.0.1:9464".to_owned()),
+            token,
+            connector,
+        })
+    }
+
+    /// Asks the process, and waits for its answer at most `limit`. Its reason when it says no.
+    pub(super) async fn ask(
+        &self,
+        (method, path): (Method, &str),
+        body: Option<&Json>,
+        limit: Duration,
+    ) -> Result<Json, Failure> {
+        let url = format!("{}{path}", self.url.trim_end_matches('/'));
+        let unanswered = |error: reqwest::Error| {
+            anyhow!(
+                "{url} does not answer: {}; is the process running, and is this its admin.listen?",
+                error.without_url()
+            )
+        };
+        let mut request = client(limit)?
+            .request(method, &url)
+            .bearer_auth(&self.token);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.send().await.map_err(unanswered)?;
+        let status = answer.status();
+        let said: Json = answer.json().await.unwrap_or_default();
+        match (status.is_success(), said["error"].as_str()) {
+            (true, _) => Ok(said),
+            (false, Some(reason)) => Err(anyhow!(reason.to_owned()).into()),
+            (false, None) => Err(anyhow!("{url} answers {status}").into()),
+        }
+    }
+}
+
+/// A client of an admin server.
+pub(super) fn client(limit: Duration) -> Result<reqwest::Client, Failure> {
+    let built = reqwest::Client::builder().timeout(limit).no_proxy().build();
+    Ok(built.context("the HTTP client")?)
+}
