@@ -159,6 +159,16 @@ impl RecordBlock {
         &mut self.arena
     }
 
+    /// Writes bytes to the arena. Where they stand.
+    pub fn append(&mut self, bytes: &[u8]) -> Range<u32> {
+        let end = |arena: &Vec<u8>| {
+            u32::try_from(arena.len()).expect("frames and blocks are bounded far below 4 GiB")
+        };
+        let start = end(&self.arena);
+        self.arena.extend_from_slice(bytes);
+        start..end(&self.arena)
+    }
+
     /// The index of a topic in this block.
     pub fn topic(&mut self, topic: &Arc<str>) -> u32 {
         let known = self.topics.iter().position(|t| Arc::ptr_eq(t, topic));

@@ -65,13 +65,7 @@ impl Builder {
 
     /// Adds a record that is encoded already.
     pub(crate) fn record(&mut self, topic: &Arc<str>, key: &[u8], value: &[u8]) {
-        let arena = self.records.arena_mut();
-        let mut add = |bytes: &[u8]| {
-            let start = arena.len() as u32;
-            arena.extend_from_slice(bytes);
-            start..arena.len() as u32
-        };
-        let (key, value) = (add(key), add(value));
+        let (key, value) = (self.records.append(key), self.records.append(value));
         let topic = self.records.topic(topic);
         self.records.push(topic, Some(key), Some(value), None);
     }

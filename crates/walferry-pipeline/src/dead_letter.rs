@@ -45,18 +45,16 @@ pub(crate) fn write(
         "after": new.map(|row| row_json(plan, row)),
     });
     let key = key_bytes(plan, new.or(old), block);
-    let start = block.arena_mut().len();
     // Writing to memory fails only for maps with other keys than text, and there are none here.
     let text = serde_json::to_vec(&letter).unwrap_or_default();
-    block.arena_mut().extend_from_slice(&text);
-    let end = block.arena_mut().len();
+    let value = block.append(&text);
     let headers: Box<[(Box<str>, Vec<u8>)]> = Box::new([
         ("walferry.error.kind".into(), kind.into()),
         ("walferry.table".into(), plan.name.as_bytes().to_vec()),
         ("walferry.lsn".into(), origin.lsn.to_string().into_bytes()),
     ]);
     let index = block.topic(topic);
-    block.push(index, key, Some(start as u32..end as u32), Some(headers));
+    block.push(index, key, Some(value), Some(headers));
 }
 
 /// The key as the original record would have it, or none when the key itself cannot be encoded.
