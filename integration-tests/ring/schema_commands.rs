@@ -62,6 +62,14 @@ fn register(place: &Place, shown: &Json) {
     }
 }
 
+fn subjects(shown: &Json) -> Vec<&str> {
+    let schemas = shown["schemas"].as_array().unwrap();
+    schemas
+        .iter()
+        .map(|it| it["subject"].as_str().unwrap())
+        .collect()
+}
+
 #[test]
 fn schemas_are_shown_and_compared_with_the_registry() {
     let place = Place::shared("schema_show");
@@ -70,12 +78,7 @@ fn schemas_are_shown_and_compared_with_the_registry() {
     let (code, text, _) = schema("show", &path, &["--json"]);
     assert_eq!(code, Some(0), "{text}");
     let shown = json_of(&text);
-    let subjects: Vec<&str> = shown["schemas"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|it| it["subject"].as_str().unwrap())
-        .collect();
+    let subjects = subjects(&shown);
     let topic = place.topic("public.orders");
     assert_eq!(subjects.len(), 4, "{subjects:?}");
     assert_eq!(
@@ -168,12 +171,7 @@ fn subjects_are_named_by_the_strategy() {
             &["--json", "public.orders"],
         );
         let shown = json_of(&text);
-        let subjects: Vec<&str> = shown["schemas"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|it| it["subject"].as_str().unwrap())
-            .collect();
+        let subjects = subjects(&shown);
         assert_eq!(subjects, expected, "{strategy}");
     }
     // A run registers under the same names.
