@@ -222,6 +222,13 @@ impl RecordBlock {
         self.records.is_empty()
     }
 
+    /// Tells of each topic of these records how many there are of it, in runs.
+    pub(crate) fn count(&self, records: Range<usize>, tell: &mut impl FnMut(&Arc<str>, u64)) {
+        for run in self.records[records].chunk_by(|left, right| left.topic == right.topic) {
+            tell(&self.topics[run[0].topic as usize], run.len() as u64);
+        }
+    }
+
     /// Bytes of keys and values.
     pub fn bytes(&self) -> usize {
         self.arena.len()

@@ -59,7 +59,7 @@ impl Health {
         self.replaced.load(Ordering::Relaxed)
     }
 
-    /// Attempts to mend that failed.
+    /// Tries after a failure.
     pub fn retries(&self) -> u64 {
         self.retries.load(Ordering::Relaxed)
     }

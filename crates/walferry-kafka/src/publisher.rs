@@ -32,8 +32,10 @@ pub enum Oversize {
 pub(crate) type OversizeRule = Box<dyn FnMut(RecordRef<'_>, usize) -> Oversize + Send>;
 
 /// How a commit went.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct CommitReport {
+    /// Records that were committed to each topic, without the checkpoint.
+    pub records: Vec<(Arc<str>, u64)>,
     /// Until the last record was acknowledged, in microseconds.
     pub flush_us: u64,
     /// EndTxn alone, in microseconds.

@@ -93,6 +93,37 @@ impl Batch {
         Ok(())
     }
 
+    /// How many records each topic gets of it.
+    pub(super) fn records(&self) -> Vec<(Arc<str>, u64)> {
+        let mut counts: Vec<(Arc<str>, u64)> = Vec::new();
+        let mut count = |topic: &Arc<str>, records| {
+            match counts.iter_mut().find(|it| it.0 == *topic) {
+                Some(known) => known.1 += records,
+                None => counts.push((topic.clone(), records)),
+            };
+        };
+        let mut exceptions: Vec<_> = self.exceptions.iter().collect();
+        exceptions.sort_unstable_by_key(|it| *it.0);
+        let mut exceptions = exceptions.into_iter().peekable();
+        let mut first = 0;
+        for (block, records) in &self.parts {
+            let mut from = records.start;
+            while let Some((sequence, other)) =
+                exceptions.next_if(|it| *it.0 < first + records.len())
+            {
+                let index = records.start + (sequence - first);
+                block.count(from..index, &mut count);
+                if let Some(other) = other {
+                    count(&other.topic, 1);
+                }
+                from = index + 1;
+            }
+            block.count(from..records.end, &mut count);
+            first += records.len();
+        }
+        counts
+    }
+
     /// Applies the rule to the record at a place that was refused for its size.
     pub(super) fn except(
         &mut self,

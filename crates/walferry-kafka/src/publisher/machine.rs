@@ -112,6 +112,7 @@ impl<T: Transactions> Machine<T> {
                 }
                 Err(fault) => {
                     self.judge(&fault, tries)?;
+                    self.health.count_retry();
                     tries += 1;
                     self.pause(&fault, tries)?;
                 }
@@ -131,7 +132,10 @@ impl<T: Transactions> Machine<T> {
         self.batch.push(block, records);
         match self.send() {
             Ok(()) => Ok(()),
-            Err(fault) => self.mend(fault, None, &mut 0).map(drop),
+            Err(fault) => {
+                self.health.count_retry();
+                self.mend(fault, None, &mut 0).map(drop)
+            }
         }
     }
 
@@ -152,17 +156,23 @@ impl<T: Transactions> Machine<T> {
                 Err(fault) => fault,
             };
             replaced = true;
+            self.health.count_retry();
             if let Outcome::Committed = self.mend(fault, Some(&checkpoint), &mut tries)? {
                 break CommitReport::default();
             }
         };
+        let records = self.batch.records();
         if self.batch.grouping == Grouping::Single {
             self.renew = Some("the batch had to be sent record by record");
         }
         self.batch = Batch::new();
         self.last = Some(checkpoint);
         self.health.mended();
-        Ok(CommitReport { replaced, ..report })
+        Ok(CommitReport {
+            records,
+            replaced,
+            ..report
+        })
     }
 
     /// Drops what is open.
@@ -199,7 +209,7 @@ impl<T: Transactions> Machine<T> {
         Ok(CommitReport {
             flush_us: micros(timing.flush),
             end_txn_us: micros(timing.end),
-            replaced: false,
+            ..CommitReport::default()
         })
     }
 
@@ -250,7 +260,10 @@ impl<T: Transactions> Machine<T> {
             match self.settle(pending) {
                 // Until the batch is committed it is not known whether that has helped.
                 Ok(outcome) => return outcome,
-                Err(next) => fault = next,
+                Err(next) => {
+                    self.health.count_retry();
+                    fault = next;
+                }
             }
         }
     }
@@ -383,7 +396,6 @@ impl<T: Transactions> Machine<T> {
             Fault::Stopped | Fault::TooLarge { .. } => return Ok(()),
         };
         self.health.mending(text.clone());
-        self.health.count_retry();
         if tries > self.retries.retries_max {
             return Err(Error::new(
                 Kind::Unreachable,

@@ -175,6 +175,11 @@ fn block(values: &[u8]) -> Arc<RecordBlock> {
     Arc::new(block)
 }
 
+fn counts(report: &CommitReport) -> Vec<(&str, u64)> {
+    let counts = report.records.iter();
+    counts.map(|(topic, count)| (&**topic, *count)).collect()
+}
+
 fn log(broker: &Broker) -> Vec<u8> {
     broker.0.lock().unwrap().log.concat()
 }
@@ -195,6 +200,9 @@ fn a_commit_of_unknown_outcome_is_neither_lost_nor_doubled() {
             machine.commit(checkpoint("a", counter)).unwrap();
         }
         assert_eq!(log(&broker), [10, 20], "{step:?}");
+        // The guard's new producer is no failure.
+        let failed = !matches!(step, Step::Good | Step::Suspect);
+        assert_eq!(machine.health().retries(), u64::from(failed), "{step:?}");
     }
 }
 
@@ -222,8 +230,11 @@ fn many_appends_of_one_block_send_each_record_once() {
     }
     machine.append(&other, 1..2).unwrap();
     machine.append(&one, 0..1).unwrap();
-    machine.commit(checkpoint("a", 1)).unwrap();
+    let report = machine.commit(checkpoint("a", 1)).unwrap();
     assert_eq!(log(&broker), [1, 2, 3, 5, 1]);
+    assert_eq!(counts(&report), [("t", 5)], "sent twice, committed once");
+    let report = machine.commit(checkpoint("a", 2)).unwrap();
+    assert_eq!(counts(&report), [], "a checkpoint alone");
 }
 
 #[test]
@@ -315,9 +326,11 @@ fn a_record_that_is_too_large_follows_its_rule_and_the_rest_is_published() {
             headers: None,
         })
     }));
+    machine.append(&block(&[7]), 0..1).unwrap();
     machine.append(&block(&[1, 2, 3]), 0..3).unwrap();
-    machine.commit(checkpoint("b", 1)).unwrap();
-    assert_eq!(log(&broker), [1, 9, 3]);
+    let report = machine.commit(checkpoint("b", 1)).unwrap();
+    assert_eq!(log(&broker), [7, 1, 9, 3]);
+    assert_eq!(counts(&report), [("t", 3), ("dead", 1)]);
 }
 
 #[test]
@@ -331,7 +344,8 @@ fn a_group_that_is_refused_is_sent_record_by_record_and_only_the_large_one_is_le
         Oversize::Skip
     }));
     machine.append(&block(&[1, 2, 3]), 0..3).unwrap();
-    machine.commit(checkpoint("a", 1)).unwrap();
+    let report = machine.commit(checkpoint("a", 1)).unwrap();
+    assert_eq!(counts(&report), [("t", 2)]);
     machine.append(&block(&[4]), 0..1).unwrap();
     machine.commit(checkpoint("a", 2)).unwrap();
     assert_eq!(log(&broker), [1, 3, 4]);
