@@ -73,6 +73,16 @@ fn each_server_may_be_killed_and_come_back() {
     goes_on(&mut walferry, Instant::now());
     load.stop();
     place.verdict(&checker).assert_clean(100);
+    for (metric, labels) in [
+        ("retries", &[("stage", "session")][..]),
+        ("errors", &[("stage", "postgresql"), ("kind", "connection")]),
+        ("errors", &[("stage", "kafka"), ("kind", "connection")]),
+        ("errors", &[("stage", "registry"), ("kind", "connection")]),
+    ] {
+        let name = format!("walferry_{metric}_total");
+        let count = walferry.metric(&name, labels).unwrap();
+        assert!(count > 0.0, "{name} {labels:?}");
+    }
     walferry.sigterm();
     assert_eq!(walferry.wait_exit(READY), Some(0));
 }

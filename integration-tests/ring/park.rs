@@ -78,15 +78,11 @@ impl Writer {
 
 /// Of the transactions whose freshness was measured, how many there are and how many took at most 250 ms.
 fn freshness(walferry: &Walferry) -> (f64, f64) {
-    let text = walferry.get("/metrics").unwrap().body;
-    let value = |part: &str| {
-        let line = text
-            .lines()
-            .find(|line| line.starts_with("walferry_freshness_seconds_") && line.contains(part));
-        let line = line.unwrap_or_else(|| panic!("no {part} in\n{text}"));
-        line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()
+    let value = |part: &str, labels: &[(&str, &str)]| {
+        let name = format!("walferry_freshness_seconds_{part}");
+        walferry.metric(&name, labels).unwrap()
     };
-    (value("_count"), value("le=\"0.25\""))
+    (value("count", &[]), value("bucket", &[("le", "0.25")]))
 }
 
 /// 99 of 100 transactions are readable within 250 ms of their commit. The machine does other things too, so the best of

@@ -87,6 +87,15 @@ fn a_value_that_avro_cannot_hold_follows_the_policy() {
         (&status["dead_letters"], &status["tables"][0]["changes"]),
         (&1.into(), &3.into())
     );
+    let metric = |name: &str, labels: &[(&str, &str)]| walferry.metric(name, labels).unwrap();
+    let records = |topic: &str| metric("walferry_records_total", &[("topic", topic)]);
+    assert_eq!(records(&place.topic("public.t")), 3.0);
+    assert_eq!(records(&place.topic("dead_letters")), 1.0);
+    let errors = [("stage", "encode"), ("kind", "validation")];
+    assert_eq!(metric("walferry_errors_total", &errors), 1.0);
+    let bytes = |stage| metric("walferry_bytes_total", &[("stage", stage)]);
+    assert!(bytes("session") > 0.0);
+    assert!(bytes("publish") > 0.0 && bytes("publish") == bytes("encode"));
     // With the policy "stop" the same change halts the connector, and names it.
     walferry.sigterm();
     walferry.wait_exit(READY);

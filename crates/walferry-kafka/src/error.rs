@@ -85,7 +85,8 @@ impl Error {
             Kind::Denied => "auth",
             Kind::Unreachable => "connection",
             Kind::TooLarge => "too_large",
-            Kind::Fenced | Kind::Diverged | Kind::Stopped | Kind::Broken => "internal",
+            Kind::Fenced => "fenced",
+            Kind::Diverged | Kind::Stopped | Kind::Broken => "internal",
         }
     }
 }

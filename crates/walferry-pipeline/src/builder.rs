@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, mpsc};
 
+use metrics::Counter;
 use walferry_event::{Lsn, Position};
 use walferry_kafka::{BlockPool, RecordBlock};
 
@@ -30,6 +31,8 @@ pub(crate) struct Builder {
     memory: Memory,
     runtime: tokio::runtime::Handle,
     output: mpsc::SyncSender<EncodedBlock>,
+    /// Bytes of records that were handed over.
+    passed_bytes: Counter,
 }
 
 /// The publisher has gone; it says itself why.
@@ -42,6 +45,7 @@ impl Builder {
         memory: Memory,
         runtime: tokio::runtime::Handle,
         output: mpsc::SyncSender<EncodedBlock>,
+        passed_bytes: Counter,
     ) -> Builder {
         let pool = BlockPool::new(BLOCK_BYTES + BLOCK_ROOM_BYTES, SPARE_BLOCKS_MAX);
         Builder {
@@ -55,6 +59,7 @@ impl Builder {
             memory,
             runtime,
             output,
+            passed_bytes,
         }
     }
 
@@ -150,6 +155,7 @@ impl Builder {
             return Ok(());
         }
         let records = self.records.take();
+        self.passed_bytes.increment(records.bytes() as u64);
         let permit =
             (!records.is_empty()).then(|| self.memory.take(records.memory_bytes(), &self.runtime));
         let block = EncodedBlock {
@@ -184,7 +190,13 @@ mod tests {
         let (input, output) = mpsc::sync_channel(8);
         let start = Held::at(Position::at(Lsn(1)));
         let memory = Memory::new(1 << 20);
-        let builder = Builder::new(start, memory, runtime.handle().clone(), input);
+        let builder = Builder::new(
+            start,
+            memory,
+            runtime.handle().clone(),
+            input,
+            Counter::noop(),
+        );
         Bench {
             runtime,
             output,

@@ -69,6 +69,7 @@ pub async fn run(
         match outcome {
             Err(error) if error.is_diverged() && divergences < RESTARTS_MAX => {
                 divergences += 1;
+                status.count_error(error.labels());
                 tracing::warn!(%error, divergences, "the ring starts again from the checkpoint");
                 status.set_state(State::Retrying, Some(error.to_string()));
             }
@@ -76,6 +77,7 @@ pub async fn run(
                 let Some(pause) = away.failed() else {
                     break Err(error.context(format!("gave up after {} tries", away.tries())));
                 };
+                status.count_error(error.labels());
                 status.set_state(State::Retrying, Some(error.to_string()));
                 let connect = &config.source.connect;
                 let address = (connect.host.clone(), connect.port);
@@ -90,7 +92,11 @@ pub async fn run(
     };
     let reason = match &outcome {
         Ok(()) => "stopped".to_owned(),
-        Err(error) => error.to_string(),
+        Err(error) => {
+            status.count_error(error.labels());
+            tracing::error!(%error, "the connector has ended");
+            error.to_string()
+        }
     };
     status.set_state(State::Halted, Some(reason));
     outcome
@@ -295,7 +301,7 @@ impl Start {
             source::free_slot(&self.config, &found.catalog, None, Ok(()), &self.stop).await?;
             found.catalog.drop_slot(&source.slot).await?;
         } else if !source.create {
-            return Err(Error::failed(format!(
+            return Err(Error::invalid(format!(
                 "slot {:?} does not exist and source.create is false: SELECT pg_create_logical_replication_slot({}, \
                  'pgoutput')",
                 source.slot,
@@ -346,7 +352,7 @@ impl Start {
         for (job, table) in found.tables.iter().enumerate() {
             // An empty table is not read, and would be missed only when it has rows.
             if !table.can_select {
-                return Err(Error::failed(format!(
+                return Err(Error::invalid(format!(
                     "table {name}: its rows may not be read; GRANT SELECT ON {name} TO the role of source.url, or set \
                      snapshot.mode = \"never\"",
                     name = table.qualified_name()
@@ -417,7 +423,9 @@ impl Start {
             runtime.clone(),
             halted.clone(),
         );
-        let builder = Builder::new(held, memory, runtime.clone(), blocks);
+        let encoded_bytes = metrics::counter!("walferry_bytes_total",
+            "connector" => self.config.name.clone(), "stage" => "encode");
+        let builder = Builder::new(held, memory, runtime.clone(), blocks, encoded_bytes);
         let mut encoder =
             Encoder::new(self.config.clone(), self.status.clone(), relations, builder);
         encoder.set_engine(snapshot::Engine::new(

@@ -16,6 +16,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use metrics::Counter;
 use walferry_avro::EncodeErrorKind;
 use walferry_event::{Datum, Lsn, Operation, Origin, Position, SnapshotMark};
 use walferry_pgoutput::{Frame, Message};
@@ -52,6 +53,8 @@ pub(crate) struct Encoder {
     parked: bool,
     closing: Closing,
     messages: Option<Messages>,
+    /// Bytes of the stream that came off the session.
+    received_bytes: Counter,
 }
 
 /// The transaction that the stream is in.
@@ -102,6 +105,8 @@ impl Encoder {
             parked: builder.course().is_split(),
             closing: Closing::default(),
             messages: None,
+            received_bytes: metrics::counter!("walferry_bytes_total",
+                "connector" => config.name.clone(), "stage" => "session"),
             dead_letters: config.errors.dead_letter_topic.as_str().into(),
             config,
             status,
@@ -131,6 +136,7 @@ impl Encoder {
 
     /// Encodes one block of whole frames. `pause`: nothing more waits behind it.
     pub(crate) fn block(&mut self, bytes: &[u8], pause: bool) -> Result<(), Error> {
+        self.received_bytes.increment(bytes.len() as u64);
         let mut rows = Rows::default();
         for frame in walferry_pgoutput::frames(bytes) {
             match frame.map_err(|error| self.malformed(Lsn::ZERO, &error))? {

@@ -1,6 +1,7 @@
 //! Why a connector stopped, and the exit status that says so.
 //!
-//! Owns the mapping from a stage's error to the process's exit status. Never a row value or a secret.
+//! Owns the mapping from a stage's error to the process's exit status, and what the error metric calls it. Never a row
+//! value or a secret.
 
 use std::fmt;
 
@@ -10,8 +11,19 @@ use walferry_event::Disposition;
 #[derive(Debug)]
 pub struct Error {
     kind: Kind,
+    labels: Labels,
     message: String,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What `walferry_errors_total` calls an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Labels {
+    /// The stage or the server that it comes from; `connector` when it comes from none alone.
+    pub(crate) stage: &'static str,
+    /// `timeout`, `validation`, `auth`, `connection`, `schema`, `too_large`, `internal`; `server` for any other error of
+    /// PostgreSQL; `refused` and `fenced` for the ends of those names.
+    pub(crate) kind: &'static str,
 }
 
 /// | kind | exit | what the operator does |
@@ -33,9 +45,14 @@ enum Kind {
 }
 
 impl Error {
-    /// Something that a person has to mend.
+    /// Something that cannot be.
     pub(crate) fn failed(message: impl Into<String>) -> Error {
         Error::of(Kind::Failed, message)
+    }
+
+    /// Something in the configuration or on a server that a person has to mend.
+    pub(crate) fn invalid(message: impl Into<String>) -> Error {
+        Error::of(Kind::Failed, message).labelled("connector", "validation")
     }
 
     /// Going on would lose or double data.
@@ -59,11 +76,42 @@ impl Error {
     }
 
     fn of(kind: Kind, message: impl Into<String>) -> Error {
+        let label = match kind {
+            Kind::Refused => "refused",
+            Kind::Fenced => "fenced",
+            _ => "internal",
+        };
         Error {
             kind,
+            labels: Labels {
+                stage: "connector",
+                kind: label,
+            },
             message: message.into(),
             source: None,
         }
+    }
+
+    /// What the error metric is to call it.
+    pub(crate) fn labelled(mut self, stage: &'static str, kind: &'static str) -> Error {
+        self.labels = Labels { stage, kind };
+        self
+    }
+
+    /// What the error metric calls it.
+    pub(crate) fn labels(&self) -> Labels {
+        self.labels
+    }
+
+    /// An error of a stage.
+    fn from_stage(
+        kind: Kind,
+        labels: (&'static str, &'static str),
+        error: impl std::error::Error + Send + Sync + 'static,
+    ) -> Error {
+        let mut this = Error::of(kind, error.to_string()).labelled(labels.0, labels.1);
+        this.source = Some(Box::new(error));
+        this
     }
 
     /// What was being done when the error came.
@@ -119,15 +167,11 @@ impl std::error::Error for Error {
 
 impl From<walferry_postgres::Error> for Error {
     fn from(error: walferry_postgres::Error) -> Error {
-        Error {
-            kind: if error.may_pass() {
-                Kind::Away
-            } else {
-                Kind::Failed
-            },
-            message: error.to_string(),
-            source: Some(Box::new(error)),
-        }
+        let kind = match error.may_pass() {
+            true => Kind::Away,
+            false => Kind::Failed,
+        };
+        Error::from_stage(kind, ("postgresql", error.kind()), error)
     }
 }
 
@@ -144,31 +188,19 @@ impl From<walferry_kafka::Error> for Error {
         } else {
             Kind::Failed
         };
-        Error {
-            kind,
-            message: error.to_string(),
-            source: Some(Box::new(error)),
-        }
+        Error::from_stage(kind, ("kafka", error.kind()), error)
     }
 }
 
 impl From<walferry_registry::Error> for Error {
     fn from(error: walferry_registry::Error) -> Error {
-        Error {
-            kind: Kind::Failed,
-            message: error.to_string(),
-            source: Some(Box::new(error)),
-        }
+        Error::from_stage(Kind::Failed, ("registry", error.kind()), error)
     }
 }
 
 impl From<walferry_avro::Error> for Error {
     fn from(error: walferry_avro::Error) -> Error {
-        Error {
-            kind: Kind::Failed,
-            message: error.to_string(),
-            source: Some(Box::new(error)),
-        }
+        Error::from_stage(Kind::Failed, ("encode", "schema"), error)
     }
 }
 

@@ -85,14 +85,16 @@ async fn watch_ring(
     memory: Memory,
 ) {
     let connector = || config.name.clone();
-    let encoded =
-        metrics::gauge!("walferry_queue_bytes", "connector" => connector(), "stage" => "encode");
+    let [received, encoded] = ["encode", "publish"].map(
+        |stage| metrics::gauge!("walferry_queue_bytes", "connector" => connector(), "stage" => stage),
+    );
     let positions = ["received", "published", "checkpointed", "confirmed"].map(|position| {
         metrics::gauge!("walferry_position_lsn", "connector" => connector(), "position" => position)
     });
     let parked = metrics::gauge!("walferry_parked_tables", "connector" => connector());
     let mut silent = false;
     let mut steps = kafka.steps();
+    let mut retries = 0;
     loop {
         time::sleep(TICK).await;
         // A publisher that waits patiently for Kafka is not to be killed for it.
@@ -100,19 +102,27 @@ async fn watch_ring(
         if std::mem::replace(&mut steps, seen) != seen {
             status.pulse_goes_on("publish");
         }
-        status.set_peer(Peer::Kafka, kafka.reason().map_or(Ok(()), Err));
+        let retried = kafka.retries();
+        status.count_retries(
+            "publish",
+            retried - std::mem::replace(&mut retries, retried),
+        );
+        let answer = kafka.reason().map(|reason| ("connection", reason));
+        status.set_peer(Peer::Kafka, answer.map_or(Ok(()), Err));
         let handle = stream
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
+        let wire_bytes = handle.as_ref().map_or(0, |handle| handle.waiting_bytes());
         let silent_ms = handle.and_then(|handle| handle.silent_ms()).unwrap_or(0);
         if silent_ms >= SILENT_MS {
             silent = true;
             let reason = format!("no answer on the replication connection for {silent_ms} ms");
-            status.set_peer(Peer::PostgreSql, Err(reason));
+            status.set_peer(Peer::PostgreSql, Err(("timeout", reason)));
         } else if std::mem::take(&mut silent) {
             status.set_peer(Peer::PostgreSql, Ok(()));
         }
+        received.set(wire_bytes as f64);
         encoded.set(memory.used() as f64);
         parked.set(status.parking.seen().len() as f64);
         let seen = status.ledger.positions();
@@ -132,8 +142,11 @@ async fn watch_registry(status: Arc<Status>, registry: Arc<Registry>) {
     loop {
         let answer = match time::timeout(ANSWER, registry.ping()).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!("no answer within {} s", ANSWER.as_secs())),
+            Ok(Err(error)) => Err((error.kind(), error.to_string())),
+            Err(_) => Err((
+                "timeout",
+                format!("no answer within {} s", ANSWER.as_secs()),
+            )),
         };
         status.set_peer(Peer::Registry, answer);
         time::sleep(REGISTRY_EVERY).await;

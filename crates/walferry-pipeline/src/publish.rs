@@ -6,6 +6,7 @@
 //! Start reading at [`Publishing::run`].
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError, TryRecvError},
@@ -57,6 +58,34 @@ struct Meters {
     batch_bytes: Histogram,
     transactions: Counter,
     bytes: Counter,
+    records: HashMap<Arc<str>, Counter>,
+    connector: String,
+}
+
+impl Meters {
+    fn new(connector: &str) -> Meters {
+        let name = || connector.to_owned();
+        Meters {
+            freshness: metrics::histogram!("walferry_freshness_seconds", "connector" => name()),
+            commit: metrics::histogram!("walferry_kafka_commit_seconds", "connector" => name()),
+            batch_bytes: metrics::histogram!("walferry_batch_bytes", "connector" => name()),
+            transactions: metrics::counter!("walferry_transactions_total", "connector" => name()),
+            bytes: metrics::counter!("walferry_bytes_total", "connector" => name(), "stage" => "publish"),
+            records: HashMap::new(),
+            connector: name(),
+        }
+    }
+
+    /// Records were committed.
+    fn count_records(&mut self, counts: Vec<(Arc<str>, u64)>) {
+        for (topic, count) in counts {
+            let counter = self.records.entry(topic).or_insert_with_key(|topic| {
+                metrics::counter!("walferry_records_total",
+                    "connector" => self.connector.clone(), "topic" => topic.to_string())
+            });
+            counter.increment(count);
+        }
+    }
 }
 
 /// How often the thread shows that it is alive, and the longest that one of its steps may take.
@@ -73,7 +102,6 @@ impl Publishing {
         status: Arc<Status>,
         feedback: Arc<Feedback>,
     ) -> Publishing {
-        let connector = || config.name.clone();
         Publishing {
             publisher,
             input,
@@ -92,13 +120,7 @@ impl Publishing {
             stamp,
             status,
             feedback,
-            meters: Meters {
-                freshness: metrics::histogram!("walferry_freshness_seconds", "connector" => connector()),
-                commit: metrics::histogram!("walferry_kafka_commit_seconds", "connector" => connector()),
-                batch_bytes: metrics::histogram!("walferry_batch_bytes", "connector" => connector()),
-                transactions: metrics::counter!("walferry_transactions_total", "connector" => connector()),
-                bytes: metrics::counter!("walferry_bytes_total", "connector" => connector(), "stage" => "publish"),
-            },
+            meters: Meters::new(&config.name),
         }
     }
 
@@ -179,7 +201,6 @@ impl Publishing {
 
     /// Whether the batch ends at this mark.
     fn marked(&mut self, mark: &Mark, bytes: u64) -> bool {
-        self.meters.bytes.increment(bytes);
         self.status.ledger.publish(mark.cut.position.end_lsn);
         self.commit_times_us.extend(mark.commit_us);
         self.parked = mark.parked.clone();
@@ -220,12 +241,12 @@ impl Publishing {
         let Some(cut) = self.batch.cut() else {
             return Ok(());
         };
-        self.meters.batch_bytes.record(self.batch.bytes() as f64);
         let held = Held {
             position: cut.position,
             parked: self.parked.clone(),
         };
         self.checkpoint(held)?;
+        self.meters.batch_bytes.record(self.batch.bytes() as f64);
         self.batch.clear();
         self.held.clear();
         let readable_us = now_us();
@@ -246,7 +267,9 @@ impl Publishing {
     fn checkpoint(&mut self, held: Held) -> Result<(), Error> {
         let started = Instant::now();
         let checkpoint = self.stamp.next(Some(&held), self.snapshot.as_deref());
-        self.publisher.commit(checkpoint)?;
+        let report = self.publisher.commit(checkpoint)?;
+        self.meters.count_records(report.records);
+        self.meters.bytes.increment(self.batch.bytes());
         self.meters.commit.record(started.elapsed().as_secs_f64());
         self.checkpointed_at = Instant::now();
         let needed = held.needed();

@@ -297,9 +297,7 @@ impl Relations {
         wait: Duration,
         address: Option<(String, u16)>,
     ) -> Result<(), Error> {
-        metrics::counter!("walferry_retries_total",
-            "connector" => self.config.name.clone(), "stage" => stage)
-        .increment(1);
+        self.status.count_retries(stage, 1);
         self.runtime
             .block_on(retry::pause(wait, address, &mut self.stop));
         if *self.stop.borrow() {
@@ -330,11 +328,12 @@ impl Relations {
                 Err(error.context(format!("table {} at {at}", plan.name)))
             }
             Err(Refusal::Schema(reason)) if plan.policy == Policy::Stop => {
-                Err(Error::failed(format!(
+                let error = Error::failed(format!(
                     "table {} at {at}: the registry refused its schema: {reason}; mend the table or the subject's \
-                 compatibility level, or set errors = \"park\" or \"dead-letter\" for this table",
+                     compatibility level, or set errors = \"park\" or \"dead-letter\" for this table",
                     plan.name
-                )))
+                ));
+                Err(error.labelled("registry", "schema"))
             }
             Err(Refusal::Schema(reason)) => {
                 tracing::error!(table = &*plan.name, lsn = %at, error = %reason, "the registry refused a schema");
@@ -364,7 +363,8 @@ impl Relations {
             Err(Refusal::Error(error)) => Err(error),
             Err(Refusal::Schema(reason)) => Err(Error::failed(format!(
                 "the registry refused a schema of topic {topic}: {reason}; mend the subject's compatibility level"
-            ))),
+            ))
+            .labelled("registry", "schema")),
         }
     }
 
@@ -471,7 +471,7 @@ pub(crate) fn choose_key(config: &Config, table: &mut Table) -> Result<(), Error
                 .iter()
                 .position(|c| c.name == *column)
                 .ok_or_else(|| {
-                    Error::failed(format!(
+                    Error::invalid(format!(
                         "table {name}: key column {column:?} of the configuration does not exist"
                     ))
                 })
@@ -482,7 +482,7 @@ pub(crate) fn choose_key(config: &Config, table: &mut Table) -> Result<(), Error
     let anywhere =
         config.key_rules().outside_identity || columns.iter().all(|column| !column.in_identity);
     if !anywhere && !table.key.iter().all(|&i| columns[i].in_identity) {
-        return Err(Error::failed(format!(
+        return Err(Error::invalid(format!(
             "table {name}: the configured key is not part of the replica identity, so deletes could not be published \
              under it; ALTER TABLE … REPLICA IDENTITY FULL, or choose other key columns"
         )));

@@ -175,7 +175,7 @@ impl Ring {
                         StreamEnd::Encoder(error, _) if error.is_away() => {
                             *kept = None;
                             handle.stop().await;
-                            error.to_string()
+                            error
                         }
                         StreamEnd::Encoder(error, stream) => {
                             if let Some(kept) = kept {
@@ -192,33 +192,35 @@ impl Ring {
                             *kept = None;
                             handle.stop().await;
                             match outcome {
-                                Ok(()) => "the server ended the stream".to_owned(),
-                                Err(error) if error.may_pass() => error.to_string(),
+                                Ok(()) => server_ended(),
+                                Err(error) if error.may_pass() => error.into(),
                                 Err(error) => return Err(error.into()),
                             }
                         }
                     }
                 }
-                Err(Attempt::Passing(reason)) => reason,
+                Err(Attempt::Passing(error)) => error,
                 Err(Attempt::Final(error)) => return Err(error),
             };
             if self.stamp.durable() != from {
                 retry.reset();
             }
-            self.status.set_peer(Peer::PostgreSql, Err(lost.clone()));
+            let why = (lost.labels().kind, lost.to_string());
+            self.status.set_peer(Peer::PostgreSql, Err(why));
             self.wait(&mut retry, lost).await?;
         }
     }
 
     /// The pause before the next try, or the end of all tries.
-    async fn wait(&mut self, retry: &mut Retry, lost: String) -> Result<(), Error> {
-        metrics::counter!("walferry_retries_total", "connector" => self.config.name.clone(), "stage" => "session")
-            .increment(1);
+    async fn wait(&mut self, retry: &mut Retry, lost: Error) -> Result<(), Error> {
+        self.status.count_retries("session", 1);
         let Some(pause) = retry.failed() else {
+            let labels = lost.labels();
             return Err(Error::failed(format!(
                 "gave up after {} tries to reach PostgreSQL: {lost}",
                 retry.tries()
-            )));
+            ))
+            .labelled(labels.stage, labels.kind));
         };
         self.status
             .set_state(State::Retrying, Some(format!("postgresql: {lost}")));
@@ -305,7 +307,8 @@ impl Ring {
             (Decision::Resume(_), Claim::Unknown(why)) => Ok(Err(why)),
             // A newer instance may be what has moved the slot on.
             (Decision::Refuse(reason), Claim::Unknown(why)) => {
-                Err(Attempt::Passing(format!("{why}; and {reason}")))
+                let why = Error::failed(format!("{why}; and {reason}"));
+                Err(Attempt::Passing(why.labelled("kafka", "connection")))
             }
             (Decision::Refuse(reason), Claim::Ours) => Err(Attempt::Final(Error::refused(reason))),
             (other, _) => Err(Attempt::Final(Error::refused(format!(
@@ -396,14 +399,14 @@ struct Connection {
 
 /// Why an attempt to connect failed.
 enum Attempt {
-    Passing(String),
+    Passing(Error),
     Final(Error),
 }
 
 impl From<walferry_postgres::Error> for Attempt {
     fn from(error: walferry_postgres::Error) -> Attempt {
         if error.may_pass() {
-            Attempt::Passing(error.to_string())
+            Attempt::Passing(error.into())
         } else {
             Attempt::Final(error.into())
         }
@@ -413,11 +416,15 @@ impl From<walferry_postgres::Error> for Attempt {
 impl From<Error> for Attempt {
     fn from(error: Error) -> Attempt {
         if error.is_away() {
-            Attempt::Passing(error.to_string())
+            Attempt::Passing(error)
         } else {
             Attempt::Final(error)
         }
     }
+}
+
+fn server_ended() -> Error {
+    Error::failed("the server ended the stream").labelled("postgresql", "connection")
 }
 
 fn ended(thread: &str, outcome: Result<(), Error>) -> Error {

@@ -27,14 +27,14 @@ pub(crate) struct Survey {
 pub(crate) async fn survey(config: &Config, catalog: &Catalog) -> Result<Survey, Error> {
     let wal_level = catalog.wal_level().await?;
     if wal_level != "logical" {
-        return Err(Error::failed(format!(
+        return Err(Error::invalid(format!(
             "wal_level is {wal_level:?}, but logical decoding needs \"logical\": ALTER SYSTEM SET wal_level = 'logical', \
              then restart the server"
         )));
     }
     let role = catalog.role().await?;
     if !role.superuser && !role.replication {
-        return Err(Error::failed(format!(
+        return Err(Error::invalid(format!(
             "role {:?} may not use replication: ALTER ROLE {} REPLICATION",
             role.name,
             walferry_postgres::quote_ident(&role.name)
@@ -52,7 +52,7 @@ pub(crate) async fn select(source: &Source, catalog: &Catalog) -> Result<Vec<Tab
     let mut tables = catalog.tables().await?;
     let names: Vec<String> = tables.iter().map(TableInfo::qualified_name).collect();
     if let Some(missing) = selection.missing(&names).first() {
-        return Err(Error::failed(format!(
+        return Err(Error::invalid(format!(
             "table {missing:?} of source.tables does not exist in database {:?}, or the role {:?} may not see it; create \
              it, grant USAGE on its schema, or take it out of source.tables",
             source.connect.database, source.connect.user
@@ -63,7 +63,7 @@ pub(crate) async fn select(source: &Source, catalog: &Catalog) -> Result<Vec<Tab
     });
     tables.sort_by_key(TableInfo::qualified_name);
     if tables.is_empty() {
-        return Err(Error::failed(format!(
+        return Err(Error::invalid(format!(
             "source.tables = {:?} matches no table in database {:?}",
             source.tables, source.connect.database
         )));
@@ -80,7 +80,7 @@ pub(crate) async fn ensure_publication(
     let name = &config.source.publication;
     let Some(publication) = catalog.publication(name).await? else {
         if !config.source.create {
-            return Err(Error::failed(format!(
+            return Err(Error::invalid(format!(
                 "publication {name:?} does not exist and source.create is false: CREATE PUBLICATION {} FOR TABLE …",
                 walferry_postgres::quote_ident(name)
             )));
@@ -97,7 +97,7 @@ pub(crate) async fn ensure_publication(
         .find_map(|table| unpublished(&config.source, &publication, table));
     match unpublished {
         None => Ok(()),
-        Some(it) => Err(Error::failed(format!(
+        Some(it) => Err(Error::invalid(format!(
             "publication {name:?} {}: {}, with {}",
             it.what, it.remedy, it.sql
         ))),
@@ -203,14 +203,14 @@ pub(crate) async fn slot(config: &Config, catalog: &Catalog) -> Result<Slot, Err
         return Ok(Slot::Missing);
     };
     if slot.plugin.as_deref() != Some("pgoutput") {
-        return Err(Error::failed(format!(
+        return Err(Error::invalid(format!(
             "slot {:?} exists but uses the output plugin {:?}, not \"pgoutput\"; choose another source.slot",
             config.source.slot,
             slot.plugin.as_deref().unwrap_or("none: it is physical")
         )));
     }
     if slot.database.as_deref() != Some(&config.source.connect.database) {
-        return Err(Error::failed(format!(
+        return Err(Error::invalid(format!(
             "slot {:?} belongs to database {:?}, not {:?}; choose another source.slot",
             config.source.slot,
             slot.database.as_deref().unwrap_or("none"),

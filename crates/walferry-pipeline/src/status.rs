@@ -18,6 +18,7 @@ use std::{
 use tokio::sync::mpsc;
 
 use crate::{
+    error::Labels,
     ledger::Ledger,
     parking::Parking,
     snapshot::{Event, Progress},
@@ -265,8 +266,12 @@ impl Status {
         self.publish_state(effective);
     }
 
-    /// A server answers again, or does not and why.
-    pub(crate) fn set_peer(&self, peer: Peer, outcome: Result<(), String>) {
+    /// A server answers again, or does not, and why: `kind` is what the error metric calls it.
+    pub(crate) fn set_peer(&self, peer: Peer, outcome: Result<(), (&'static str, String)>) {
+        let (kind, outcome) = match outcome {
+            Ok(()) => ("", Ok(())),
+            Err((kind, reason)) => (kind, Err(reason)),
+        };
         let mut inner = self.inner();
         let before = inner.unreachable.get(&peer).cloned();
         match &outcome {
@@ -277,10 +282,10 @@ impl Status {
         drop(inner);
         match (before, outcome) {
             (None, Err(reason)) => {
-                self.errors.fetch_add(1, Ordering::Relaxed);
-                metrics::counter!("walferry_errors_total", "connector" => self.name.clone(),
-                    "stage" => peer.name(), "kind" => "connection")
-                .increment(1);
+                self.count_error(Labels {
+                    stage: peer.name(),
+                    kind,
+                });
                 tracing::warn!(peer = peer.name(), error = %reason, "a server does not answer");
             }
             (Some(_), Ok(())) => tracing::info!(peer = peer.name(), "the server answers again"),
@@ -348,8 +353,16 @@ impl Status {
         self.dead_letters.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn count_error(&self) {
+    pub(crate) fn count_error(&self, Labels { stage, kind }: Labels) {
         self.errors.fetch_add(1, Ordering::Relaxed);
+        metrics::counter!("walferry_errors_total", "connector" => self.name.clone(), "stage" => stage, "kind" => kind)
+            .increment(1);
+    }
+
+    /// A stage tries again after a failure.
+    pub(crate) fn count_retries(&self, stage: &'static str, tries: u64) {
+        metrics::counter!("walferry_retries_total", "connector" => self.name.clone(), "stage" => stage)
+            .increment(tries);
     }
 
     /// The stage is alive now, and will say so again within `limit`.
@@ -411,7 +424,7 @@ mod tests {
         assert_eq!(status.ready(), Err(vec!["starting".to_owned()]));
         status.set_state(State::Streaming, None);
         assert_eq!(status.ready(), Ok(()));
-        status.set_peer(Peer::Kafka, Err("no broker answers".into()));
+        status.set_peer(Peer::Kafka, Err(("connection", "no broker answers".into())));
         assert_eq!(
             status.ready(),
             Err(vec!["kafka: no broker answers".to_owned()])

@@ -20,7 +20,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use self::follow::Follower;
 use crate::{Error, Feedback, kind::Kind, session::Session};
@@ -102,9 +102,25 @@ struct Shown {
     heard_ms: AtomicU64,
     /// The sink has no room, so nothing is read; or the stream is over.
     deaf: AtomicBool,
+    /// Room in the sink, in bytes, and how much of it there is.
+    room: Arc<Semaphore>,
+    room_bytes: u32,
 }
 
 impl Shown {
+    fn new(limits: &StreamLimits) -> Shown {
+        let room_bytes = u32::try_from(limits.wire_bytes_max)
+            .unwrap_or(u32::MAX)
+            .max(1);
+        Shown {
+            begun: Instant::now(),
+            heard_ms: AtomicU64::new(0),
+            deaf: AtomicBool::new(false),
+            room: Arc::new(Semaphore::new(room_bytes as usize)),
+            room_bytes,
+        }
+    }
+
     fn hear(&self, now: Instant) {
         let heard_ms = now.saturating_duration_since(self.begun).as_millis() as u64;
         self.heard_ms.store(heard_ms, Relaxed);
@@ -137,6 +153,14 @@ impl StreamHandle {
         let now_ms = self.shown.begun.elapsed().as_millis() as u64;
         Some(now_ms.saturating_sub(self.shown.heard_ms.load(Relaxed)))
     }
+
+    /// Bytes in blocks that are handed on and not dropped yet.
+    pub fn waiting_bytes(&self) -> u64 {
+        let Shown {
+            room, room_bytes, ..
+        } = &*self.shown;
+        u64::from(*room_bytes).saturating_sub(room.available_permits() as u64)
+    }
 }
 
 impl Drop for StreamHandle {
@@ -154,11 +178,7 @@ pub fn spawn(
     let (events, receive) = mpsc::unbounded_channel();
     let (stop, stop_asked) = watch::channel(false);
     let (ended_said, ended) = watch::channel(false);
-    let shown = Arc::new(Shown {
-        begun: Instant::now(),
-        heard_ms: AtomicU64::new(0),
-        deaf: AtomicBool::new(false),
-    });
+    let shown = Arc::new(Shown::new(&limits));
     let handle = StreamHandle {
         stop,
         ended,

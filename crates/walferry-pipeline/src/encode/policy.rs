@@ -12,7 +12,7 @@ use crate::{
     changes::Change,
     config::{Config, Policy},
     dead_letter,
-    error::Error,
+    error::{Error, Labels},
     parking::Obstacle,
     relations::{self, Plan},
     status::Status,
@@ -35,16 +35,18 @@ pub(super) fn unwritable(
     (kind, reason): (&'static str, &str),
     context: &Context<'_>,
 ) -> Result<Option<(Arc<str>, Obstacle)>, Error> {
-    let connector = || context.config.name.clone();
-    context.status.count_error();
-    metrics::counter!("walferry_errors_total", "connector" => connector(), "stage" => "encode", "kind" => kind)
-        .increment(1);
+    let stage = "encode";
+    // One that ends the connector is counted at its end.
+    if plan.policy != Policy::Stop {
+        context.status.count_error(Labels { stage, kind });
+    }
     match plan.policy {
         Policy::Stop => Err(Error::failed(format!(
             "table {}: a change at {} (commit {}, xid {}) cannot be encoded: {reason}; mend the value or set errors = \
              \"park\", \"dead-letter\" or \"skip\" for this table",
             plan.name, origin.lsn, origin.commit_lsn, origin.xid
-        ))),
+        ))
+        .labelled(stage, kind)),
         Policy::Skip => {
             tracing::error!(table = &*plan.name, lsn = %origin.lsn, xid = origin.xid, error = reason, "change skipped");
             Ok(None)
@@ -61,7 +63,7 @@ pub(super) fn unwritable(
             );
             context.status.count_dead_letter();
             metrics::counter!("walferry_dead_letters_total",
-                "connector" => connector(), "table" => plan.name.to_string())
+                "connector" => context.config.name.clone(), "table" => plan.name.to_string())
             .increment(1);
             Ok(None)
         }

@@ -27,7 +27,7 @@ use crate::{
     changes::Change,
     config::Config,
     encode::{Encoder, now_us},
-    error::{Error, Passing},
+    error::{Error, Labels, Passing},
     retry::Retry,
     status::Status,
 };
@@ -264,14 +264,14 @@ impl Engine {
                 return Err(error.into());
             }
             tracing::error!(target: "audit", %error, id, "a snapshot that was asked for cannot go on");
-            self.status.count_error();
+            let (stage, kind) = ("snapshot", error.kind());
+            self.status.count_error(Labels { stage, kind });
             self.cancel(&id);
             return self.mark(encoder);
         }
         let _ = self.retry.failed();
         tracing::warn!(%error, "a chunk is read again");
-        metrics::counter!("walferry_retries_total", "connector" => self.config.name.clone(), "stage" => "snapshot")
-            .increment(1);
+        self.status.count_retries("snapshot", 1);
         Ok(())
     }
 

@@ -25,7 +25,7 @@ use futures_util::FutureExt;
 use postgres_protocol::message::frontend;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
+    sync::{OwnedSemaphorePermit, mpsc, watch},
     task, time,
 };
 use walferry_event::Lsn;
@@ -77,8 +77,6 @@ pub(super) struct Follower {
     shown: Arc<Shown>,
     events: mpsc::UnboundedSender<StreamEvent>,
     stop: watch::Receiver<bool>,
-    room: Arc<Semaphore>,
-    room_bytes: u32,
     block_bytes: usize,
     read_bytes: usize,
     /// Whether the stream comes in bursts now.
@@ -106,10 +104,7 @@ impl Follower {
         stop: watch::Receiver<bool>,
     ) -> Follower {
         let now = Instant::now();
-        let room_bytes = u32::try_from(limits.wire_bytes_max)
-            .unwrap_or(u32::MAX)
-            .max(1);
-        let block_bytes = (room_bytes as usize / 4).clamp(ROOM_BYTES, BLOCK_BYTES);
+        let block_bytes = (shown.room_bytes as usize / 4).clamp(ROOM_BYTES, BLOCK_BYTES);
         let read_bytes = match session.socket {
             Socket::Plain(_) => block_bytes,
             Socket::Tls(_) => TLS_READ_BYTES,
@@ -125,8 +120,6 @@ impl Follower {
             shown,
             events,
             stop,
-            room: Arc::new(Semaphore::new(room_bytes as usize)),
-            room_bytes,
             block_bytes,
             read_bytes,
             flowing: false,
@@ -265,8 +258,8 @@ impl Follower {
             // A message longer than all the room there is goes alone.
             let wanted = u32::try_from(bytes.len())
                 .unwrap_or(u32::MAX)
-                .min(self.room_bytes);
-            permit = self.room.clone().try_acquire_many_owned(wanted).ok();
+                .min(self.shown.room_bytes);
+            permit = self.shown.room.clone().try_acquire_many_owned(wanted).ok();
             if permit.is_none() {
                 permit = self.wait_for_sink(wanted).await?;
                 if permit.is_none() {
@@ -317,7 +310,7 @@ impl Follower {
             () = self.events.closed() => Woken::Due,
             // Once something is to be confirmed, the time to do so is in `due`.
             () = self.feedback.changed(), if !unconfirmed => Woken::Due,
-            permit = self.room.clone().acquire_many_owned(wanted.unwrap_or(0)), if wanted.is_some() => {
+            permit = self.shown.room.clone().acquire_many_owned(wanted.unwrap_or(0)), if wanted.is_some() => {
                 permit.map_or(Woken::Due, Woken::Permit)
             }
             read = self.socket.read_buf(&mut room), if wanted.is_none() => Woken::Read(read),

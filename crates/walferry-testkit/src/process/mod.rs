@@ -169,6 +169,23 @@ impl Walferry {
         http::get(&format!("{}{path}", self.admin_url), Duration::from_secs(2))
     }
 
+    /// The sum of the series of a metric that have all of these labels.
+    pub fn metric(&self, name: &str, labels: &[(&str, &str)]) -> Result<f64> {
+        let text = self.get("/metrics")?.body;
+        let named = text.lines().filter(|line| {
+            let labelled = labels
+                .iter()
+                .all(|(label, value)| line.contains(&format!("{label}=\"{value}\"")));
+            labelled && line.split(['{', ' ']).next() == Some(name)
+        });
+        let value = |line: &str| {
+            line.rsplit(' ')
+                .next()
+                .and_then(|it| it.parse::<f64>().ok())
+        };
+        Ok(named.filter_map(value).sum())
+    }
+
     /// The first connector of `GET /status`.
     pub fn status(&self) -> Result<Json> {
         let mut answer = self.get("/status")?.json()?;
