@@ -12,6 +12,7 @@ use walferry_event::Disposition;
 /// | the operator sees | because | remedy |
 /// |---|---|---|
 /// | `both become the field` | two column names are equal once adjusted | rename or exclude one |
+/// | `is not text` | only text can be truncated | another mask |
 /// | `has no columns` or `key names column` | the catalog and the stream disagree | restart |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
@@ -34,6 +35,8 @@ pub(crate) enum Kind {
         catalog: usize,
     },
     Key(usize),
+    /// A column that is not text is to be truncated.
+    Truncate(String),
 }
 
 impl Error {
@@ -69,6 +72,10 @@ impl fmt::Display for Error {
                 f,
                 "the stream names {stream} columns and the catalog {catalog}; restart to read both \
                  again"
+            ),
+            Kind::Truncate(column) => write!(
+                f,
+                "column {column:?} is not text, so it cannot be masked with \"truncate\"; take \"sha256\" or \"redact\""
             ),
             Kind::Key(column) => write!(f, "its key names column {column}, which it has not"),
         }

@@ -54,6 +54,7 @@ pub(crate) fn write(writer: &Writer, text: &[u8], out: &mut Vec<u8>) -> Written 
             number(text, out);
         }
         Writer::Text
+        | Writer::Masked(_)
         | Writer::Labels(_)
         | Writer::DecimalText
         | Writer::DateIso

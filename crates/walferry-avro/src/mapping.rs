@@ -72,6 +72,14 @@ impl Mapping {
         }
     }
 
+    /// Text that is made of the value and says nothing of its type or its default.
+    pub(crate) fn masked(writer: Writer) -> Mapping {
+        Mapping {
+            zero: Zero::Literal(""),
+            ..Mapping::new(TypeSchema::plain(Avro::String), writer, "")
+        }
+    }
+
     fn with_default(self, placeholder: &'static str) -> Mapping {
         Mapping {
             placeholder: Some(placeholder),

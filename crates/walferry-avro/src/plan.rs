@@ -12,24 +12,25 @@
 //! neither, but for a quirk: what is not known of a key is an error.
 //! Invariant: on an error `out` holds what was written so far; the caller truncates it.
 
+mod column;
 mod flat;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use walferry_event::{Datum, Operation, Origin, Table};
 
-use crate::bent::Bent;
 use crate::containers::Mapper;
-use crate::default::{self, Expression};
 use crate::envelope::{self, Source};
-use crate::error::{EncodeError, EncodeErrorKind, Error, Kind, Written};
-use crate::format::{Envelope, Format, FunctionDefaults, Naming};
-use crate::mapping::{Mapping, Zero};
+use crate::error::{EncodeError, EncodeErrorKind, Error, Kind};
+use crate::format::{Envelope, Format, Naming};
 use crate::quirks::Quirk;
-use crate::schema::{self, Field, Place};
-use crate::wire::{self, BRANCH_0, BRANCH_1, Header};
-use crate::writer::{Slot, Writer};
-use crate::{key_json, names, numeric};
+use crate::schema::{self, Field};
+use crate::treatment::Treatments;
+use crate::wire::{BRANCH_0, BRANCH_1, Header};
+use crate::writer::Writer;
+use crate::{key_json, names};
+use column::Column;
 
 /// One side of a change: the row before it, or after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,30 +64,22 @@ pub struct EncodePlan {
     source: Source,
 }
 
-/// How one column is written.
-#[derive(Clone, Debug)]
-struct Column {
-    writer: Writer,
-    /// Branch of a value; `None` when the field is no union.
-    branch: Option<u8>,
-    /// Branch of NULL; `None` when NULL is not allowed.
-    null: Option<u8>,
-    /// The encoded default or zero.
-    fill: Box<[u8]>,
-    /// NULL is written as the default ([`Quirk::NullAsDefault`]).
-    null_as_default: bool,
-    /// What is written in the place of a value that the type cannot hold, where that is not an error: a quirk.
-    instead: Option<Box<[u8]>>,
-    /// The encoded placeholder of an unchanged TOAST value with its branch, or why there is none.
-    unavailable: Result<Box<[u8]>, EncodeErrorKind>,
-}
-
 impl EncodePlan {
     /// Compiles the plan of a table. The error names what no schema can hold.
     pub fn compile(
         table: &Table,
         naming: &Naming<'_>,
         format: &Format,
+    ) -> Result<EncodePlan, Error> {
+        EncodePlan::treated(table, naming, format, &Treatments::default())
+    }
+
+    /// Compiles the plan of a table of which some columns are left out or masked.
+    pub fn treated(
+        table: &Table,
+        naming: &Naming<'_>,
+        format: &Format,
+        treatments: &Treatments,
     ) -> Result<EncodePlan, Error> {
         let relation = &table.relation;
         let fail = |kind| Error::new(relation.qualified_name(), kind);
@@ -104,16 +97,16 @@ impl EncodePlan {
         } else {
             naming.topic.to_owned()
         };
-        let compile = |reading: bool| -> (Vec<Column>, Vec<Option<Field>>) {
+        let compile = |reading: bool| -> Result<(Vec<Column>, Vec<Option<Field>>), Error> {
             let mut mapper = Mapper::new(format, &namespace, reading);
             let columns = table.columns.iter();
             columns
-                .map(|column| Column::compile(column, &mut mapper, format))
-                .unzip()
+                .map(|it| Column::compile(it, &mut mapper, format, treatments).map_err(&fail))
+                .collect()
         };
-        let (columns, fields) = compile(false);
+        let (columns, fields) = compile(false)?;
         let apart = format.quirks.tell_snapshots_apart();
-        let read_columns = apart.then(|| compile(true).0.into());
+        let read_columns = apart.then(|| compile(true)).transpose()?;
         let taken = flat::collision(format.envelope, table, &fields);
         if let Some(collision) = collision(table, &fields).or(taken) {
             return Err(fail(collision));
@@ -130,7 +123,7 @@ impl EncodePlan {
                 .map(|column| column.name.clone())
                 .collect(),
             columns: columns.into(),
-            read_columns,
+            read_columns: read_columns.map(|(columns, _)| columns.into()),
             key,
             key_filled: format.quirks.has(Quirk::KeyOutsideIdentity),
             key_schema,
@@ -229,6 +222,22 @@ impl EncodePlan {
         })
     }
 
+    /// A value of a column as text for people, as far as records show it: nothing of a column that is left out, the mask
+    /// of a masked one.
+    pub fn shown<'a>(&self, column: usize, text: &'a [u8]) -> Option<Cow<'a, str>> {
+        match &self.columns.get(column)?.writer {
+            Writer::Nothing => None,
+            Writer::Masked(mask) => Some(mask.text(text)),
+            _ => Some(String::from_utf8_lossy(text)),
+        }
+    }
+
+    /// Whether records have the column at all.
+    pub fn has(&self, column: usize) -> bool {
+        let column = self.columns.get(column);
+        column.is_some_and(|it| !matches!(it.writer, Writer::Nothing))
+    }
+
     /// Writes the value of a change. A TOAST value that is unchanged in `after` is taken from
     /// `before` where that has it; else it is the placeholder, or an error where the type has none.
     /// A truncate has neither row.
@@ -303,145 +312,6 @@ impl EncodePlan {
     }
 }
 
-impl Column {
-    fn compile(
-        column: &walferry_event::Column,
-        mapper: &mut Mapper<'_>,
-        format: &Format,
-    ) -> (Column, Option<Field>) {
-        let mapping = mapper.map(&column.data_type, column.any_shape);
-        if mapping.left_out {
-            return (Column::left_out(), None);
-        }
-        let default = column
-            .default
-            .as_deref()
-            .and_then(|text| encoded_default(text, &mapping, format));
-        let (default_bytes, default_json) = default.unzip();
-        let nullable = column.nullable || mapping.optional;
-        let or_text = mapping.shaped && column.any_shape;
-        let mut fill = default_bytes.unwrap_or_else(|| zero(&mapping));
-        let (shaped, schema) = (mapping.shaped, mapping.schema);
-        let (mut branch, mut null, mut writer) =
-            Slot::new(mapping.writer, nullable, or_text).into_parts();
-        let first = default_json.is_some() || !nullable;
-        if nullable && first {
-            null = Some(BRANCH_1);
-            match &mut writer {
-                Writer::OrText(either) => either.stand_first(),
-                _ => branch = Some(BRANCH_0),
-            }
-        }
-        if or_text {
-            fill.insert(0, if first { BRANCH_0 } else { BRANCH_1 });
-        }
-        let unavailable = match writer.unavailable(&format.unavailable_value) {
-            Some(placeholder) => Ok(branch.into_iter().chain(placeholder).collect()),
-            None => match null.filter(|_| format.quirks.has(Quirk::UnavailableAsNull)) {
-                Some(null) => Ok([null].into()),
-                // The pipeline widens the schema, so that there is a place for the placeholder.
-                None if shaped => Err(EncodeErrorKind::Shape),
-                None => Err(EncodeErrorKind::Unavailable),
-            },
-        };
-        let instead = match (&writer, null) {
-            (Writer::Bent(Bent::Never), None) => Some(fill.clone().into()),
-            (Writer::Bent(Bent::Never), Some(null)) => Some([null].into()),
-            (_, Some(null)) if format.quirks.has(Quirk::OutOfRangeAsNull) => Some([null].into()),
-            _ => None,
-        };
-        let plan = Column {
-            writer,
-            branch,
-            null,
-            instead,
-            null_as_default: default_json.is_some() && format.quirks.has(Quirk::NullAsDefault),
-            fill: fill.into(),
-            unavailable,
-        };
-        let name = if format.adjust_names {
-            names::field(&column.name)
-        } else {
-            column.name.clone()
-        };
-        let field = Field {
-            name,
-            place: Place {
-                schema,
-                nullable,
-                or_text,
-            },
-            default: default_json,
-        };
-        (plan, Some(field))
-    }
-
-    /// A column whose every value is no bytes at all: what is written for a datum of any kind is empty.
-    fn left_out() -> Column {
-        Column {
-            writer: Writer::Nothing,
-            branch: None,
-            null: Some(BRANCH_0),
-            fill: [].into(),
-            null_as_default: true,
-            instead: None,
-            unavailable: Ok([].into()),
-        }
-    }
-
-    /// Writes a value with its branch. `old` is the same column of the row before; `fill` says
-    /// that NULL means not known.
-    #[inline]
-    fn write(
-        &self,
-        datum: Datum<'_>,
-        old: Option<Datum<'_>>,
-        fill: bool,
-        out: &mut Vec<u8>,
-    ) -> Written {
-        let text = match (datum, old) {
-            (Datum::Text(text), _) | (Datum::Unchanged, Some(Datum::Text(text))) => text,
-            (Datum::Null, _) => {
-                match self.null {
-                    Some(_) if self.null_as_default => {
-                        out.extend(self.branch);
-                        out.extend_from_slice(&self.fill);
-                    }
-                    Some(branch) => out.push(branch),
-                    None if fill => out.extend_from_slice(&self.fill),
-                    None => return Err(EncodeErrorKind::NullInRequired),
-                }
-                return Ok(());
-            }
-            (Datum::Unchanged, _) => {
-                match &self.unavailable {
-                    Ok(placeholder) => out.extend_from_slice(placeholder),
-                    Err(kind) => return Err(*kind),
-                }
-                return Ok(());
-            }
-            // The session asks for text only.
-            (Datum::Binary(_), _) => return Err(EncodeErrorKind::Malformed),
-        };
-        let start = out.len();
-        if let Some(branch) = self.branch {
-            out.push(branch);
-        }
-        match self.writer.write(out, text) {
-            Err(EncodeErrorKind::OutOfRange) => self.out_of_range(out, start),
-            written => written,
-        }
-    }
-
-    #[cold]
-    fn out_of_range(&self, out: &mut Vec<u8>, start: usize) -> Written {
-        let instead = self.instead.as_ref().ok_or(EncodeErrorKind::OutOfRange)?;
-        out.truncate(start);
-        out.extend_from_slice(instead);
-        Ok(())
-    }
-}
-
 /// Two columns that would be one field.
 fn collision(table: &Table, fields: &[Option<Field>]) -> Option<Kind> {
     let mut seen = HashMap::new();
@@ -458,47 +328,4 @@ fn collision(table: &Table, fields: &[Option<Field>]) -> Option<Kind> {
         }
     }
     None
-}
-
-/// The encoding of a column's default, and its JSON. A constant goes through the column's own
-/// writer, so that the schema says what a row would get.
-fn encoded_default(text: &str, mapping: &Mapping, format: &Format) -> Option<(Vec<u8>, String)> {
-    let placeholder = mapping.placeholder?;
-    let parsed = default::parse(text);
-    let is_function = parsed == Expression::Function;
-    let text = match (parsed, format.function_defaults) {
-        (Expression::Constant(text), _) => text,
-        (Expression::Function, FunctionDefaults::Placeholder) => placeholder.to_owned(),
-        (Expression::Null, _) | (Expression::Function, FunctionDefaults::None) => return None,
-    };
-    let text = match mapping.default_scale {
-        Some(scale) => numeric::rounded(&text, scale).unwrap_or(text),
-        None => text,
-    };
-    let mut encoded = Vec::new();
-    match mapping.writer.write(&mut encoded, text.as_bytes()) {
-        Ok(()) => {}
-        // The placeholder of an enum is none of its labels.
-        Err(_) if is_function => encoded = zero(mapping),
-        Err(_) => return None,
-    }
-    let beyond_json = || {
-        let wanted = format.quirks.has(Quirk::NanDefaults);
-        wanted.then(|| serde_json::Value::from(&*text).to_string())
-    };
-    let json = mapping.schema.default_json(&encoded).or_else(beyond_json)?;
-    Some((encoded, json))
-}
-
-fn zero(mapping: &Mapping) -> Vec<u8> {
-    let mut out = Vec::new();
-    match &mapping.zero {
-        Zero::Encoded(bytes) => out.extend_from_slice(bytes),
-        Zero::Literal(text) => wire::bytes(&mut out, text.as_bytes()),
-        Zero::Written(text) => {
-            let written = mapping.writer.write(&mut out, text.as_bytes());
-            debug_assert_eq!(written, Ok(()), "a type's zero is in its own text form");
-        }
-    }
-    out
 }

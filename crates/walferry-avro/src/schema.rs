@@ -166,6 +166,11 @@ impl TypeSchema {
         ))
     }
 
+    /// Whether it has no name and no properties.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.name.is_none() && self.logical.is_none() && self.parameters.is_empty()
+    }
+
     /// With `connect.name` and `connect.version` 1.
     pub(crate) fn named(avro: Avro, name: &'static str) -> TypeSchema {
         TypeSchema {

@@ -13,6 +13,7 @@ use crate::format::{BinaryMode, DecimalMode, IntervalMode};
 use crate::geometry::Geometry;
 use crate::labels::Labels;
 use crate::temporal::{self, Unit};
+use crate::treatment::Mask;
 use crate::vector::Vector;
 use crate::wire::{self, BRANCH_0, BRANCH_1};
 use crate::{bits, bytea, hstore, interval, money, numeric};
@@ -74,6 +75,8 @@ pub(crate) enum Writer {
     Vector(Vector),
     /// The type, or the text of a value that it does not hold.
     OrText(Box<OrText>),
+    /// The mask of the value.
+    Masked(Box<Mask>),
     /// No bytes at all: the column is left out of the schema.
     Nothing,
 }
@@ -114,6 +117,7 @@ impl Writer {
             Writer::Geometry(geometry) => geometry.write(out, text),
             Writer::Vector(vector) => vector.write(out, text),
             Writer::OrText(ref either) => either.write(out, text),
+            Writer::Masked(ref mask) => mask.write(out, text),
             Writer::Nothing => Ok(()),
         }
     }
@@ -123,6 +127,7 @@ impl Writer {
         let mut out = Vec::new();
         match *self {
             Writer::Text
+            | Writer::Masked(_)
             | Writer::Labels(_)
             | Writer::DecimalText
             | Writer::DateIso

@@ -11,6 +11,7 @@
 //! | `digests` | records taken apart, column by column |
 //! | `flat` | the row itself with a few fields behind it |
 //! | `events` | logical decoding messages, the transaction topic and block |
+//! | `treatments` | columns that are left out or masked |
 //! | `rows` | before and after, keys, unchanged TOAST, the source block |
 //! | `properties` | random values against independent arithmetic, random bytes against panics |
 
@@ -26,4 +27,5 @@ mod quirks;
 mod rows;
 mod scalars;
 mod schemas;
+mod treatments;
 mod values;
