@@ -19,6 +19,7 @@
 //! | `messages` | logical decoding messages, in transactions and outside |
 //! | `schemas` | a table changes while it is followed; dead letters |
 //! | `park` | a table that cannot go on waits, and the others go on |
+//! | `options` | exclude_columns, where, mask: streamed, in every snapshot, in dead letters, in the audit |
 //! | `schema_commands` | show, diff and plan; subject strategies |
 //! | `memory` | a transaction larger than the memory, and a broker that is away |
 //! | `audit` | tables and topics compared: clean under load, planted faults found |
@@ -41,6 +42,7 @@ mod instances;
 mod late_end;
 mod memory;
 mod messages;
+mod options;
 mod outage;
 mod park;
 mod place;

@@ -61,6 +61,19 @@ impl Treatments {
         self.columns.insert(column.into(), treatment);
     }
 
+    /// Whether records do not have the column at all.
+    pub fn leave_out(&self, column: &str) -> bool {
+        self.of(column) == Some(&Treatment::LeaveOut)
+    }
+
+    /// The mask of a column.
+    pub fn mask(&self, column: &str) -> Option<&Mask> {
+        match self.of(column) {
+            Some(Treatment::Mask(mask)) => Some(mask),
+            _ => None,
+        }
+    }
+
     pub(crate) fn of(&self, column: &str) -> Option<&Treatment> {
         self.columns.get(column)
     }

@@ -32,7 +32,7 @@ use self::{
     entry::Entry, judge::Judge, moment::Moment, multiset::Multiset, records::Records,
     sorter::Sorter, subject::Subject,
 };
-use crate::{config::Config, error::Error, examine, source};
+use crate::{config::Config, error::Error, examine, options, source};
 
 /// Entries of one table in memory, in bytes; the rest is on disk.
 const MEMORY_BYTES_MAX: usize = 32 << 20;
@@ -132,10 +132,11 @@ async fn describe(
     tables.retain(|it| named.is_empty() || named.contains(&it.qualified_name()));
     let mut subjects = Vec::new();
     for table in tables {
-        let publication = &config.source.publication;
-        let relation = catalog.published_relation(publication, table.oid).await?;
+        let (relation, row_filter) = options::shape(config, catalog, table.oid).await?;
         let version = catalog.table(&relation, config.key_rules()).await?;
-        subjects.push(Subject::new(config, version)?);
+        let mut subject = Subject::new(config, version)?;
+        subject.row_filter = row_filter;
+        subjects.push(subject);
     }
     Ok(subjects)
 }
@@ -181,7 +182,8 @@ async fn table_rows(
     sorter: &mut Sorter,
 ) -> Result<(), Error> {
     let relation = subject.table.relation.clone();
-    let mut rows = reader.copy_all(&relation).await?;
+    let filter = subject.row_filter.as_deref();
+    let mut rows = reader.copy_all(&relation, filter).await?;
     let begun = Instant::now();
     let (mut count, mut scratch, mut bytes) = (0_u64, Vec::new(), Vec::new());
     while let Some(block) = rows.next().await {

@@ -14,7 +14,7 @@ pub use walferry_registry::Config as Registry;
 
 use walferry_postgres::KeyRules;
 
-use crate::changes::Tombstones;
+use crate::{changes::Tombstones, selection};
 
 /// One connector.
 #[derive(Clone, Debug)]
@@ -198,10 +198,10 @@ pub struct Errors {
     pub retry_max_ms: u64,
 }
 
-/// Settings of one table.
-#[derive(Clone, Debug)]
+/// Settings of one table, or of several.
+#[derive(Clone, Debug, Default)]
 pub struct TableConfig {
-    /// `schema.table`.
+    /// `schema.table`, or a glob of such names.
     pub name: String,
     /// Its topic, when not `prefix.schema.table`.
     pub topic: Option<String>,
@@ -209,12 +209,39 @@ pub struct TableConfig {
     pub key: Option<Vec<String>>,
     /// Its policy.
     pub errors: Option<Policy>,
+    /// Columns that do not leave the source.
+    pub exclude_columns: Vec<String>,
+    /// Which rows are followed: an SQL expression, as a publication's row filter.
+    pub row_filter: Option<String>,
+    /// Columns whose values are masked.
+    pub masks: Vec<(String, Mask)>,
+}
+
+/// How the values of a column are masked.
+#[derive(Clone, Debug)]
+pub enum Mask {
+    /// SHA-256 over this salt and the value's text, in hexadecimal digits.
+    Sha256(Secret),
+    /// The same text for every value.
+    Redact,
+    /// This many characters from its beginning.
+    Truncate(usize),
+}
+
+impl TableConfig {
+    /// Whether something of the table's rows does not leave.
+    pub(crate) fn limits(&self) -> bool {
+        !self.exclude_columns.is_empty() || self.row_filter.is_some() || !self.masks.is_empty()
+    }
 }
 
 impl Config {
-    /// The settings of a table, if it has its own.
+    /// The settings of a table: those under its very name, else of the last glob that matches it.
     pub fn table(&self, qualified_name: &str) -> Option<&TableConfig> {
-        self.tables.iter().find(|t| t.name == qualified_name)
+        let tables = || self.tables.iter();
+        tables()
+            .find(|own| own.name == qualified_name)
+            .or_else(|| tables().rfind(|own| selection::matches(&own.name, qualified_name)))
     }
 
     /// The policy of a table.

@@ -24,6 +24,7 @@ use crate::{
     encode::Encoder,
     error::{Error, Passing},
     monitor::Monitor,
+    options,
     publish::Publishing,
     recovery::{self, Decision, Server},
     relations::Relations,
@@ -347,7 +348,6 @@ impl Start {
         found: &Found,
     ) -> Result<(SnapshotReader, Vec<snapshot::Source>), Error> {
         let reader = SnapshotReader::connect(&self.config.source.connect, 0).await?;
-        let publication = &self.config.source.publication;
         let mut sources = Vec::with_capacity(found.tables.len());
         for (job, table) in found.tables.iter().enumerate() {
             // An empty table is not read, and would be missed only when it has rows.
@@ -358,11 +358,11 @@ impl Start {
                     name = table.qualified_name()
                 )));
             }
+            let (relation, condition) =
+                options::shape(&self.config, &found.catalog, table.oid).await?;
             sources.push(snapshot::Source {
-                relation: found
-                    .catalog
-                    .published_relation(publication, table.oid)
-                    .await?,
+                relation,
+                condition,
                 files: reader.files(table.oid).await?,
                 left: vec![RowRange::default()],
                 job,

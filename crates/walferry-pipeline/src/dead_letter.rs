@@ -2,6 +2,7 @@
 //!
 //! Owns the shape of a dead letter: JSON with the position, the error and the row as PostgreSQL's text. It goes into the
 //! same Kafka transaction as the batch that the change belongs to, so it is neither lost nor doubled.
+//! Invariant: it shows no more of a column than a record would: nothing of one that is left out, the mask of a masked one.
 
 use std::sync::Arc;
 
@@ -81,16 +82,14 @@ fn row_json(plan: &Plan, row: &[Datum<'_>]) -> Value {
     let columns = plan.table.columns.iter().zip(row);
     Value::Object(
         columns
-            .filter_map(|(column, datum)| {
+            .enumerate()
+            .filter(|(at, _)| plan.encode.has(*at))
+            .filter_map(|(at, (column, datum))| {
                 let value = match datum {
                     Datum::Null => Value::Null,
-                    Datum::Unchanged => return None,
-                    Datum::Text(text) => String::from_utf8_lossy(text).into(),
-                    Datum::Binary(bytes) => bytes
-                        .iter()
-                        .map(|b| format!("{b:02x}"))
-                        .collect::<String>()
-                        .into(),
+                    // The session asks for text only.
+                    Datum::Unchanged | Datum::Binary(_) => return None,
+                    Datum::Text(text) => plan.encode.shown(at, text)?.into(),
                 };
                 Some((column.name.clone(), value))
             })

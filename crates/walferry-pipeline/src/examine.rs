@@ -4,6 +4,7 @@
 //! Invariant: an error here is one that `run` would stop with, or that would lose changes later.
 //! Start reading at [`examine`].
 
+mod options;
 mod plan;
 mod postgres;
 

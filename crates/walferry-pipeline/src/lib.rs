@@ -20,6 +20,7 @@ mod error;
 mod examine;
 pub mod ledger;
 mod monitor;
+mod options;
 mod parking;
 mod publish;
 pub mod recovery;

@@ -9,7 +9,7 @@ mod migration;
 
 use serde::Serialize;
 use serde_json::Value as Json;
-use walferry_avro::{EncodePlan, Naming};
+use walferry_avro::EncodePlan;
 use walferry_event::Table;
 use walferry_postgres::{Catalog, TableInfo};
 use walferry_registry::{Registry, Verdict};
@@ -20,6 +20,7 @@ pub use migration::{Fate, Migration, PlannedSubject, PlannedTable, plan};
 use crate::{
     config::Config,
     error::Error,
+    options,
     parking::Offer,
     relations::{choose_key, offers},
     selection::Selection,
@@ -195,12 +196,7 @@ pub(crate) struct Compiled {
 /// Compiles the plan of a table version.
 pub(crate) fn compile(config: &Config, table: &Table) -> Result<Compiled, Error> {
     let topic = config.topic(&table.relation.schema, &table.relation.name);
-    let naming = Naming {
-        topic: &topic,
-        server: &config.topic_prefix,
-        database: &config.source.connect.database,
-    };
-    let encode = EncodePlan::compile(table, &naming, &config.format)?;
+    let encode = options::encode_plan(config, table, &topic)?;
     Ok(Compiled { topic, encode })
 }
 

@@ -38,7 +38,7 @@ impl Selection {
         self.globs
             .iter()
             .rev()
-            .find(|glob| matches(glob.pattern.as_bytes(), qualified_name.as_bytes()))
+            .find(|glob| matches(&glob.pattern, qualified_name))
             .is_some_and(|glob| glob.include)
     }
 
@@ -46,15 +46,25 @@ impl Selection {
     pub(crate) fn missing<'a>(&'a self, names: &[String]) -> Vec<&'a str> {
         self.globs
             .iter()
-            .filter(|glob| glob.include && !glob.pattern.contains(['*', '?']))
+            .filter(|glob| glob.include && !is_glob(&glob.pattern))
             .map(|glob| glob.pattern.as_str())
             .filter(|pattern| !names.iter().any(|name| name == pattern))
             .collect()
     }
 }
 
+/// Whether a pattern may match more than one name.
+pub(crate) fn is_glob(pattern: &str) -> bool {
+    pattern.contains(['*', '?'])
+}
+
+/// Whether a glob matches a name.
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
+    fits(pattern.as_bytes(), name.as_bytes())
+}
+
 /// Glob matching with one place to go back to, so that its time is bounded by the product of the two lengths.
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
+fn fits(pattern: &[u8], name: &[u8]) -> bool {
     let (mut p, mut n) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while n < name.len() {
@@ -112,11 +122,7 @@ mod tests {
             ("?.t", ".t", false),
             ("s.t", "s.tt", false),
         ] {
-            assert_eq!(
-                matches(pattern.as_bytes(), name.as_bytes()),
-                expected,
-                "{pattern} {name}"
-            );
+            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
         }
     }
 

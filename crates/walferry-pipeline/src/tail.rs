@@ -1,21 +1,30 @@
 //! `walferry tail`: the changes of a database as JSON, from a temporary slot, without Kafka and without a checkpoint.
 //!
 //! Owns the JSON of a line. Never writes a checkpoint, never touches the connector's slot; the slot that it reads goes
-//! with its session. pgoutput needs a publication: the connector's is used when it exists, else one is created and dropped.
+//! with its session. pgoutput needs a publication: the connector's is used when it exists and holds what the options of the
+//! tables say, else one is created and dropped.
+//! Invariant: with a configuration, no line shows what a record would not.
 //! Start reading at [`tail`].
 
 use std::{collections::HashMap, sync::Arc};
 
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
+use walferry_avro::Treatments;
 use walferry_event::{Datum, Lsn, Relation};
 use walferry_pgoutput::{Frame, Message, Old, Tuple};
 use walferry_postgres::{
-    Catalog, ConnectConfig, Feedback, Replication, StreamEvent, StreamLimits, StreamOptions,
-    TableInfo,
+    Catalog, ConnectConfig, Feedback, Publish, Replication, StreamEvent, StreamLimits,
+    StreamOptions,
 };
 
-use crate::{error::Error, retry, selection::Selection};
+use crate::{
+    config::Config,
+    error::Error,
+    options, retry,
+    selection::Selection,
+    source::{self, Limits},
+};
 
 /// What to follow.
 #[derive(Clone, Debug)]
@@ -24,8 +33,8 @@ pub struct Tail {
     pub connect: ConnectConfig,
     /// Globs of `schema.table`; none means every table.
     pub tables: Vec<String>,
-    /// A publication to read through when it exists.
-    pub publication: Option<String>,
+    /// The connector whose publication is read through, and whose options of tables hold.
+    pub config: Option<Config>,
 }
 
 /// Gives each change to `out`, from now on, until `stop` is set or `out` says that it wants no more.
@@ -43,9 +52,9 @@ pub async fn tail(
     let selection = Selection::new(&globs);
     let mut replication = Replication::connect(&what.connect).await?;
     let own = format!("walferry_tail_{}", replication.backend_pid());
-    let publication = match &what.publication {
-        Some(name) if catalog.publication(name).await?.is_some() => name.clone(),
-        _ => {
+    let publication = match &what.config {
+        Some(config) => publication_of(config, &catalog, &own).await?,
+        None => {
             create_publication(&catalog, &own, &selection).await?;
             own.clone()
         }
@@ -59,7 +68,7 @@ pub async fn tail(
         let feedback = Arc::new(Feedback::new(created.consistent_point));
         let (handle, mut events) =
             walferry_postgres::spawn(stream, StreamLimits::default(), feedback.clone());
-        let mut printer = Printer::new(selection);
+        let mut printer = Printer::new(selection, what.config);
         let ended = loop {
             let event = tokio::select! {
                 event = events.recv() => event,
@@ -87,6 +96,31 @@ pub async fn tail(
     outcome
 }
 
+/// The connector's publication; one of our own where that would show more than the options of the tables allow.
+async fn publication_of(config: &Config, catalog: &Catalog, own: &str) -> Result<String, Error> {
+    let tables = source::select(&config.source, catalog).await?;
+    options::hold(config, catalog, &tables).await?;
+    let name = &config.source.publication;
+    let mut usable = catalog.publication(name).await?;
+    let mut publish = Vec::with_capacity(tables.len());
+    for table in &tables {
+        let wanted = options::wanted(config, catalog, table).await?;
+        publish.push(wanted.publish.clone());
+        if let Some(publication) = &usable {
+            let limits = Limits::of(config, catalog, publication, table, wanted).await?;
+            if limits.differs.is_some() && limits.breaks {
+                usable = None;
+            }
+        }
+    }
+    if usable.is_some() {
+        return Ok(name.clone());
+    }
+    let root = config.source.partitions_root;
+    catalog.create_publication(own, &publish, root).await?;
+    Ok(own.to_owned())
+}
+
 async fn create_publication(
     catalog: &Catalog,
     name: &str,
@@ -97,14 +131,16 @@ async fn create_publication(
     if tables.is_empty() {
         return Err(Error::failed("no table of the database is chosen"));
     }
-    let tables: Vec<_> = tables.iter().map(TableInfo::table_name).collect();
+    let whole = tables.iter().map(|it| Publish::whole(it.table_name()));
+    let tables: Vec<_> = whole.collect();
     Ok(catalog.create_publication(name, &tables, true).await?)
 }
 
 /// Where the stream stands, for the fields that every line has.
 struct Printer {
     selection: Selection,
-    relations: HashMap<u32, Relation>,
+    config: Option<Config>,
+    relations: HashMap<u32, (Relation, Treatments)>,
     commit_lsn: Lsn,
     commit_us: i64,
     xid: u32,
@@ -112,9 +148,10 @@ struct Printer {
 }
 
 impl Printer {
-    fn new(selection: Selection) -> Printer {
+    fn new(selection: Selection, config: Option<Config>) -> Printer {
         Printer {
             selection,
+            config,
             relations: HashMap::new(),
             commit_lsn: Lsn::ZERO,
             commit_us: 0,
@@ -133,7 +170,7 @@ impl Printer {
                 continue;
             };
             let message = walferry_pgoutput::parse(data.body, false).map_err(malformed)?;
-            for line in self.message(message, data.start) {
+            for line in self.message(message, data.start)? {
                 if !out(line) {
                     return Ok(false);
                 }
@@ -142,7 +179,7 @@ impl Printer {
         Ok(true)
     }
 
-    fn message(&mut self, message: Message<'_>, at: Lsn) -> Vec<Value> {
+    fn message(&mut self, message: Message<'_>, at: Lsn) -> Result<Vec<Value>, Error> {
         let line = match message {
             Message::Begin(begin) => {
                 self.commit_lsn = begin.final_lsn;
@@ -156,7 +193,11 @@ impl Printer {
             }
             Message::Relation(relation) => {
                 let relation = relation.to_relation();
-                self.relations.insert(relation.oid, relation);
+                let treatments = match &self.config {
+                    Some(config) => options::treatments(config, &relation.qualified_name())?,
+                    None => Treatments::default(),
+                };
+                self.relations.insert(relation.oid, (relation, treatments));
                 None
             }
             Message::Insert(insert) => self.line(insert.relation, "c", at, None, Some(insert.new)),
@@ -165,14 +206,13 @@ impl Printer {
             }
             Message::Delete(delete) => self.line(delete.relation, "d", at, Some(delete.old), None),
             Message::Truncate(truncate) => {
-                return truncate
-                    .relations()
-                    .filter_map(|oid| self.line(oid, "t", at, None, None))
-                    .collect();
+                let lines = truncate.relations();
+                let lines = lines.filter_map(|oid| self.line(oid, "t", at, None, None));
+                return Ok(lines.collect());
             }
             _ => None,
         };
-        line.into_iter().collect()
+        Ok(line.into_iter().collect())
     }
 
     fn line(
@@ -183,14 +223,14 @@ impl Printer {
         old: Option<Old<'_>>,
         new: Option<Tuple<'_>>,
     ) -> Option<Value> {
-        let relation = self.relations.get(&oid)?;
+        let (relation, treatments) = self.relations.get(&oid)?;
         let table = relation.qualified_name();
         if !self.selection.includes(&table) {
             return None;
         }
         let before = old.map(|old| match old {
-            Old::Key(tuple) => row(relation, tuple, true),
-            Old::Full(tuple) => row(relation, tuple, false),
+            Old::Key(tuple) => row(relation, treatments, tuple, true),
+            Old::Full(tuple) => row(relation, treatments, tuple, false),
         });
         Some(json!({
             "op": op,
@@ -200,22 +240,27 @@ impl Printer {
             "xid": self.xid,
             "ts_us": self.commit_us,
             "before": before,
-            "after": new.map(|tuple| row(relation, tuple, false)),
+            "after": new.map(|tuple| row(relation, treatments, tuple, false)),
         }))
     }
 }
 
-/// A row as JSON. Columns that PostgreSQL did not send (unchanged TOAST; with a key, what is not in it) are left out.
-fn row(relation: &Relation, tuple: Tuple<'_>, key_only: bool) -> Value {
+/// A row as JSON. Columns that PostgreSQL did not send (unchanged TOAST; with a key, what is not in it) are left out, and
+/// those that records do not have.
+fn row(relation: &Relation, treatments: &Treatments, tuple: Tuple<'_>, key_only: bool) -> Value {
     let mut datums = Vec::with_capacity(tuple.len());
     tuple.datums(&mut datums);
     let columns = relation.columns.iter().zip(datums);
     let sent = columns.filter(|(column, _)| !key_only || column.in_identity);
+    let sent = sent.filter(|(column, _)| !treatments.leave_out(&column.name));
     Value::Object(
         sent.filter_map(|(column, datum)| {
             let value = match datum {
                 Datum::Null => Value::Null,
-                Datum::Text(text) => scalar(column.type_oid, &String::from_utf8_lossy(text)),
+                Datum::Text(text) => match treatments.mask(&column.name) {
+                    Some(mask) => mask.text(text).into(),
+                    None => scalar(column.type_oid, &String::from_utf8_lossy(text)),
+                },
                 Datum::Unchanged | Datum::Binary(_) => return None,
             };
             Some((column.name.clone(), value))

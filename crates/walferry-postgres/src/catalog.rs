@@ -31,7 +31,7 @@ use crate::{
 };
 
 pub use columns::KeyRules;
-pub use publications::{PublicationInfo, PublishedTable};
+pub use publications::{PublicationInfo, Publish, PublishedTable, change_sql};
 pub use slots::SlotInfo;
 pub use tables::{RelationKind, TableInfo, TableName};
 pub use trial::Trial;

@@ -29,8 +29,8 @@ mod tls;
 mod tls_refusal;
 
 pub use catalog::{
-    Catalog, KeyRules, PublicationInfo, PublishedTable, RelationKind, RoleInfo, SlotInfo,
-    TableInfo, TableName, Trial,
+    Catalog, KeyRules, PublicationInfo, Publish, PublishedTable, RelationKind, RoleInfo, SlotInfo,
+    TableInfo, TableName, Trial, change_sql,
 };
 pub use connect::{ConnectConfig, TlsConfig, TlsMode};
 pub use copy_row::parse_copy_row;

@@ -186,9 +186,14 @@ impl SnapshotReader {
             .await
     }
 
-    /// Every row of a table, in any order: the relation's columns, in theirs.
-    pub async fn copy_all(&self, relation: &Relation) -> Result<CopyRows, Error> {
-        let scan = self.scan(relation).await?;
+    /// Every row of a table that fits a condition (SQL), in any order: the relation's columns, in theirs.
+    pub async fn copy_all(
+        &self,
+        relation: &Relation,
+        condition: Option<&str>,
+    ) -> Result<CopyRows, Error> {
+        let mut scan = self.scan(relation).await?;
+        scan.condition = condition.map(str::to_owned);
         self.copy_command(&scan, &scan.copy_all_command()).await
     }
 

@@ -9,6 +9,7 @@ pub(crate) mod document;
 mod file;
 mod overrides;
 mod scalar;
+mod table;
 
 use std::path::{Path, PathBuf};
 

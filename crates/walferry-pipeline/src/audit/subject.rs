@@ -4,11 +4,11 @@
 //! one form. Never: registers a schema, publishes anything.
 //! Start reading at [`Subject::row`].
 
-use walferry_avro::{EncodeErrorKind, EncodePlan, EnvelopeReader, KeyReader, Naming, Row};
+use walferry_avro::{EncodeErrorKind, EncodePlan, EnvelopeReader, KeyReader, Row};
 use walferry_event::{Datum, Lsn, Operation, Origin, Table};
 
 use super::entry::{self, Entry, OTHER, Side};
-use crate::{config::Config, error::Error, relations::choose_key};
+use crate::{config::Config, error::Error, options, relations::choose_key};
 
 /// Magic byte and schema id.
 pub(super) const FRAME_BYTES: usize = 5;
@@ -18,6 +18,8 @@ pub(super) struct Subject {
     pub(super) name: String,
     pub(super) topic: String,
     pub(super) table: Table,
+    /// Which of its rows are published, as SQL.
+    pub(super) row_filter: Option<String>,
     /// Where the WAL ended when its last row had been read.
     pub(super) read_until: Lsn,
     plan: EncodePlan,
@@ -46,6 +48,7 @@ impl Subject {
             columns: columns.collect(),
             keys: keys.map_err(unreadable)?,
             topic,
+            row_filter: None,
             read_until: Lsn::ZERO,
             plan,
             reader,
@@ -169,12 +172,7 @@ fn compile(
     table: &Table,
     topic: &str,
 ) -> Result<(EncodePlan, EnvelopeReader), Error> {
-    let naming = Naming {
-        topic,
-        server: &config.topic_prefix,
-        database: &config.source.connect.database,
-    };
-    let plan = EncodePlan::compile(table, &naming, &config.format)?;
+    let plan = options::encode_plan(config, table, topic)?;
     let reader = EnvelopeReader::parse(plan.value_schema()).map_err(|error| {
         Error::failed(format!(
             "table {}: {error}; an audit needs format.envelope = \"debezium\"",

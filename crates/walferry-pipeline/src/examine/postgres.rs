@@ -2,10 +2,10 @@
 
 use walferry_event::ReplicaIdentity;
 use walferry_postgres::{
-    Catalog, Identity, PublicationInfo, Replication, TableInfo, quote_ident, quote_table,
+    Catalog, Identity, PublicationInfo, Publish, Replication, TableInfo, quote_ident, quote_table,
 };
 
-use super::{Finding, Severity};
+use super::{Finding, Severity, options};
 use crate::{
     config::{Config, SnapshotMode},
     error::Error,
@@ -48,10 +48,21 @@ async fn look(config: &Config, findings: &mut Vec<Finding>) -> Result<Examined, 
     limits(&catalog, &slot, findings).await?;
     let tables = source::select(&config.source, &catalog).await?;
     let publication = catalog.publication(&config.source.publication).await?;
-    publication_findings(config, publication.as_ref(), &tables, findings);
+    let (mut publish, mut of_tables) = (Vec::with_capacity(tables.len()), Vec::new());
     for table in &tables {
-        table_findings(config, table, findings);
+        table_findings(config, table, &mut of_tables);
+        let said = options::findings(
+            config,
+            &catalog,
+            publication.as_ref(),
+            table,
+            &mut of_tables,
+        );
+        publish.push(said.await?);
     }
+    publication_findings(config, publication.as_ref(), &tables, &publish, findings);
+    findings.append(&mut of_tables);
+    options::unmatched(config, &tables, findings);
     Ok(Examined {
         catalog,
         server,
@@ -155,17 +166,15 @@ fn publication_findings(
     config: &Config,
     publication: Option<&PublicationInfo>,
     tables: &[TableInfo],
+    publish: &[Publish],
     findings: &mut Vec<Finding>,
 ) {
     let name = &config.source.publication;
     let subject = format!("publication {name}");
     let ident = quote_ident(name);
     let list = || {
-        let names: Vec<_> = tables
-            .iter()
-            .map(|t| quote_table(&t.schema, &t.name))
-            .collect();
-        names.join(", ")
+        let tables: Vec<_> = publish.iter().map(Publish::sql).collect();
+        tables.join(", ")
     };
     let Some(publication) = publication else {
         let finding = if config.source.create {
@@ -202,8 +211,8 @@ fn publication_findings(
             );
         }
     }
-    for table in tables {
-        let Some(it) = source::unpublished(&config.source, publication, table) else {
+    for (table, publish) in tables.iter().zip(publish) {
+        let Some(it) = source::unpublished(&config.source, publication, table, publish) else {
             continue;
         };
         findings.push(

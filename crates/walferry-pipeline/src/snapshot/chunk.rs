@@ -16,7 +16,7 @@ use super::{
     readers::{last_key, pace},
     recent::Streamed,
 };
-use crate::config::Config;
+use crate::{config::Config, options};
 
 /// What to read.
 #[derive(Clone, Debug)]
@@ -167,13 +167,13 @@ async fn read(
     order: &Order,
 ) -> Result<(Chunk, bool), walferry_postgres::Error> {
     let Session { catalog, reader } = session;
-    let publication = &config.source.publication;
-    let relation = catalog.published_relation(publication, order.table).await?;
+    let (relation, row_filter) = options::shape(config, catalog, order.table).await?;
     let mut scan = reader.scan(&relation).await?;
     let (visibility, wal_insert) = snapshot(reader, config, order, &relation).await?;
     let base =
         (!scan.has_key()).then(|| order.base.clone().unwrap_or_else(|| visibility.to_string()));
-    scan.condition = condition(order.condition.as_deref(), base.as_deref(), &visibility);
+    let asked = [row_filter.as_deref(), order.condition.as_deref()];
+    scan.condition = condition(asked, base.as_deref(), &visibility);
     let mut chunk = Chunk {
         relation,
         scan,
@@ -247,26 +247,25 @@ async fn snapshot(
     }
 }
 
-/// The condition of a chunk. Without a key, a row that came after the base is left to the stream: it is told by the transaction
-/// that wrote it. Where ids have wrapped, that cannot be told, and a row twice is better than none.
-fn condition(asked: Option<&str>, base: Option<&str>, now: &Visibility) -> Option<String> {
+/// The condition of a chunk: the row filter of the publication and what was asked for. Without a key, a row that came after
+/// the base is left to the stream: it is told by the transaction that wrote it. Where ids have wrapped, that cannot be
+/// told, and a row twice is better than none.
+fn condition(asked: [Option<&str>; 2], base: Option<&str>, now: &Visibility) -> Option<String> {
+    let mut parts: Vec<String> = asked
+        .into_iter()
+        .flatten()
+        .map(|sql| format!("({sql})"))
+        .collect();
     let base: Option<Visibility> = base.and_then(|text| text.parse().ok());
-    let old = base.filter(|_| now.xmax() < 1 << 32).map(|base| {
-        let mut sql = format!("xmin::text::bigint < {}", base.xmax());
+    if let Some(base) = base.filter(|_| now.xmax() < 1 << 32) {
+        parts.push(format!("xmin::text::bigint < {}", base.xmax()));
         let running: Vec<String> = base.running().iter().map(u64::to_string).collect();
         if !running.is_empty() {
-            sql.push_str(&format!(
-                " AND xmin::text::bigint NOT IN ({})",
-                running.join(", ")
-            ));
+            let running = running.join(", ");
+            parts.push(format!("xmin::text::bigint NOT IN ({running})"));
         }
-        sql
-    });
-    match (asked, old) {
-        (Some(asked), Some(old)) => Some(format!("({asked}) AND {old}")),
-        (Some(asked), None) => Some(asked.to_owned()),
-        (None, old) => old,
     }
+    (!parts.is_empty()).then(|| parts.join(" AND "))
 }
 
 #[cfg(test)]
@@ -277,11 +276,15 @@ mod tests {
     fn rows_without_a_key_are_told_by_the_transaction_that_wrote_them() {
         let now: Visibility = "30:31:30".parse().unwrap();
         assert_eq!(
-            condition(Some("a OR b"), Some("10:20:12,14"), &now).unwrap(),
+            condition([None, Some("a OR b")], Some("10:20:12,14"), &now).unwrap(),
             "(a OR b) AND xmin::text::bigint < 20 AND xmin::text::bigint NOT IN (12, 14)"
         );
-        assert_eq!(condition(None, None, &now), None);
+        assert_eq!(
+            condition([Some("a"), Some("b")], None, &now).unwrap(),
+            "(a) AND (b)"
+        );
+        assert_eq!(condition([None; 2], None, &now), None);
         let wrapped: Visibility = "4294967297:4294967297:".parse().unwrap();
-        assert_eq!(condition(None, Some("10:20:"), &wrapped), None);
+        assert_eq!(condition([None; 2], Some("10:20:"), &wrapped), None);
     }
 }

@@ -24,6 +24,8 @@ use crate::{
 pub(crate) struct Source {
     /// As the stream would describe it.
     pub(crate) relation: Relation,
+    /// Which of its rows are published, as SQL.
+    pub(crate) condition: Option<String>,
     /// The files that held it before the slot was created.
     pub(crate) files: String,
     /// What is left of it, and its number among all of the progress.
@@ -274,7 +276,9 @@ impl Shared {
             let Some(source) = self.sources.get(table) else {
                 return Ok(None);
             };
-            let scan = Arc::new(reader.scan(&source.relation).await?);
+            let mut scan = reader.scan(&source.relation).await?;
+            scan.condition.clone_from(&source.condition);
+            let scan = Arc::new(scan);
             let mut ranges = source.left.clone();
             if scan.is_empty() && reader.files(source.relation.oid).await? == source.files {
                 ranges.clear();

@@ -4,7 +4,9 @@
 //! Invariant: names of tables enter a command quoted, with their schema.
 //! Source: PostgreSQL documentation, `pg_publication`, `pg_publication_tables`, CREATE PUBLICATION.
 
-use super::{Catalog, TableName, value};
+use tokio::time;
+
+use super::{ANSWER_MAX, Catalog, TableName, value};
 use crate::{
     Error,
     quote::{quote_ident, quote_table},
@@ -36,6 +38,40 @@ pub struct PublishedTable {
     pub columns: Option<Vec<String>>,
     /// The row filter as an SQL expression, when there is one (PostgreSQL 15).
     pub row_filter: Option<String>,
+}
+
+/// A table to publish, and what of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publish {
+    /// The table.
+    pub table: TableName,
+    /// Its columns and rows; a server before PostgreSQL 15 knows only all of them.
+    pub what: PublishedTable,
+}
+
+impl Publish {
+    /// All of the table.
+    pub fn whole(table: TableName) -> Publish {
+        Publish {
+            table,
+            what: PublishedTable::default(),
+        }
+    }
+
+    /// As CREATE PUBLICATION and ALTER PUBLICATION have it behind `TABLE`. The filter ends its line, so that a comment in it
+    /// does not swallow what follows.
+    pub fn sql(&self) -> String {
+        let mut sql = quote_table(&self.table.schema, &self.table.name);
+        if let Some(columns) = &self.what.columns {
+            let names: Vec<String> = columns.iter().map(|name| quote_ident(name)).collect();
+            sql.push_str(&format!(" ({})", names.join(", ")));
+        }
+        if let Some(filter) = &self.what.row_filter {
+            let end = if filter.contains("--") { "\n" } else { "" };
+            sql.push_str(&format!(" WHERE ({filter}{end})"));
+        }
+        sql
+    }
 }
 
 impl Catalog {
@@ -109,7 +145,7 @@ impl Catalog {
     pub async fn create_publication(
         &self,
         name: &str,
-        tables: &[TableName],
+        tables: &[Publish],
         via_root: bool,
     ) -> Result<(), Error> {
         let list = table_list(tables);
@@ -126,40 +162,83 @@ impl Catalog {
             .await
     }
 
-    /// Makes these the tables of a publication.
-    pub async fn set_publication_tables(
-        &self,
-        name: &str,
-        tables: &[TableName],
-    ) -> Result<(), Error> {
-        self.alter_publication(name, "SET", tables).await
-    }
-
     /// Adds tables to a publication.
     pub async fn add_publication_tables(
         &self,
         name: &str,
-        tables: &[TableName],
+        tables: &[Publish],
     ) -> Result<(), Error> {
-        self.alter_publication(name, "ADD", tables).await
+        let (publication, list) = (quote_ident(name), table_list(tables));
+        let command = format!("ALTER PUBLICATION {publication} ADD TABLE {list}");
+        self.command(&format!("adding tables to publication {name:?}"), &command)
+            .await
     }
 
-    async fn alter_publication(
+    /// Publishes other columns or rows of a table that is in the publication, from one moment on.
+    pub async fn change_published(&self, name: &str, to: &Publish) -> Result<(), Error> {
+        let command = change_sql(name, to);
+        let doing = format!("changing what publication {name:?} publishes of a table");
+        self.command(&doing, &command).await
+    }
+
+    /// Whether an expression can be evaluated over a table or, with `columns`, over these columns of it alone. Nothing is
+    /// evaluated.
+    pub async fn check_filter(
         &self,
-        name: &str,
-        verb: &str,
-        tables: &[TableName],
+        table: &TableName,
+        columns: Option<&[&str]>,
+        filter: &str,
     ) -> Result<(), Error> {
-        let list = table_list(tables);
-        let command = format!(
-            "ALTER PUBLICATION {} {verb} TABLE {list}",
-            quote_ident(name)
+        let alias = quote_ident(&table.name);
+        let full = quote_table(&table.schema, &table.name);
+        let from = match columns {
+            None => format!("{full} AS {alias}"),
+            Some(columns) => {
+                let names: Vec<String> = columns.iter().map(|name| quote_ident(name)).collect();
+                format!("(SELECT {} FROM {full}) AS {alias}", names.join(", "))
+            }
+        };
+        let question = format!("SELECT 1 FROM {from} WHERE ({filter}\n)");
+        let doing = format!(
+            "reading the row filter of table {}.{}",
+            table.schema, table.name
         );
-        self.command(
-            &format!("changing the tables of publication {name:?}"),
-            &command,
-        )
-        .await
+        match time::timeout(ANSWER_MAX, self.client.prepare(&question)).await {
+            Ok(answer) => answer
+                .map(drop)
+                .map_err(|error| Error::client(&doing, error)),
+            Err(_) => Err(Error::late(&doing, ANSWER_MAX.as_millis() as u64)),
+        }
+    }
+
+    /// Whether two expressions over a table are the same to the server: it prints a filter in another form than it was given.
+    pub async fn same_filter(
+        &self,
+        table: &TableName,
+        one: &str,
+        other: &str,
+    ) -> Result<bool, Error> {
+        if one == other {
+            return Ok(true);
+        }
+        let (one, other) = (
+            self.plan_of(table, one).await?,
+            self.plan_of(table, other).await?,
+        );
+        Ok(one == other)
+    }
+
+    /// The plan that would compute an expression; its text has the expression as the server understands it.
+    async fn plan_of(&self, table: &TableName, expression: &str) -> Result<Vec<String>, Error> {
+        let full = quote_table(&table.schema, &table.name);
+        let doing = &format!(
+            "comparing row filters of table {}.{}",
+            table.schema, table.name
+        );
+        let question =
+            format!("EXPLAIN (VERBOSE, COSTS OFF) SELECT ({expression}\n) FROM ONLY {full}");
+        let rows = self.all(doing, &question, &[]).await?;
+        rows.iter().map(|row| value(doing, row, 0)).collect()
     }
 
     /// Drops a publication, if it exists.
@@ -170,10 +249,48 @@ impl Catalog {
     }
 }
 
-fn table_list(tables: &[TableName]) -> String {
-    let quoted: Vec<String> = tables
-        .iter()
-        .map(|table| quote_table(&table.schema, &table.name))
-        .collect();
-    quoted.join(", ")
+/// One command after the other in one transaction: the server has no single one for it.
+pub fn change_sql(publication: &str, to: &Publish) -> String {
+    let publication = quote_ident(publication);
+    let table = quote_table(&to.table.schema, &to.table.name);
+    let sql = to.sql();
+    format!(
+        "ALTER PUBLICATION {publication} DROP TABLE {table}; ALTER PUBLICATION {publication} ADD TABLE {sql};"
+    )
+}
+
+fn table_list(tables: &[Publish]) -> String {
+    let tables: Vec<String> = tables.iter().map(Publish::sql).collect();
+    tables.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_and_filter_are_part_of_the_command() {
+        let mut publish = Publish {
+            table: TableName {
+                schema: "a b".into(),
+                name: "t".into(),
+            },
+            what: PublishedTable::default(),
+        };
+        assert_eq!(publish.sql(), "\"a b\".\"t\"");
+        publish.what = PublishedTable {
+            columns: Some(vec!["id".into(), "x\"y".into()]),
+            row_filter: Some("id > 1".into()),
+        };
+        let sql = "\"a b\".\"t\" (\"id\", \"x\"\"y\") WHERE (id > 1)";
+        assert_eq!(publish.sql(), sql);
+        assert_eq!(
+            change_sql("p", &publish),
+            format!(
+                "ALTER PUBLICATION \"p\" DROP TABLE \"a b\".\"t\"; ALTER PUBLICATION \"p\" ADD TABLE {sql};"
+            )
+        );
+        publish.what.row_filter = Some("true -- all".into());
+        assert!(publish.sql().ends_with("-- all\n)"));
+    }
 }

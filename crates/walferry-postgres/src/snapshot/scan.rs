@@ -249,9 +249,10 @@ impl TableScan {
         let names = self.relation.columns.iter();
         let names: Vec<String> = names.map(|column| quote_ident(&column.name)).collect();
         format!(
-            "COPY (SELECT {} FROM {}) TO STDOUT",
+            "COPY (SELECT {} FROM {}{}) TO STDOUT",
             names.join(", "),
-            self.from()
+            self.from(),
+            self.bounds(&RowRange::default())
         )
     }
 

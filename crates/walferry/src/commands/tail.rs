@@ -28,16 +28,16 @@ pub(crate) fn run(
             let loaded = configuration::load(path, Choices::default())
                 .map_err(|error| Failure::usage(&error))?;
             Tail {
-                connect: loaded.pipeline.source.connect,
-                tables: loaded.pipeline.source.tables,
-                publication: Some(loaded.pipeline.source.publication),
+                connect: loaded.pipeline.source.connect.clone(),
+                tables: loaded.pipeline.source.tables.clone(),
+                config: Some(loaded.pipeline),
             }
         }
         (None, url) => Tail {
             connect: ConnectConfig::from_url(url.unwrap_or_default())
                 .map_err(|error| Failure::usage(&anyhow!("--source: {error}")))?,
             tables,
-            publication: None,
+            config: None,
         },
     };
     wait(async {

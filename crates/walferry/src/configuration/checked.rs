@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, anyhow, bail};
 use walferry_pipeline::config::{
     Config, ConnectConfig, Errors, Format, Kafka, Operation, Policy, Publish, Quirks, Registry,
-    RetryLimits, Snapshot, SnapshotMode, Source, SubjectStrategy, TableConfig, TlsConfig, TlsMode,
+    RetryLimits, Snapshot, SnapshotMode, Source, SubjectStrategy, TlsConfig, TlsMode,
 };
 
-use super::{Choices, Loaded, file, file::File, readable, scalar::SecretSource};
+use super::{Choices, Loaded, file, file::File, readable, scalar::SecretSource, table};
 
 const MEMORY_MIN: u64 = 16 << 20;
 /// Readers of a snapshot: each is a session on the primary, and a part of the memory.
@@ -55,7 +55,7 @@ pub(super) fn checked(file: File, choices: Choices) -> Result<Loaded> {
         publish,
         errors,
         shutdown_ms: positive("shutdown_ms", file.shutdown_ms)?,
-        tables: tables(&file)?,
+        tables: table::tables(&file)?,
         name,
     };
     let token = file.admin.token.clone().map(SecretSource::secret);
@@ -72,7 +72,7 @@ pub(super) fn checked(file: File, choices: Choices) -> Result<Loaded> {
     })
 }
 
-fn required<T>(key: &str, value: Option<T>) -> Result<T> {
+pub(super) fn required<T>(key: &str, value: Option<T>) -> Result<T> {
     value.with_context(|| format!("{key} is missing: it has no default"))
 }
 
@@ -112,24 +112,10 @@ fn check_name(key: &str, name: &str, max: usize) -> Result<()> {
 
 /// Keys of the contract whose features come later: refused when they would change anything.
 fn refuse_later_features(file: &File) -> Result<()> {
-    let later = [
-        (
-            "format.transaction_metadata",
-            file.format.transaction_metadata,
-        ),
-        (
-            "exclude_columns of a [[table]]",
-            file.table.iter().any(|it| !it.exclude_columns.is_empty()),
-        ),
-        (
-            "where of a [[table]]",
-            file.table.iter().any(|it| it.r#where.is_some()),
-        ),
-        (
-            "mask of a [[table]]",
-            file.table.iter().any(|it| !it.mask.is_empty()),
-        ),
-    ];
+    let later = [(
+        "format.transaction_metadata",
+        file.format.transaction_metadata,
+    )];
     match later.iter().find(|(_, set)| *set) {
         Some((key, _)) => bail!(
             "{key} is not in version {} of Walferry; take it out",
@@ -335,7 +321,7 @@ fn snapshot(file: &File) -> Result<Snapshot> {
     })
 }
 
-fn policy(policy: file::Policy) -> Policy {
+pub(super) fn policy(policy: file::Policy) -> Policy {
     match policy {
         file::Policy::Stop => Policy::Stop,
         file::Policy::DeadLetter => Policy::DeadLetter,
@@ -359,24 +345,4 @@ fn errors(file: &File, prefix: &str) -> Result<Errors> {
         retry_min_ms: section.retry_min_ms,
         retry_max_ms: section.retry_max_ms,
     })
-}
-
-fn tables(file: &File) -> Result<Vec<TableConfig>> {
-    let mut tables: Vec<TableConfig> = Vec::new();
-    for section in &file.table {
-        let name = required("name of a [[table]]", section.name.clone())?;
-        if !name.contains('.') {
-            bail!("[[table]] {name:?}: write it with its schema, as \"public.{name}\"");
-        }
-        if tables.iter().any(|table| table.name == name) {
-            bail!("[[table]] {name:?} is there twice");
-        }
-        tables.push(TableConfig {
-            name,
-            topic: section.topic.clone(),
-            key: section.key.clone(),
-            errors: section.errors.map(policy),
-        });
-    }
-    Ok(tables)
 }

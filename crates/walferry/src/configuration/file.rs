@@ -201,14 +201,24 @@ section! {
 section! {
     /// `[[table]]`.
     TableSection ["table"] {
-        name: Option<String> = None, "required", "`schema.table`";
+        name: Option<String> = None, "required", "`schema.table`, or a glob of such names; a table's very name wins, else the last glob";
         topic: Option<String> = None, "`<prefix>.<schema>.<table>`", "where its records go";
         key: Option<Vec<String>> = None, "primary key, or the replica identity index", "columns of the message key";
         errors: Option<Policy> = None, "`errors.policy`", "this table's policy";
-        exclude_columns: Vec<String> = Vec::new(), "none", "not in this version";
-        r#where: Option<String> = None, "none", "not in this version";
-        mask: Vec<toml::Table> = Vec::new(), "none", "not in this version";
+        exclude_columns: Vec<String> = Vec::new(), "none", "columns that are not published: by a column list of the publication (PostgreSQL 15), else left out by Walferry";
+        r#where: Option<String> = None, "none", "SQL: only rows that fit are published, by a row filter of the publication (PostgreSQL 15); over the replica identity's columns, unless that is full";
+        mask: Vec<MaskSection> = Vec::new(), "none", "`{ column, with }`: `sha256` (hexadecimal, over `salt`, a secret, and the value's text), `redact` (`****`), `truncate` (to `chars` characters of a text column); NULL stays NULL";
     }
+}
+
+/// One entry of `mask`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MaskSection {
+    pub(crate) column: String,
+    pub(crate) with: MaskWith,
+    pub(crate) salt: Option<SecretSource>,
+    pub(crate) chars: Option<usize>,
 }
 
 /// Every key, in the order of the document.
@@ -263,3 +273,8 @@ words!(SubjectStrategy {
     TopicRecord
 });
 words!(LogFormat { Json, Text });
+words!(MaskWith {
+    Sha256,
+    Redact,
+    Truncate
+});
