@@ -1,6 +1,8 @@
 //! What the options of a `[[table]]` keep from leaving: columns, rows and values; in the snapshot, in the stream, in keys and
 //! in dead letters. And what is refused before anything is created.
 
+mod everywhere;
+
 use std::collections::BTreeMap;
 use std::process::Command;
 
