@@ -48,11 +48,10 @@ impl Wanted {
         published: &PublishedTable,
     ) -> Result<bool, Error> {
         let set = |columns: &Option<Vec<String>>| {
-            let columns = columns.clone().map(|mut names| {
+            columns.clone().map(|mut names| {
                 names.sort();
                 names
-            });
-            columns
+            })
         };
         if set(&self.publish.what.columns) != set(&published.columns) {
             return Ok(false);
