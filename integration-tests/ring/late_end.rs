@@ -47,6 +47,7 @@ fn checkpoint(counter: u64) -> Checkpoint {
         slot: "s".into(),
         position: Some(Position::at(Lsn(counter * 256))),
         snapshot: None,
+        events: None,
         parked: Vec::new(),
         instance: "one".into(),
         counter,

@@ -17,6 +17,7 @@
 //! | `visibility` | the race between a commit's record and its visibility |
 //! | `values` | every type in every mode, at the edges and at random, is what PostgreSQL's own casts say |
 //! | `messages` | logical decoding messages, in transactions and outside |
+//! | `transactions` | BEGIN and END of each transaction, and the numbers of its events |
 //! | `schemas` | a table changes while it is followed; dead letters |
 //! | `park` | a table that cannot go on waits, and the others go on |
 //! | `options` | exclude_columns, where, mask: streamed, in every snapshot, in dead letters, in the audit |
@@ -52,5 +53,6 @@ mod refusal;
 mod schema_commands;
 mod schemas;
 mod snapshots;
+mod transactions;
 mod values;
 mod visibility;

@@ -64,6 +64,7 @@ fn config(place: &Place, guard: bool) -> config::Config {
         },
         subject_strategy: config::SubjectStrategy::default(),
         format: config::Format::default(),
+        transaction_metadata: false,
         context_headers: false,
         tombstones: true,
         skipped_operations: Vec::new(),

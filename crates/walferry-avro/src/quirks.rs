@@ -55,6 +55,8 @@ quirks! {
     FlatArrays = "flat-arrays",
     /// The pairs of an `hstore` stand in the order of a Java `HashMap`. By default they stand as PostgreSQL sends them.
     HstoreHashOrder = "hstore-hash-order",
+    /// The tables of an END record stand in the order of a Java `HashMap`. By default they stand by their names.
+    CollectionHashOrder = "collection-hash-order",
     /// The numbers of a `sparsevec` have 16 bits, so that one of more than 32767 dimensions is an error. By default they
     /// have 32.
     SparsevecInt16 = "sparsevec-int16",

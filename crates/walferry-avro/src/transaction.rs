@@ -5,6 +5,8 @@
 
 use walferry_event::Lsn;
 
+use crate::java;
+use crate::quirks::{Quirk, Quirks};
 use crate::wire::{self, BRANCH_0, BRANCH_1, Header};
 
 /// Schemas and writer of the transaction topic.
@@ -12,6 +14,8 @@ use crate::wire::{self, BRANCH_0, BRANCH_1, Header};
 pub struct TransactionPlan {
     key_header: Header,
     value_header: Header,
+    /// Tables stand in the order of a hash table ([`Quirk::CollectionHashOrder`]).
+    hash_order: bool,
 }
 
 /// The id of a transaction.
@@ -20,6 +24,14 @@ pub fn transaction_id(xid: u32, commit_lsn: Lsn) -> String {
 }
 
 impl TransactionPlan {
+    /// The plan of all transactions.
+    pub fn new(quirks: Quirks) -> TransactionPlan {
+        TransactionPlan {
+            hash_order: quirks.has(Quirk::CollectionHashOrder),
+            ..TransactionPlan::default()
+        }
+    }
+
     /// The key's Avro schema as JSON.
     pub fn key_schema(&self) -> &'static str {
         KEY
@@ -54,15 +66,19 @@ impl TransactionPlan {
         &self,
         id: &str,
         commit_us: i64,
-        tables: impl ExactSizeIterator<Item = (&'a str, u64)> + Clone,
+        tables: impl Iterator<Item = (&'a str, u64)>,
         out: &mut Vec<u8>,
     ) {
         self.head("END", id, out);
-        let events: u64 = tables.clone().map(|(_, count)| count).sum();
+        let mut tables: Vec<(&str, u64)> = tables.collect();
+        if self.hash_order {
+            java::hash_order(&mut tables, |table| table.0);
+        }
+        let events: u64 = tables.iter().map(|(_, count)| count).sum();
         out.push(BRANCH_1);
         wire::long(out, events as i64);
         out.push(BRANCH_1);
-        if tables.len() > 0 {
+        if !tables.is_empty() {
             wire::length(out, tables.len());
             for (name, count) in tables {
                 out.push(BRANCH_1);

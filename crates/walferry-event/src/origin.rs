@@ -105,3 +105,14 @@ pub struct TransactionBlock<'a> {
     /// Its number among those of its table, from 1.
     pub table_order: u64,
 }
+
+impl TransactionBlock<'_> {
+    /// The place of the event of the same table that follows at once.
+    pub fn next(self) -> Self {
+        TransactionBlock {
+            total_order: self.total_order + 1,
+            table_order: self.table_order + 1,
+            ..self
+        }
+    }
+}

@@ -231,6 +231,7 @@ fn checkpoint(counter: u64) -> Checkpoint {
         database: "shop".into(),
         slot: "walferry_shop".into(),
         position: None,
+        events: None,
         parked: Vec::new(),
         snapshot: None,
         instance: "bench".into(),

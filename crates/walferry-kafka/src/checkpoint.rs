@@ -2,6 +2,8 @@
 //!
 //! Owns the record's shape (product.md, "Checkpoint record"). Invariant: what is written is read back the same.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use walferry_event::Position;
 
@@ -25,6 +27,9 @@ pub struct Checkpoint {
     /// snapshot has not finished.
     #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
     pub position: Option<Position>,
+    /// Of the transaction that `position` holds in part: its events in the topics, by table. Absent when they are not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<BTreeMap<String, u64>>,
     /// Tables of which the topics hold less than `position` says, each with a position of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parked: Vec<Parked>,
@@ -76,6 +81,7 @@ mod tests {
             database: "shop".into(),
             slot: "walferry_shop".into(),
             position,
+            events: None,
             parked: Vec::new(),
             snapshot: None,
             instance: "i".into(),
@@ -92,12 +98,15 @@ mod tests {
             end_lsn: Lsn(0x16_B374_D878),
             ordinal: Some(7),
         };
-        let json = serde_json::to_value(example(Some(position))).unwrap();
+        let mut checkpoint = example(Some(position));
+        checkpoint.events = Some([("public.t".to_owned(), 7)].into());
+        let json = serde_json::to_value(&checkpoint).unwrap();
         assert_eq!(json["commit_lsn"], "16/B374D848");
         assert_eq!(json["end_lsn"], "16/B374D878");
         assert_eq!(json["ordinal"], 7);
+        assert_eq!(json["events"]["public.t"], 7);
         let read: Checkpoint = serde_json::from_value(json).unwrap();
-        assert_eq!(read, example(Some(position)));
+        assert_eq!(read, checkpoint);
     }
 
     #[test]

@@ -8,7 +8,11 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use walferry_kafka::{Parked, RecordBlock};
 
-use crate::{batch::Cut, course::Held, snapshot::Progress};
+use crate::{
+    batch::Cut,
+    course::{Events, Held},
+    snapshot::Progress,
+};
 
 /// Records of about this many bytes make a block.
 pub(crate) const BLOCK_BYTES: usize = 256 * 1024;
@@ -29,6 +33,8 @@ pub(crate) struct Mark {
     pub(crate) bytes_end: u64,
     /// What the topics hold when a batch ends here.
     pub(crate) cut: Cut,
+    /// Of the transaction that they hold in part then: its events, where they are told.
+    pub(crate) events: Option<Arc<Events>>,
     /// Tables of which they hold less then.
     pub(crate) parked: Arc<[Parked]>,
     /// Commit time of the transaction that ends here, in Unix microseconds; none inside a transaction or a snapshot.

@@ -12,7 +12,7 @@ use walferry_kafka::{BlockPool, RecordBlock};
 use crate::{
     batch::Cut,
     block::{BLOCK_BYTES, BLOCK_ROOM_BYTES, EncodedBlock, Mark, Memory, SPARE_BLOCKS_MAX},
-    course::{Course, Held},
+    course::{Course, Events, Held},
     snapshot::Progress,
 };
 
@@ -112,9 +112,15 @@ impl Builder {
         self.mark(true, commit_us, xid);
     }
 
-    /// Inside a transaction, `ordinal` of whose changes stand in the block.
-    pub(crate) fn inside(&mut self, commit_lsn: Lsn, ordinal: u64, xid: u32) {
-        if self.course.inside(commit_lsn, ordinal) {
+    /// Inside a transaction, `ordinal` of whose changes stand in the block, with so many `events`.
+    pub(crate) fn inside(
+        &mut self,
+        commit_lsn: Lsn,
+        ordinal: u64,
+        xid: u32,
+        events: Option<Arc<Events>>,
+    ) {
+        if self.course.inside(commit_lsn, ordinal, events) {
             self.mark(false, None, xid);
         }
     }
@@ -137,11 +143,16 @@ impl Builder {
     fn mark(&mut self, whole: bool, commit_us: Option<i64>, xid: u32) {
         self.idle = None;
         self.unfinished = !whole;
-        let Held { position, parked } = self.course.held();
+        let Held {
+            position,
+            events,
+            parked,
+        } = self.course.held();
         self.marks.push(Mark {
             records_end: self.records.len(),
             bytes_end: self.records.bytes() as u64,
             cut: Cut { position, whole },
+            events,
             parked,
             commit_us,
             xid,
@@ -232,7 +243,7 @@ mod tests {
         let mut bench = bench();
         let mut batch = Batch::new(1 << 20, Duration::from_millis(200));
         record(&mut bench.builder);
-        bench.builder.inside(Lsn(20), 1, 7);
+        bench.builder.inside(Lsn(20), 1, 7, None);
         bench.builder.seal(false).unwrap();
         assert!(!complete(&mut batch, &bench.output.recv().unwrap()));
         bench.builder.commit(end(20), 5, 7);

@@ -75,14 +75,14 @@ pub(crate) enum Tombstones {
 const NEW_KEY: &str = "__debezium.newkey";
 const OLD_KEY: &str = "__debezium.oldkey";
 
-/// Writes the records of `change` to the end of `block`.
+/// Writes the records of `change` to the end of `block`. How many events of its transaction they are: tombstones are none.
 pub(crate) fn write(
     plan: &Plan,
     change: Change<'_>,
     origin: &Origin<'_>,
     tombstones: Tombstones,
     block: &mut RecordBlock,
-) -> Result<(), EncodeError> {
+) -> Result<u64, EncodeError> {
     let mut records = Records {
         plan,
         origin,
@@ -102,17 +102,18 @@ pub(crate) fn write(
         }
         Change::Delete(old) => {
             records.value(Operation::Delete, old.row(), Row::None, old.datums())?;
-            records.tombstone(tombstones, old.datums(), None)
+            records.tombstone(tombstones, old.datums(), None)?;
+            Ok(1)
         }
         Change::Truncate if !plan.encode.has_truncates() => {
             tracing::warn!(table = &*plan.name, lsn = %origin.lsn,
                 "a truncate has no record in the flat envelope: the topic keeps the rows from before it");
-            Ok(())
+            Ok(0)
         }
         Change::Truncate => {
             let value = records.encode_value(Operation::Truncate, Row::None, Row::None)?;
             records.push(None, Some(value), None);
-            Ok(())
+            Ok(1)
         }
     }
 }
@@ -133,20 +134,20 @@ impl Records<'_, '_> {
         before: Row<'_>,
         after: Row<'_>,
         key: &[Datum<'_>],
-    ) -> Result<(), EncodeError> {
+    ) -> Result<u64, EncodeError> {
         let key = self.encode_key(key)?;
         let value = self.encode_value(operation, before, after)?;
         self.push(key, Some(value), None);
-        Ok(())
+        Ok(1)
     }
 
-    /// A key change: a delete under the old key, its tombstone, a create under the new key.
+    /// A key change: a delete under the old key, its tombstone, a create under the new key, which is an event of its own.
     fn moved(
         &mut self,
         old: Old<'_>,
         new: &[Datum<'_>],
         tombstones: Tombstones,
-    ) -> Result<(), EncodeError> {
+    ) -> Result<u64, EncodeError> {
         let to_new = self.header(NEW_KEY, new)?;
         let to_old = self.header(OLD_KEY, old.datums())?;
         let key = self.encode_key(old.datums())?;
@@ -154,9 +155,18 @@ impl Records<'_, '_> {
         self.push(key, Some(value), Some(to_new.clone()));
         self.tombstone(tombstones, old.datums(), Some(to_new))?;
         let key = self.encode_key(new)?;
-        let value = self.encode_value(Operation::Create, Row::None, Row::Full(new))?;
+        let second = self.origin.block.map(|first| Origin {
+            block: Some(first.next()),
+            ..*self.origin
+        });
+        let mut create = Records {
+            origin: second.as_ref().unwrap_or(self.origin),
+            plan: self.plan,
+            block: self.block,
+        };
+        let value = create.encode_value(Operation::Create, Row::None, Row::Full(new))?;
         self.push(key, Some(value), Some(to_old));
-        Ok(())
+        Ok(2)
     }
 
     fn tombstone(

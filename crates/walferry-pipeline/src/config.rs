@@ -37,6 +37,8 @@ pub struct Config {
     pub format: Format,
     /// Whether a delete is followed by a record with the key and no value.
     pub tombstones: bool,
+    /// Whether the beginning and the end of each transaction are told, and the place of each change in it.
+    pub transaction_metadata: bool,
     /// Whether each record has headers that name connector, task and run.
     pub context_headers: bool,
     /// Operations that are not published.
@@ -275,6 +277,11 @@ impl Config {
             partial_indexes: self.format.quirks.has(Quirk::PartialIndexKey),
             outside_identity: self.format.quirks.has(Quirk::KeyOutsideIdentity),
         }
+    }
+
+    /// Where the beginning and the end of each transaction are told.
+    pub(crate) fn transaction_topic(&self) -> String {
+        format!("{}.transaction", self.topic_prefix)
     }
 
     /// The topic of a table: its own, or `prefix.schema.table` with what Kafka does not allow in names replaced by `_`.

@@ -7,16 +7,21 @@
 //! confirmed no further; a waiting table does not move at all.
 //! Start reading at [`Course::is_due`], then [`Course::commit`].
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use walferry_event::{Lsn, Position};
 use walferry_kafka::Parked;
+
+/// Events of one transaction, by table.
+pub(crate) type Events = BTreeMap<String, u64>;
 
 /// What the topics hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Held {
     /// Of every table but the parked ones.
     pub(crate) position: Position,
+    /// Of the transaction that they hold in part: its events, where they are told.
+    pub(crate) events: Option<Arc<Events>>,
     /// Tables of which they hold less.
     pub(crate) parked: Arc<[Parked]>,
 }
@@ -26,6 +31,7 @@ impl Held {
     pub(crate) fn at(position: Position) -> Held {
         Held {
             position,
+            events: None,
             parked: Arc::new([]),
         }
     }
@@ -47,6 +53,7 @@ impl Held {
 #[derive(Debug)]
 pub(crate) struct Course {
     position: Position,
+    events: Option<Arc<Events>>,
     lanes: Vec<Lane>,
     /// The lanes as they go into the next mark; none when they have changed since.
     shown: Option<Arc<[Parked]>>,
@@ -78,6 +85,7 @@ impl Course {
         });
         Course {
             position: held.position,
+            events: held.events,
             lanes: lanes.collect(),
             shown: Some(held.parked),
         }
@@ -88,6 +96,15 @@ impl Course {
         self.position
     }
 
+    /// The events of the transaction that commits at `commit_lsn` which stand before the position of all: none yet, or as
+    /// many as were told. Nothing when a part of it has gone out without being told.
+    pub(crate) fn events(&self, commit_lsn: Lsn) -> Option<Events> {
+        match self.position.ordinal {
+            Some(_) if self.position.commit_lsn == commit_lsn => self.events.as_deref().cloned(),
+            _ => Some(Events::new()),
+        }
+    }
+
     /// Everything that has been encoded.
     pub(crate) fn held(&mut self) -> Held {
         let lanes = &self.lanes;
@@ -96,6 +113,7 @@ impl Course {
             .get_or_insert_with(|| lanes.iter().map(|lane| lane.parked.clone()).collect());
         Held {
             position: self.position,
+            events: self.events.clone(),
             parked: shown.clone(),
         }
     }
@@ -147,16 +165,26 @@ impl Course {
         self.advance(|held| held.max(position))
     }
 
-    /// The first `ordinal` changes of the open transaction have been encoded.
-    pub(crate) fn inside(&mut self, commit_lsn: Lsn, ordinal: u64) -> bool {
-        self.advance(|held| match held.covers(commit_lsn, ordinal) {
+    /// The first `ordinal` changes of the open transaction have been encoded, with so many `events`.
+    pub(crate) fn inside(
+        &mut self,
+        commit_lsn: Lsn,
+        ordinal: u64,
+        events: Option<Arc<Events>>,
+    ) -> bool {
+        let before = self.position;
+        let moved = self.advance(|held| match held.covers(commit_lsn, ordinal) {
             true => held,
             false => Position {
                 commit_lsn,
                 ordinal: Some(ordinal),
                 ..held
             },
-        })
+        });
+        if self.position != before {
+            self.events = events;
+        }
+        moved
     }
 
     /// Outside a transaction, the stream has come to `lsn`. Whether that is news for any table.
@@ -181,6 +209,7 @@ impl Course {
     /// The snapshot has come to here.
     pub(crate) fn snapshot(&mut self, position: Position) {
         self.position = position;
+        self.events = None;
     }
 
     /// `table` cannot go on at the change `ordinal` of the open transaction: it waits from now on. Since when it does.
@@ -227,6 +256,9 @@ impl Course {
     fn advance(&mut self, step: impl Fn(Position) -> Position) -> bool {
         let position = step(self.position);
         let mut moved = position != self.position;
+        if moved {
+            self.events = None;
+        }
         self.position = position;
         let mut split_moved = false;
         self.lanes.retain_mut(|lane| {

@@ -10,6 +10,7 @@ mod messages;
 mod parked;
 mod policy;
 mod rows;
+mod transactions;
 
 use std::{
     sync::Arc,
@@ -18,7 +19,7 @@ use std::{
 
 use metrics::Counter;
 use walferry_avro::EncodeErrorKind;
-use walferry_event::{Datum, Lsn, Operation, Origin, Position, SnapshotMark};
+use walferry_event::{Datum, Lsn, Operation, Origin, Position};
 use walferry_pgoutput::{Frame, Message};
 
 use crate::{
@@ -36,6 +37,7 @@ use messages::Messages;
 use parked::Closing;
 use policy::{Context, unwritable};
 use rows::Rows;
+use transactions::{Boundaries, Told, Transaction};
 
 /// Turns the stream of one slot into records.
 pub(crate) struct Encoder {
@@ -53,18 +55,9 @@ pub(crate) struct Encoder {
     parked: bool,
     closing: Closing,
     messages: Option<Messages>,
+    boundaries: Option<Boundaries>,
     /// Bytes of the stream that came off the session.
     received_bytes: Counter,
-}
-
-/// The transaction that the stream is in.
-struct Transaction {
-    commit_lsn: Lsn,
-    commit_us: i64,
-    encoded_us: i64,
-    xid: u32,
-    ordinal: u64,
-    origin: Option<(String, Lsn)>,
 }
 
 /// Operations that are counted, in the order of `Plan::changes`.
@@ -74,25 +67,6 @@ const OPERATIONS: [Operation; 4] = [
     Operation::Delete,
     Operation::Truncate,
 ];
-
-impl Transaction {
-    /// Where its change at `lsn` came from.
-    fn origin(&self, lsn: Lsn, last_commit_lsn: Option<Lsn>) -> Origin<'_> {
-        Origin {
-            commit_us: self.commit_us,
-            encoded_us: self.encoded_us,
-            xid: self.xid,
-            lsn,
-            commit_lsn: self.commit_lsn,
-            last_commit_lsn,
-            ordinal: self.ordinal,
-            snapshot: SnapshotMark::Streamed,
-            origin: self.origin.as_ref().map(|(name, _)| name.as_str()),
-            origin_lsn: self.origin.as_ref().map(|(_, lsn)| *lsn),
-            block: None,
-        }
-    }
-}
 
 impl Encoder {
     pub(crate) fn new(
@@ -107,6 +81,7 @@ impl Encoder {
             messages: None,
             received_bytes: metrics::counter!("walferry_bytes_total",
                 "connector" => config.name.clone(), "stage" => "session"),
+            boundaries: None,
             dead_letters: config.errors.dead_letter_topic.as_str().into(),
             config,
             status,
@@ -177,7 +152,9 @@ impl Encoder {
         if let Some(tx) = &self.transaction
             && tx.ordinal > 0
         {
-            self.builder.inside(tx.commit_lsn, tx.ordinal, tx.xid);
+            let events = tx.events();
+            self.builder
+                .inside(tx.commit_lsn, tx.ordinal, tx.xid, events);
         }
         self.caught_up();
         for plan in self.relations.plans() {
@@ -198,6 +175,7 @@ impl Encoder {
             Message::Begin(begin) => self.begin(begin.final_lsn, begin.commit_us, begin.xid)?,
             Message::Commit(commit) => {
                 self.status.ledger.receive(commit.end_lsn);
+                self.tell_end()?;
                 self.last_commit_lsn = Some(commit.end_lsn);
                 if let Some(tx) = self.transaction.take() {
                     let position = Position {
@@ -263,6 +241,7 @@ impl Encoder {
             )));
         }
         self.recent.note(xid);
+        let told = self.told(xid, commit_lsn);
         self.transaction = Some(Transaction {
             commit_lsn,
             commit_us,
@@ -270,6 +249,7 @@ impl Encoder {
             xid,
             ordinal: 0,
             origin: None,
+            told,
         });
         Ok(())
     }
@@ -292,12 +272,16 @@ impl Encoder {
         let due = self.count();
         let bookmark = Bookmark::of(self.builder.records());
         let split = self.builder.course().is_split();
+        let told = self.transaction.as_ref().and_then(|tx| tx.told.clone());
         for relation in relations {
             self.touch(relation, &Change::Truncate);
             if (due || split)
-                && let Err(error) = self.publish(relation, Change::Truncate, at)
+                && let Err(error) = self.publish(relation, Change::Truncate, at, due)
             {
                 bookmark.restore(self.builder.records());
+                if let Some(tx) = &mut self.transaction {
+                    tx.told = told;
+                }
                 return Err(self.uncounted(error));
             }
         }
@@ -308,7 +292,7 @@ impl Encoder {
         self.touch(relation, &change);
         let due = self.count();
         if due || self.builder.course().is_split() {
-            self.publish(relation, change, at)
+            self.publish(relation, change, at, due)
                 .map_err(|error| self.uncounted(error))?;
         }
         Ok(())
@@ -322,8 +306,8 @@ impl Encoder {
         error
     }
 
-    /// Publishes a change that is due, for all tables or, while some are parked, for its own.
-    fn publish(&mut self, oid: u32, change: Change<'_>, at: Lsn) -> Result<(), Error> {
+    /// Publishes a change that is `due` for all tables or, while some are parked, for its own.
+    fn publish(&mut self, oid: u32, change: Change<'_>, at: Lsn, due: bool) -> Result<(), Error> {
         if self.config.skipped_operations.contains(&change.operation()) {
             return Ok(());
         }
@@ -341,24 +325,37 @@ impl Encoder {
         {
             return Ok(());
         }
-        let origin = tx.origin(at, self.last_commit_lsn);
-        let parked = write_change(
+        let place = (tx.commit_lsn, tx.ordinal);
+        let parked = self.tell(due, |encoder, told| encoder.written(oid, change, at, told))?;
+        if let Some((table, obstacle)) = parked {
+            self.park(&table, obstacle, place);
+        }
+        Ok(())
+    }
+
+    fn written(
+        &mut self,
+        oid: u32,
+        change: Change<'_>,
+        at: Lsn,
+        told: Option<&mut Told>,
+    ) -> Result<Option<(Arc<str>, Obstacle)>, Error> {
+        let Some(tx) = &self.transaction else {
+            return Ok(None);
+        };
+        write_change(
             &mut self.relations,
             &mut self.builder,
             oid,
             change,
-            &origin,
+            &tx.origin(at, self.last_commit_lsn),
+            told,
             &Context {
                 config: &self.config,
                 status: &self.status,
                 dead_letters: &self.dead_letters,
             },
-        )?;
-        if let Some((table, obstacle)) = parked {
-            let at = (origin.commit_lsn, origin.ordinal);
-            self.park(&table, obstacle, at);
-        }
-        Ok(())
+        )
     }
 
     /// Encodes a row of a snapshot.
@@ -374,6 +371,7 @@ impl Encoder {
             oid,
             Change::Read(row),
             origin,
+            None,
             &Context {
                 config: &self.config,
                 status: &self.status,
@@ -398,6 +396,7 @@ fn write_change(
     oid: u32,
     change: Change<'_>,
     origin: &Origin<'_>,
+    mut told: Option<&mut Told>,
     context: &Context<'_>,
 ) -> Result<Option<(Arc<str>, Obstacle)>, Error> {
     let mut widened = 0;
@@ -417,14 +416,21 @@ fn write_change(
             return unwritable(plan, builder, change, origin, ("schema", &reason), context);
         }
         let bookmark = Bookmark::of(builder.records());
+        let placed = told.as_ref().map(|told| Origin {
+            block: Some(told.next(&plan.name)),
+            ..*origin
+        });
         let error = match changes::write(
             plan,
             change,
-            origin,
+            placed.as_ref().unwrap_or(origin),
             context.config.tombstones(),
             builder.records(),
         ) {
-            Ok(()) => {
+            Ok(events) => {
+                if let Some(told) = &mut told {
+                    told.count(&plan.name, events);
+                }
                 if let Some(i) = OPERATIONS.iter().position(|op| *op == change.operation()) {
                     plan.changes[i] += 1;
                 }

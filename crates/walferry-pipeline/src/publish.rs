@@ -23,7 +23,7 @@ use crate::{
     batch::Batch,
     block::{EncodedBlock, Mark},
     config::Config,
-    course::Held,
+    course::{Events, Held},
     encode::now_us,
     error::Error,
     snapshot::Progress,
@@ -39,6 +39,8 @@ pub(crate) struct Publishing {
     held: Vec<OwnedSemaphorePermit>,
     commit_times_us: Vec<i64>,
     snapshot: Option<Arc<Progress>>,
+    /// The events of the transaction that the open batch ends in.
+    events: Option<Arc<Events>>,
     /// The tables that wait when the open batch ends.
     parked: Arc<[Parked]>,
     idle: Option<Held>,
@@ -112,6 +114,7 @@ impl Publishing {
             held: Vec::new(),
             commit_times_us: Vec::new(),
             snapshot,
+            events: None,
             parked: Arc::new([]),
             idle: None,
             urgent: false,
@@ -203,6 +206,7 @@ impl Publishing {
     fn marked(&mut self, mark: &Mark, bytes: u64) -> bool {
         self.status.ledger.publish(mark.cut.position.end_lsn);
         self.commit_times_us.extend(mark.commit_us);
+        self.events = mark.events.clone();
         self.parked = mark.parked.clone();
         // What was idle before is older than this mark.
         self.idle = None;
@@ -243,6 +247,7 @@ impl Publishing {
         };
         let held = Held {
             position: cut.position,
+            events: self.events.clone(),
             parked: self.parked.clone(),
         };
         self.checkpoint(held)?;

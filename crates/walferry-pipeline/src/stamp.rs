@@ -2,7 +2,7 @@
 //!
 //! Owns the counter. Invariant: the counter only grows, over restarts too, because it starts at the one that was read.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 use walferry_event::Position;
@@ -56,6 +56,7 @@ impl Stamp {
             database: inner.server.database.clone(),
             slot: self.slot.clone(),
             position: held.map(|held| held.position),
+            events: held.and_then(|held| held.events.as_deref().cloned()),
             parked: held.map(|held| held.parked.to_vec()).unwrap_or_default(),
             snapshot: snapshot.and_then(|s| serde_json::to_value(s).ok()),
             instance: self.instance.clone(),
@@ -112,6 +113,7 @@ impl Stamp {
 pub(crate) fn held(checkpoint: &Checkpoint) -> Option<Held> {
     Some(Held {
         position: checkpoint.position?,
+        events: checkpoint.events.clone().map(Arc::new),
         parked: checkpoint.parked.as_slice().into(),
     })
 }

@@ -1,7 +1,7 @@
 //! What is no row: logical decoding messages, the transaction topic, and the transaction block of a row.
 
 use walferry_avro::{
-    BinaryMode, Format, MessagePlan, Naming, Row, TransactionPlan, transaction_id,
+    BinaryMode, Format, MessagePlan, Naming, Quirks, Row, TransactionPlan, transaction_id,
 };
 use walferry_event::{Datum, Lsn, Operation, Origin, TransactionBlock};
 
@@ -85,6 +85,18 @@ fn a_transaction_begins_and_ends_with_its_counts() {
     assert_eq!(
         show(&field(&end, "data_collections")),
         "[{data_collection: string public.a, event_count: long 2}, {data_collection: string public.b, event_count: long 1}]"
+    );
+    out.clear();
+    let plan = TransactionPlan::new(Quirks::all());
+    let tables = ["public.t", "public.t2"].map(|table| (table, 1));
+    plan.end(&id, 0, tables.into_iter(), &mut out);
+    let list = show(&field(
+        &decode(plan.value_schema(), &out),
+        "data_collections",
+    ));
+    assert!(
+        list.find("public.t2") < list.find("public.t,"),
+        "as measured: {list}"
     );
     out.clear();
     plan.end(&id, 0, [].into_iter(), &mut out);

@@ -199,6 +199,7 @@ pub(crate) fn checkpoint(instance: &str, counter: u64) -> Checkpoint {
         database: "shop".into(),
         slot: "walferry_shop".into(),
         position: Some(Position::at(Lsn(counter))),
+        events: None,
         parked: Vec::new(),
         snapshot: None,
         instance: instance.into(),

@@ -162,7 +162,7 @@ impl World {
             if let Some(mishap) = mishaps.next() {
                 // Only what has a mark behind it is ever committed or let go of.
                 self.course
-                    .inside(commit_lsn(transaction), change as u64 + 1);
+                    .inside(commit_lsn(transaction), change as u64 + 1, None);
                 if let Some(next) = self.mishap(mishap) {
                     return next;
                 }
@@ -251,7 +251,7 @@ proptest! {
 #[test]
 fn a_transaction_that_does_not_come_again_is_a_gap() {
     let mut course = Course::new(Held::at(Position::at(Lsn(1))));
-    course.inside(Lsn(10), 3);
+    course.inside(Lsn(10), 3, None);
     assert_eq!(course.begin(Lsn(10)), Ok(()));
     let gap = course.begin(Lsn(20)).unwrap_err();
     assert_eq!((gap.table, gap.position.ordinal), (None, Some(3)));

@@ -10,7 +10,10 @@ use walferry_avro::{MessagePlan, Naming};
 use walferry_event::{Lsn, Operation, Origin, Position};
 use walferry_pgoutput::LogicalMessage;
 
-use super::{Encoder, now_us};
+use super::{
+    Encoder, now_us,
+    transactions::{self, Told},
+};
 use crate::error::Error;
 
 /// Where messages go, and how they are written.
@@ -25,7 +28,9 @@ impl Encoder {
         let wanted = !self.config.skipped_operations.contains(&Operation::Message);
         if message.transactional {
             if self.count() && wanted {
-                let written = self.write_message(message, Some(at));
+                let written = self.tell(true, |encoder, told| {
+                    encoder.write_message(message, Some(at), told)
+                });
                 written.map_err(|error| self.uncounted(error))?;
             }
             return Ok(());
@@ -41,7 +46,7 @@ impl Encoder {
             return Ok(());
         }
         if wanted {
-            self.write_message(message, None)?;
+            self.write_message(message, None, None)?;
         }
         self.builder.commit(position, now_us(), 0);
         Ok(())
@@ -52,6 +57,7 @@ impl Encoder {
         &mut self,
         message: &LogicalMessage<'_>,
         at: Option<Lsn>,
+        told: Option<&mut Told>,
     ) -> Result<(), Error> {
         let Messages { topic, plan } = match self.messages.take() {
             Some(known) => known,
@@ -59,7 +65,10 @@ impl Encoder {
         };
         let now = now_us();
         let origin = match (&self.transaction, at) {
-            (Some(tx), Some(at)) => tx.origin(at, self.last_commit_lsn),
+            (Some(tx), Some(at)) => Origin {
+                block: told.as_ref().map(|told| told.next(transactions::MESSAGES)),
+                ..tx.origin(at, self.last_commit_lsn)
+            },
             _ => Origin {
                 commit_us: now,
                 encoded_us: now,
@@ -76,6 +85,9 @@ impl Encoder {
         plan.value(message.prefix, message.content, &origin, &mut value);
         self.builder.record(&topic, &key, &value);
         self.messages = Some(Messages { topic, plan });
+        if let Some(told) = told {
+            told.count(transactions::MESSAGES, 1);
+        }
         Ok(())
     }
 

@@ -19,6 +19,11 @@ pub(super) async fn topics(config: &Config, source: &Examined, findings: &mut Ve
         .iter()
         .map(|table| config.topic(&table.schema, &table.name))
         .chain([config.kafka.checkpoint_topic.clone()])
+        .chain(
+            config
+                .transaction_metadata
+                .then(|| config.transaction_topic()),
+        )
         .collect();
     let kafka = config.kafka.clone();
     let asked = tokio::task::spawn_blocking(move || {

@@ -22,7 +22,6 @@ const NAME_MAX: usize = 63 - 9;
 pub(super) fn checked(file: File, choices: Choices) -> Result<Loaded> {
     let name = required("name", file.name.clone())?;
     check_name("name", &name, NAME_MAX)?;
-    refuse_later_features(&file)?;
     let prefix = file
         .kafka
         .topic_prefix
@@ -50,6 +49,7 @@ pub(super) fn checked(file: File, choices: Choices) -> Result<Loaded> {
         },
         format: format(&file)?,
         tombstones: file.format.tombstones,
+        transaction_metadata: file.format.transaction_metadata,
         context_headers: file.format.headers,
         skipped_operations: skipped(&file)?,
         publish,
@@ -108,21 +108,6 @@ fn check_name(key: &str, name: &str, max: usize) -> Result<()> {
         );
     }
     Ok(())
-}
-
-/// Keys of the contract whose features come later: refused when they would change anything.
-fn refuse_later_features(file: &File) -> Result<()> {
-    let later = [(
-        "format.transaction_metadata",
-        file.format.transaction_metadata,
-    )];
-    match later.iter().find(|(_, set)| *set) {
-        Some((key, _)) => bail!(
-            "{key} is not in version {} of Walferry; take it out",
-            env!("CARGO_PKG_VERSION")
-        ),
-        None => Ok(()),
-    }
 }
 
 fn source(file: &File, name: &str, choices: Choices) -> Result<Source> {

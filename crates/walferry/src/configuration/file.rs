@@ -153,7 +153,7 @@ section! {
         interval: String = "numeric".into(), "numeric", "`numeric` (microseconds; a month has 30.4375 days), `string` (ISO 8601: `P1Y2M3DT4H5M6.78S`)";
         hstore: String = "json".into(), "json", "`json` (a JSON object as text), `map` (an Avro map)";
         tombstones: bool = true, "true", "whether a delete is followed by a record with the key and no value";
-        transaction_metadata: bool = false, "false", "BEGIN and END records; not in this version";
+        transaction_metadata: bool = false, "false", "BEGIN and END records of each transaction in the topic `<topic_prefix>.transaction`, and in each record its place among the events of its transaction";
         schema_names: SchemaNames = SchemaNames::Avro, "avro", "`avro` replaces what Avro does not allow in names; `none` leaves names alone";
         unavailable_value: String = "__debezium_unavailable_value".into(), "__debezium_unavailable_value", "stands for an unchanged TOAST value";
         skipped_operations: Vec<String> = Vec::new(), "none", "of `t`, `c`, `u`, `d`, and `m` for logical decoding messages; Debezium skips `t`";

@@ -81,8 +81,8 @@ fn what_is_wrong_is_named_with_its_line() {
         ),
         (
             "[kafka]",
-            "[format]\ntransaction_metadata = true\n[kafka]",
-            &["format.transaction_metadata", "not in version"],
+            "[format]\ntransaction_metadata = \"yes\"\n[kafka]",
+            &["shop.toml:7", "transaction_metadata"],
         ),
         (
             "[registry]",

@@ -155,6 +155,7 @@ fn checkpoint(instance: &str, counter: u64) -> Checkpoint {
         database: "d".into(),
         slot: "s".into(),
         position: Some(Position::at(Lsn(counter))),
+        events: None,
         parked: Vec::new(),
         snapshot: None,
         instance: instance.into(),
