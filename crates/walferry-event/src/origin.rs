@@ -81,7 +81,8 @@ pub struct Origin<'a> {
     pub lsn: Lsn,
     /// Commit LSN of the change's transaction; zero for a snapshot row.
     pub commit_lsn: Lsn,
-    /// End LSN of the last transaction before this one that was seen, if any: the first half of `sequence`.
+    /// End LSN of the last transaction, or message outside of one, before this one that was seen, if any: the first half
+    /// of `sequence`.
     pub last_commit_lsn: Option<Lsn>,
     /// The ordinal of the change within its transaction, from 1.
     pub ordinal: u64,

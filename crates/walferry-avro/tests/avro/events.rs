@@ -88,14 +88,14 @@ fn a_transaction_begins_and_ends_with_its_counts() {
     );
     out.clear();
     let plan = TransactionPlan::new(Quirks::all());
-    let tables = ["public.t", "public.t2"].map(|table| (table, 1));
+    let tables = ["public.t1", "public.t2"].map(|table| (table, 1));
     plan.end(&id, 0, tables.into_iter(), &mut out);
     let list = show(&field(
         &decode(plan.value_schema(), &out),
         "data_collections",
     ));
     assert!(
-        list.find("public.t2") < list.find("public.t,"),
+        list.find("public.t2") < list.find("public.t1"),
         "as measured: {list}"
     );
     out.clear();

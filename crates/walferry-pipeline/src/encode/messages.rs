@@ -37,18 +37,15 @@ impl Encoder {
         }
         let position = position_of(message.lsn);
         self.status.ledger.receive(position.end_lsn);
-        if self
-            .builder
-            .course()
-            .position()
-            .covers(position.commit_lsn, 1)
-        {
-            return Ok(());
+        let handed = self.builder.course().position();
+        if !handed.covers(position.commit_lsn, 1) {
+            if wanted {
+                self.write_message(message, None, None)?;
+            }
+            self.builder.commit(position, now_us(), 0);
         }
-        if wanted {
-            self.write_message(message, None, None)?;
-        }
-        self.builder.commit(position, now_us(), 0);
+        // What comes next came after it, as after a commit.
+        self.last_commit_lsn = Some(position.end_lsn);
         Ok(())
     }
 
