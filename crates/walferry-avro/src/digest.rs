@@ -1,16 +1,18 @@
 //! Records taken apart without building values: who changed the row and when, and a hash of each column.
 //!
-//! Owns: [`EnvelopeReader`] and [`KeyReader`]. Two rows are equal when the hashes of their columns are, whichever schema
+//! Owns: [`EnvelopeReader`], [`OperationReader`] and [`KeyReader`]. Two rows are equal when the hashes of their columns are, whichever schema
 //! version each was written with: a union's branch, a number's width and a column's place are not part of a hash.
 //! Never: a row value in an error; a panic on any bytes.
 //! Start reading at [`EnvelopeReader::read`].
 
+mod operation;
 mod schema;
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hasher};
 
-use schema::{Schema, counted, long};
+pub use operation::OperationReader;
+use schema::{Node, Schema, counted, long};
 
 /// A schema or a record that cannot be read. Opaque: print it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +25,16 @@ impl fmt::Display for ReadError {
 }
 
 impl std::error::Error for ReadError {}
+
+impl ReadError {
+    /// A column that has to have a value has none.
+    pub(crate) fn missing(column: Option<&String>) -> ReadError {
+        ReadError(format!(
+            "column {} has to have a value, and the key does not say it",
+            column.map_or("", String::as_str)
+        ))
+    }
+}
 
 /// What a record says besides its columns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -219,5 +231,32 @@ impl KeyReader {
             Ok(()) => out,
             Err(_) => "a key that its schema does not describe".to_owned(),
         }
+    }
+
+    /// The bytes of each field of `own` in a key of this schema; none where they are not there in the same form.
+    pub(crate) fn parts<'a>(
+        &self,
+        mut body: &'a [u8],
+        own: &KeyReader,
+    ) -> Result<Vec<Option<&'a [u8]>>, ReadError> {
+        let wanted = own.schema.fields(own.schema.root).unwrap_or_default();
+        let mut parts = vec![None; wanted.len()];
+        let alike = self.schema == own.schema;
+        for field in self.schema.fields(self.schema.root).unwrap_or_default() {
+            let before = body;
+            self.schema.skip(field.node, &mut body)?;
+            let bytes = &before[..before.len() - body.len()];
+            let Some(place) = wanted.iter().position(|it| it.name == field.name) else {
+                continue;
+            };
+            let is_union = |schema: &Schema, node| matches!(schema.node(node), Node::Union(_));
+            let same = wanted[place].signature == field.signature
+                && !is_union(&self.schema, field.node)
+                && !is_union(&own.schema, wanted[place].node);
+            if alike || same {
+                parts[place] = Some(bytes);
+            }
+        }
+        Ok(parts)
     }
 }

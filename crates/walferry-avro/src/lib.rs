@@ -76,7 +76,9 @@ mod vector;
 mod wire;
 mod writer;
 
-pub use digest::{Envelope as RecordEnvelope, EnvelopeReader, KeyReader, ReadError};
+pub use digest::{
+    Envelope as RecordEnvelope, EnvelopeReader, KeyReader, OperationReader, ReadError,
+};
 pub use error::{EncodeError, EncodeErrorKind, Error};
 pub use format::{
     BinaryMode, DecimalMode, Envelope, Format, FunctionDefaults, HstoreMode, IntervalMode, Naming,

@@ -14,6 +14,7 @@
 
 mod column;
 mod flat;
+mod gone;
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -13,13 +13,13 @@ use serde_json::Value as Json;
 use super::ReadError;
 
 /// A schema and the types in it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Schema {
     nodes: Vec<Node>,
     pub(super) root: usize,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Node {
     Null,
     Boolean,
@@ -37,7 +37,7 @@ pub(super) enum Node {
     Record(Vec<Field>),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Field {
     pub(super) name: String,
     pub(super) node: usize,

@@ -2,7 +2,9 @@
 //! bytes make it panic.
 
 use proptest::prelude::*;
-use walferry_avro::{EncodePlan, EnvelopeReader, Format, KeyReader, RecordEnvelope, Row};
+use walferry_avro::{
+    EncodePlan, Envelope, EnvelopeReader, Format, KeyReader, OperationReader, RecordEnvelope, Row,
+};
 use walferry_event::{Column, Datum, Lsn, Operation, Origin};
 
 use crate::harness::{
@@ -162,6 +164,74 @@ fn a_key_is_shown_as_json() {
     assert!(reader.text(&key[5..7]).contains("does not describe"));
 }
 
+/// The value of the delete of a row with this key, and what the plan itself writes when it knows the row's key.
+fn deletes(written: &EncodePlan, plan: &EncodePlan, row: &[&str]) -> (Vec<u8>, Vec<u8>) {
+    let datums: Vec<Datum<'_>> = row.iter().map(|it| Datum::Text(it.as_bytes())).collect();
+    let readers = [written, plan].map(|it| KeyReader::parse(it.key_schema().unwrap()).unwrap());
+    let (mut key, mut told, mut known) = (Vec::new(), Vec::new(), Vec::new());
+    written.key(&datums, &mut key).unwrap();
+    let origin = Origin {
+        lsn: Lsn(5000),
+        ..Origin::default()
+    };
+    plan.delete_of_key(&key[5..], (&readers[0], &readers[1]), &origin, &mut told)
+        .unwrap();
+    let old: Vec<Datum<'_>> = (0..datums.len())
+        .map(|at| match plan.key_columns().contains(&at) {
+            true => datums[at],
+            false => Datum::Null,
+        })
+        .collect();
+    plan.value(
+        Operation::Delete,
+        Row::Key(&old),
+        Row::None,
+        &origin,
+        &mut known,
+    )
+    .unwrap();
+    (told, known)
+}
+
+#[test]
+fn a_key_of_a_topic_becomes_the_delete_that_the_stream_would_bring() {
+    for envelope in [Envelope::Debezium, Envelope::Flat] {
+        let format = Format {
+            envelope,
+            ..Format::default()
+        };
+        for key in [&[0][..], &[2], &[7, 0], &[4, 3, 1], &[6]] {
+            let plan = plan(columns(), key, &format);
+            let (told, known) = deletes(&plan, &plan, &ROW);
+            assert_eq!(told, known, "{envelope:?} {key:?}");
+            let reader = OperationReader::parse(plan.value_schema()).unwrap();
+            assert_eq!(reader.read(&told[5..]), Ok(b'd'));
+            assert_eq!(reader.read(&record(&plan, &ROW)[5..]), Ok(b'c'));
+            assert!(reader.read(&told[5..9]).is_err());
+        }
+    }
+}
+
+#[test]
+fn a_key_of_another_schema_says_what_it_has_in_the_same_form() {
+    let format = Format::default();
+    let narrow = plan(columns(), &[0], &format);
+    let mut wider = columns();
+    wider[0] = required(column("id", INT8, -1));
+    // An integer of another width has one form; a column that the key did not have is not known.
+    let (told, known) = deletes(&narrow, &plan(wider.clone(), &[0], &format), &ROW);
+    assert_eq!(told, known);
+    let (told, known) = deletes(&narrow, &plan(wider, &[0, 2], &format), &ROW);
+    assert_ne!(told, known);
+    let reader = OperationReader::parse(narrow.value_schema()).unwrap();
+    assert_eq!(reader.read(&told[5..]), Ok(b'd'));
+    // Text in the place of a number is not carried over.
+    let mut text = columns();
+    text[0] = required(column("id", TEXT, -1));
+    let (told, known) = deletes(&plan(text, &[0], &format), &narrow, &ROW);
+    assert_ne!(told, known);
+}
+
 #[test]
 fn a_schema_that_is_no_envelope_is_refused() {
     for text in [
@@ -172,6 +242,7 @@ fn a_schema_that_is_no_envelope_is_refused() {
         r#"{"type":"record","name":"r","fields":[{"name":"after","type":"unknown"}]}"#,
     ] {
         assert!(EnvelopeReader::parse(text).is_err(), "{text}");
+        assert!(OperationReader::parse(text).is_err(), "{text}");
     }
 }
 
@@ -180,12 +251,17 @@ proptest! {
     fn no_bytes_make_the_reader_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..300), cut in 0_usize..300) {
         let plan = plan(columns(), &[0], &Format::default());
         let reader = EnvelopeReader::parse(plan.value_schema()).unwrap();
+        let operation = OperationReader::parse(plan.value_schema()).unwrap();
+        let key = KeyReader::parse(plan.key_schema().unwrap()).unwrap();
         let mut hashes = Vec::new();
         let _ = reader.read(&bytes, &mut hashes);
+        let _ = operation.read(&bytes);
+        let _ = plan.delete_of_key(&bytes, (&key, &key), &Origin::default(), &mut Vec::new());
         // A record whose middle is replaced gets further than bytes without any sense.
         let whole = record(&plan, &ROW);
         let cut = cut.min(whole.len());
         bytes.splice(0..0, whole[5.min(cut)..cut].iter().copied());
         let _ = reader.read(&bytes, &mut hashes);
+        let _ = operation.read(&bytes);
     }
 }
