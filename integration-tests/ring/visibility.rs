@@ -82,6 +82,7 @@ fn config(place: &Place, guard: bool) -> config::Config {
         },
         shutdown_ms: 10_000,
         tables: Vec::new(),
+        resync: None,
     }
 }
 
@@ -98,7 +99,7 @@ fn done(status: &Status) -> bool {
     !tables.is_empty()
         && tables
             .iter()
-            .all(|it| it.state == snapshot::TableState::Done)
+            .all(|it| it.table.state == snapshot::TableState::Done)
 }
 
 /// What the topic says last of row 500, which was changed by a transaction that was streamed before it was visible.
@@ -149,7 +150,7 @@ fn last_word(guard: bool) -> String {
     );
 
     runtime
-        .block_on(snapshot::start(&status, vec!["public.t".into()], None))
+        .block_on(snapshot::start(&status, vec!["public.t".into()], None, 0))
         .unwrap();
     if guard {
         // It does not end while the change is not visible.

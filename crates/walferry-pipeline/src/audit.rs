@@ -12,7 +12,6 @@ mod moment;
 mod multiset;
 mod records;
 mod report;
-mod sorter;
 mod subject;
 
 use std::{
@@ -30,9 +29,9 @@ pub use report::{AuditDifference, AuditReport, TableAudit};
 
 use self::{
     entry::Entry, judge::Judge, moment::Moment, multiset::Multiset, records::Records,
-    sorter::Sorter, subject::Subject,
+    subject::Subject,
 };
-use crate::{config::Config, error::Error, examine, options, source};
+use crate::{config::Config, error::Error, examine, options, sorter::Sorter, source};
 
 /// Entries of one table in memory, in bytes; the rest is on disk.
 const MEMORY_BYTES_MAX: usize = 32 << 20;

@@ -14,7 +14,7 @@ pub use walferry_registry::Config as Registry;
 
 use walferry_postgres::KeyRules;
 
-use crate::{changes::Tombstones, selection};
+use crate::{changes::Tombstones, selection, selection::Selection};
 
 /// One connector.
 #[derive(Clone, Debug)]
@@ -51,6 +51,8 @@ pub struct Config {
     pub shutdown_ms: u64,
     /// Settings of single tables.
     pub tables: Vec<TableConfig>,
+    /// Make the topics agree with the tables again: with all, or, when some are named (`schema.table`), with these.
+    pub resync: Option<Vec<String>>,
 }
 
 /// The PostgreSQL side of a connector.
@@ -244,6 +246,11 @@ impl Config {
         tables()
             .find(|own| own.name == qualified_name)
             .or_else(|| tables().rfind(|own| selection::matches(&own.name, qualified_name)))
+    }
+
+    /// Whether a table (`schema.table`) is followed.
+    pub fn follows(&self, qualified_name: &str) -> bool {
+        Selection::new(&self.source.tables).includes(qualified_name)
     }
 
     /// The policy of a table.

@@ -5,6 +5,8 @@
 //! the connector is claimed in Kafka.
 //! Start reading at [`run`].
 
+mod resync;
+
 use std::{
     sync::{Arc, atomic::AtomicBool, atomic::Ordering, mpsc},
     time::Duration,
@@ -26,7 +28,7 @@ use crate::{
     monitor::Monitor,
     options,
     publish::Publishing,
-    recovery::{self, Decision, Server},
+    recovery::{Decision, Server},
     relations::Relations,
     retry::{self, Retry},
     ring::{self, Begin, Ring},
@@ -51,15 +53,18 @@ pub async fn run(
     let config = Arc::new(config);
     let mut divergences = 0;
     let mut away = Retry::new(&config.errors);
+    // What was begun once is in the checkpoint, and goes on from there.
+    let resync = Arc::new(AtomicBool::new(config.resync.is_some()));
     let outcome = loop {
         let before = status.ledger.positions().checkpointed;
         let start = Start {
-            config: config.clone(),
+            config: status.config().unwrap_or_else(|| config.clone()),
             status: status.clone(),
             stop: stop.clone(),
             // One for each start: what an earlier ring of this process may still try is another's.
             instance: uuid::Uuid::new_v4().to_string(),
             has_turned: before > Lsn::ZERO,
+            resync: resync.clone(),
         };
         let outcome = start.run().await;
         let reached = status.ledger.positions().checkpointed;
@@ -110,6 +115,8 @@ struct Start {
     instance: String,
     /// Whether the ring has turned in this process: then servers that are away are waited for.
     has_turned: bool,
+    /// Whether a resync is asked for and has not been begun.
+    resync: Arc<AtomicBool>,
 }
 
 /// What a start has found out.
@@ -138,7 +145,13 @@ impl Start {
             stamp::evidence(checkpoint.as_ref()),
             found.server.clone(),
         );
-        let (row, decision) = recovery::decide(&evidence);
+        let saved = checkpoint.as_ref().and_then(|it| it.snapshot.as_ref());
+        let progress = snapshot::Progress::read(saved).map_err(|error| {
+            Error::failed(format!(
+                "the snapshot's cursor in the checkpoint record cannot be read: {error}"
+            ))
+        })?;
+        let (row, decision) = self.decide(&evidence, progress.as_ref());
         tracing::info!(target: "audit", row, ?decision, "recovery decision");
         let stamp = Arc::new(Stamp::new(
             found.server.clone(),
@@ -154,16 +167,12 @@ impl Start {
                     position,
                     ..parked.unwrap_or_else(|| Held::at(position))
                 };
-                let saved = checkpoint.as_ref().and_then(|it| it.snapshot.as_ref());
-                let progress = snapshot::Progress::read(saved).map_err(|error| {
-                    Error::failed(format!(
-                        "the snapshot's cursor in the checkpoint record cannot be read: {error}"
-                    ))
-                })?;
                 let added = source::added(&self.config, &found.catalog, &found.tables).await?;
                 let progress = snapshot::added(progress, &added);
+                let progress = self.again(&found, progress).await?;
                 // A table is in the record before it is in the publication, so that no crash forgets its history.
                 publisher = claim(publisher, stamp.next(Some(&held), progress.as_ref())).await?;
+                self.resync.store(false, Ordering::Relaxed);
                 source::add_tables(&self.config, &found.catalog, &added).await?;
                 source::ensure_publication(&self.config, &found.catalog, &found.tables).await?;
                 Begin::Stream(held, progress)
@@ -173,6 +182,11 @@ impl Start {
                     self.announce_start_over(snapshot_begun);
                 }
                 let (taken, begin) = self.create(&mut found, publisher, &stamp).await?;
+                publisher = taken;
+                begin
+            }
+            Decision::Resync => {
+                let (taken, begin) = self.anew(&mut found, publisher, &stamp).await?;
                 publisher = taken;
                 begin
             }
@@ -467,6 +481,7 @@ fn initial(tables: &[walferry_postgres::TableInfo], base: &str) -> snapshot::Pro
     };
     snapshot::Progress {
         tables: tables.iter().map(job).collect(),
+        ..snapshot::Progress::default()
     }
 }
 

@@ -6,6 +6,7 @@
 //! same after every restart; a change that the topics hold already is dropped here.
 //! Start reading at [`Encoder::block`]; what concerns tables that wait is in `parked`.
 
+mod gone;
 mod messages;
 mod parked;
 mod policy;
@@ -92,6 +93,10 @@ impl Encoder {
             recent: Recent::default(),
             engine: None,
         }
+    }
+
+    pub(crate) fn set_config(&mut self, config: Arc<Config>) {
+        self.config = config;
     }
 
     /// The transaction that the stream stands in.

@@ -25,11 +25,13 @@ mod parking;
 mod publish;
 pub mod recovery;
 mod relations;
+mod reload;
 mod retry;
 mod ring;
 pub mod schemas;
 mod selection;
 pub mod snapshot;
+mod sorter;
 mod source;
 mod stamp;
 mod status;
@@ -41,8 +43,10 @@ pub use connector::run;
 pub use error::Error;
 pub use examine::{Finding, Severity, checkpoint, examine};
 pub use ledger::Positions;
+pub use reload::reload;
 pub use snapshot::{Progress, Refused, TableJob, TableProgress, TableState};
 pub use status::{
-    ConnectorStatus, Lag, SchemaIds, SourceStatus, State, Status, TableActivity, TableStatus,
+    ConnectorStatus, Lag, SchemaIds, SnapshotStatus, SourceStatus, State, Status, TableActivity,
+    TableStatus,
 };
 pub use tail::{Tail, tail};

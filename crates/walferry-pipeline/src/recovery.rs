@@ -63,6 +63,8 @@ pub struct Server {
     pub timeline: u32,
     /// The database that we are connected to.
     pub database: String,
+    /// How far its WAL is flushed.
+    pub wal_flush: Lsn,
     /// Where each earlier timeline ended, from its history file; empty on timeline 1.
     pub history: Vec<(u32, Lsn)>,
 }
@@ -96,6 +98,8 @@ pub enum Decision {
     },
     /// Stream from this position and drop what it already covers.
     Resume(Position),
+    /// Take a new slot and read every table again, so that the topics agree with them: only when the operator asks.
+    Resync,
     /// Stop with exit status 3 and this message.
     Refuse(String),
 }
@@ -106,6 +110,8 @@ pub struct Row {
     pub name: &'static str,
     applies: fn(&Evidence) -> bool,
     decide: fn(&Evidence) -> Decision,
+    /// Whether `walferry resync` mends what the row refuses.
+    mended: bool,
 }
 
 impl fmt::Debug for Row {
@@ -117,25 +123,48 @@ impl fmt::Debug for Row {
 /// The table. The first row that applies decides.
 #[rustfmt::skip]
 pub const ROWS: &[Row] = &[
-    Row { name: "another cluster",                applies: other_cluster,      decide: refuse_cluster },
-    Row { name: "another database or slot",       applies: other_slot,         decide: refuse_slot },
-    Row { name: "timeline without the checkpoint", applies: other_timeline,    decide: refuse_timeline },
-    Row { name: "nothing yet",                    applies: |e| missing(e) && no_checkpoint(e), decide: |_| Decision::Create },
-    Row { name: "intent, no slot",                applies: |e| missing(e) && intent(e),        decide: create_after_intent },
-    Row { name: "intent, slot exists",            applies: intent,             decide: start_over },
-    Row { name: "slot without checkpoint",        applies: no_checkpoint,      decide: adopt_or_refuse },
-    Row { name: "slot missing or lost",           applies: |e| confirmed(e).is_none(), decide: refuse_lost },
-    Row { name: "slot ahead of checkpoint",       applies: slot_ahead,         decide: refuse_gap },
-    Row { name: "resume",                         applies: |_| true,           decide: resume },
+    Row { name: "another cluster",                 applies: other_cluster,  decide: refuse_cluster,  mended: false },
+    Row { name: "another database or slot",        applies: other_slot,     decide: refuse_slot,     mended: false },
+    Row { name: "timeline without the checkpoint", applies: other_timeline, decide: refuse_timeline, mended: true },
+    Row { name: "server behind the checkpoint",    applies: server_behind,  decide: refuse_behind,   mended: true },
+    Row { name: "nothing yet",     applies: |e| missing(e) && no_checkpoint(e), decide: |_| Decision::Create, mended: false },
+    Row { name: "intent, no slot", applies: |e| missing(e) && intent(e), decide: create_after_intent, mended: false },
+    Row { name: "intent, slot exists",      applies: intent,        decide: start_over,      mended: false },
+    Row { name: "slot without checkpoint",  applies: no_checkpoint, decide: adopt_or_refuse, mended: false },
+    Row { name: "slot missing or lost",     applies: |e| confirmed(e).is_none(), decide: refuse_lost, mended: true },
+    Row { name: "slot ahead of checkpoint", applies: slot_ahead,    decide: refuse_gap,      mended: true },
+    Row { name: "resume",                   applies: |_| true,      decide: resume,          mended: false },
 ];
 
 /// The decision for this evidence, and the name of the row that made it.
 pub fn decide(evidence: &Evidence) -> (&'static str, Decision) {
-    let row = ROWS
-        .iter()
-        .find(|row| (row.applies)(evidence))
-        .expect("the last row applies to any evidence");
+    let row = row(evidence);
     (row.name, (row.decide)(evidence))
+}
+
+/// The decision when the operator asks for a resync: of all tables, or of `some`. `begun`: one has not finished yet.
+pub fn resync(evidence: &Evidence, some: bool, begun: bool) -> (&'static str, Decision) {
+    let row = row(evidence);
+    let decision = match (row.decide)(evidence) {
+        Decision::Refuse(reason) if row.mended && some => Decision::Refuse(format!(
+            "{reason}; every table has lost changes, not some of them: name no table"
+        )),
+        Decision::Refuse(_) if row.mended => Decision::Resync,
+        Decision::Resume(_) if !some && !begun => Decision::Resync,
+        Decision::Create | Decision::StartOver { .. } => Decision::Refuse(format!(
+            "connector {:?} has published nothing yet that could be made to agree with the tables: `walferry run` takes \
+             its first snapshot",
+            evidence.connector
+        )),
+        other => other,
+    };
+    (row.name, decision)
+}
+
+fn row(evidence: &Evidence) -> &'static Row {
+    ROWS.iter()
+        .find(|row| (row.applies)(evidence))
+        .expect("the last row applies to any evidence")
 }
 
 fn missing(e: &Evidence) -> bool {
@@ -193,6 +222,11 @@ fn held_end(position: Position) -> Lsn {
     }
 }
 
+/// The server has gone back to an earlier state without a new timeline, as a restored copy of its files does.
+fn server_behind(e: &Evidence) -> bool {
+    written(e).is_some_and(|w| w.position.end_lsn > e.server.wal_flush)
+}
+
 fn slot_ahead(e: &Evidence) -> bool {
     match (written(e), confirmed(e)) {
         (Some(w), Some(confirmed)) => confirmed > w.needed,
@@ -239,6 +273,18 @@ fn refuse_timeline(e: &Evidence) -> Decision {
         held_end(w.position),
         w.timeline,
         e.server.timeline
+    ))
+}
+
+fn refuse_behind(e: &Evidence) -> Decision {
+    let Some(w) = written(e) else {
+        return Decision::Create;
+    };
+    Decision::Refuse(format!(
+        "the topics of connector {:?} hold changes up to {}, but the server's log ends at {}: it was restored to an earlier \
+         state, and what is written there from now on would pass for published; `walferry resync` makes the topics agree \
+         with the tables again",
+        e.connector, w.position.end_lsn, e.server.wal_flush
     ))
 }
 

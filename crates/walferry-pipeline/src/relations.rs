@@ -5,6 +5,8 @@
 //! topics that it writes to exist.
 //! Start reading at [`Relations::learn`].
 
+mod reload;
+
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
@@ -77,6 +79,8 @@ pub(crate) struct Relations {
     entries: HashMap<u32, Entry>,
     /// What the stream has said last of relations of which nothing had to be published since.
     described: HashMap<u32, Relation>,
+    /// What it has said of relations that are not followed.
+    ignored: HashMap<u32, Relation>,
 }
 
 impl Relations {
@@ -98,12 +102,18 @@ impl Relations {
             known_topics: Vec::new(),
             entries: HashMap::new(),
             described: HashMap::new(),
+            ignored: HashMap::new(),
         }
     }
 
     /// The entry of a relation that the stream has described.
     pub(crate) fn entry(&mut self, oid: u32) -> Option<&mut Entry> {
         self.entries.get_mut(&oid)
+    }
+
+    /// What knows the schemas.
+    pub(crate) fn registry(&self) -> Arc<Registry> {
+        self.registry.clone()
     }
 
     /// Whether this very version of a relation is the one in use, or the table is not followed.
@@ -161,6 +171,7 @@ impl Relations {
         let oid = relation.oid;
         if !self.selection.includes(&name) {
             self.entries.insert(oid, Entry::Ignored);
+            self.ignored.insert(oid, relation);
             return Ok(());
         }
         let mut table = self.look_up(&relation)?;

@@ -118,6 +118,7 @@ pub(crate) async fn server(
         system_id: identity.system_id.to_string(),
         timeline: identity.timeline,
         database: identity.database.clone(),
+        wal_flush: identity.wal_flush,
         history,
     })
 }

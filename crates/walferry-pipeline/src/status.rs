@@ -5,6 +5,7 @@
 //! Start reading at [`Status::report`].
 
 mod report;
+mod snapshots;
 
 use std::{
     collections::BTreeMap,
@@ -18,13 +19,16 @@ use std::{
 use tokio::sync::mpsc;
 
 use crate::{
+    config::Config,
     error::Labels,
     ledger::Ledger,
     parking::Parking,
-    snapshot::{Event, Progress},
+    snapshot::{Event, Progress, Rates},
 };
 
-pub use report::{ConnectorStatus, Lag, SchemaIds, SourceStatus, TableActivity, TableStatus};
+pub use report::{
+    ConnectorStatus, Lag, SchemaIds, SnapshotStatus, SourceStatus, TableActivity, TableStatus,
+};
 
 /// What the connector is doing, by product.md's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -109,7 +113,10 @@ struct Inner {
     lag: Lag,
     retained_bytes_max: Option<u64>,
     snapshot: Option<Arc<Progress>>,
+    rates: Rates,
     control: Option<mpsc::UnboundedSender<Event>>,
+    /// The configuration that was put in force since the start.
+    config: Option<Arc<Config>>,
     tables: BTreeMap<String, TableStatus>,
     pulses: BTreeMap<&'static str, Pulse>,
 }
@@ -136,7 +143,9 @@ impl Status {
                 lag: Lag::default(),
                 retained_bytes_max: None,
                 snapshot: None,
+                rates: Rates::default(),
                 control: None,
+                config: None,
                 tables: BTreeMap::new(),
                 pulses: BTreeMap::new(),
             }),
@@ -239,11 +248,7 @@ impl Status {
                 freshness_ms: (freshness >= 0).then_some(freshness),
                 ..inner.lag.clone()
             },
-            snapshot: inner
-                .snapshot
-                .as_deref()
-                .map(|progress| progress.tables.iter().map(|it| it.shown.clone()).collect())
-                .unwrap_or_default(),
+            snapshot: inner.snapshots(),
             tables: with_parked(&inner.tables, &self.parking),
             errors: self.errors.load(Ordering::Relaxed),
             dead_letters: self.dead_letters.load(Ordering::Relaxed),
@@ -311,23 +316,6 @@ impl Status {
         let mut inner = self.inner();
         inner.lag = lag;
         inner.retained_bytes_max = retained_bytes_max;
-    }
-
-    pub(crate) fn set_snapshot(&self, progress: Arc<Progress>) {
-        let mut inner = self.inner();
-        progress.meter(&self.name, inner.snapshot.as_deref());
-        inner.snapshot = Some(progress);
-    }
-
-    /// Where requests for snapshots go while the connector streams.
-    pub(crate) fn set_snapshots(&self, control: Option<mpsc::UnboundedSender<Event>>) {
-        self.inner().control = control;
-    }
-
-    pub(crate) fn snapshots(&self) -> Option<mpsc::UnboundedSender<Event>> {
-        let inner = self.inner();
-        let streams = inner.state == State::Streaming;
-        inner.control.clone().filter(|_| streams)
     }
 
     pub(crate) fn set_table(&self, table: TableStatus) {

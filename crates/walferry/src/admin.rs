@@ -64,6 +64,8 @@ fn router(shown: Shown) -> Router {
         .route("/control/schema/approve", post(control::approve_schema))
         .route("/snapshots", post(snapshots::start).get(snapshots::list))
         .route("/snapshots/{id}", delete(snapshots::cancel))
+        .route("/snapshots/{id}/pause", post(snapshots::pause))
+        .route("/snapshots/{id}/resume", post(snapshots::resume))
         .with_state(shown)
 }
 

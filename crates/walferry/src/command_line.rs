@@ -43,6 +43,15 @@ pub(crate) enum Command {
         #[command(flatten)]
         arguments: AuditArguments,
     },
+    /// After changes were lost: take a new slot, read the tables again, delete what is gone from them, and end. Consumers keep
+    /// their topics
+    Resync {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// Each as schema.table, while the slot is as it should be; all tables, with a new slot, when none is given
+        #[arg(value_name = "TABLE")]
+        tables: Vec<String>,
+    },
     /// Print changes as JSON lines from a temporary slot; needs PostgreSQL only
     Tail {
         /// Take source and tables from a configuration file
@@ -109,6 +118,14 @@ pub(crate) enum Snapshot {
         /// Only rows that fit this SQL condition; names outside pg_catalog need their schema
         #[arg(long = "where", value_name = "SQL")]
         condition: Option<String>,
+        /// Snapshots with a higher one are read first
+        #[arg(
+            long,
+            value_name = "NUMBER",
+            default_value_t = 0,
+            allow_negative_numbers = true
+        )]
+        priority: i32,
         #[command(flatten)]
         process: Running,
     },
@@ -119,6 +136,20 @@ pub(crate) enum Snapshot {
         /// Print JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Hold a snapshot, over restarts too
+    Pause {
+        /// As start has printed it
+        id: String,
+        #[command(flatten)]
+        process: Running,
+    },
+    /// Let a snapshot go on that is held
+    Resume {
+        /// As start has printed it
+        id: String,
+        #[command(flatten)]
+        process: Running,
     },
     /// End a snapshot; what it has published stays
     Cancel {

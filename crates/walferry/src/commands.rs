@@ -3,7 +3,9 @@
 pub(crate) mod audit;
 pub(crate) mod check;
 pub(crate) mod checkpoint;
+mod hangup;
 mod process;
+pub(crate) mod resync;
 pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod snapshot;

@@ -8,6 +8,7 @@ mod checked;
 pub(crate) mod document;
 mod file;
 mod overrides;
+pub(crate) mod reload;
 mod scalar;
 mod table;
 
@@ -20,6 +21,7 @@ pub(crate) use file::LogFormat;
 use walferry_event::Secret;
 
 /// One connector, ready to run.
+#[derive(Clone)]
 pub(crate) struct Loaded {
     /// For the pipeline.
     pub(crate) pipeline: walferry_pipeline::Config,
@@ -31,17 +33,21 @@ pub(crate) struct Loaded {
     pub(crate) log_format: Option<LogFormat>,
     /// What is logged.
     pub(crate) log_level: String,
+    /// The keys that are set, in the file or by the environment.
+    pub(crate) keys: toml::Table,
 }
 
 /// Command-line choices that are not in the file.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Choices {
     /// Take over a slot that exists while there is no checkpoint.
     pub(crate) adopt_slot: bool,
+    /// Make the topics agree with all tables again, or with those that are named; then end.
+    pub(crate) resync: Option<Vec<String>>,
 }
 
 /// Loads one file, or every `*.toml` of a folder.
-pub(crate) fn load_all(path: &Path, choices: Choices) -> Result<Vec<Loaded>> {
+pub(crate) fn load_all(path: &Path, choices: &Choices) -> Result<Vec<Loaded>> {
     if !path.is_dir() {
         return Ok(vec![load(path, choices)?]);
     }
@@ -80,7 +86,7 @@ pub(crate) fn load_all(path: &Path, choices: Choices) -> Result<Vec<Loaded>> {
 }
 
 /// Loads one file, with the overrides of the environment.
-pub(crate) fn load(path: &Path, choices: Choices) -> Result<Loaded> {
+pub(crate) fn load(path: &Path, choices: &Choices) -> Result<Loaded> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("{}: cannot be read", path.display()))?;
     let variables: Vec<(String, String)> = std::env::vars_os()
@@ -93,12 +99,14 @@ fn from_text(
     text: &str,
     place: &str,
     variables: Vec<(String, String)>,
-    choices: Choices,
+    choices: &Choices,
 ) -> Result<Loaded> {
     // The file alone first, so that an error names its line.
     let file: File = toml::from_str(text).map_err(|error| anyhow!(explain(text, place, &error)))?;
-    let file = overrides::apply(text, file, variables)?;
-    checked::checked(file, choices).with_context(|| place.to_owned())
+    let (keys, file) = overrides::apply(text, file, variables)?;
+    let mut loaded = checked::checked(file, choices).with_context(|| place.to_owned())?;
+    loaded.keys = keys;
+    Ok(loaded)
 }
 
 /// `file:line: key: what is wrong`, with the nearest known key when one is unknown.

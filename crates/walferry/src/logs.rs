@@ -24,10 +24,13 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use crate::configuration::{Loaded, LogFormat};
+use crate::{
+    bars::Screen,
+    configuration::{Loaded, LogFormat},
+};
 
-/// Starts the log of the process. Its settings are the first connector's.
-pub(crate) fn start(loaded: &[Loaded]) -> Result<()> {
+/// Starts the log of the process. Its settings are the first connector's. A terminal that shows text has room for bars below it.
+pub(crate) fn start(loaded: &[Loaded]) -> Result<Option<Screen>> {
     let first = &loaded[0];
     let filter = EnvFilter::try_new(&first.log_level)
         .with_context(|| format!("log.level: {:?} is no level", first.log_level))?;
@@ -49,10 +52,33 @@ pub(crate) fn start(loaded: &[Loaded]) -> Result<()> {
         }
         LogFormat::Text => {
             let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
-            builder.with_ansi(colour).init();
+            let dumb = std::env::var_os("TERM").is_some_and(|it| it == "dumb");
+            let screen = (io::stderr().is_terminal() && !dumb).then(Screen::default);
+            let above = screen.clone();
+            match above {
+                Some(screen) => builder
+                    .with_ansi(colour)
+                    .with_writer(move || Above(screen.clone()))
+                    .init(),
+                None => builder.with_ansi(colour).init(),
+            }
+            return Ok(screen);
         }
     }
-    Ok(())
+    Ok(None)
+}
+
+/// Writes lines above the bars.
+struct Above(Screen);
+
+impl io::Write for Above {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.log(bytes).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// One JSON object per event.

@@ -5,6 +5,7 @@
 //! Start reading at [`run`], then `commands::run`.
 
 mod admin;
+mod bars;
 mod command_line;
 mod commands;
 mod configuration;
@@ -78,6 +79,7 @@ fn main() -> ExitCode {
 fn run(line: CommandLine) -> Result<(), Failure> {
     match line.command {
         Command::Run { file, adopt_slot } => commands::run::run(&file.path, adopt_slot),
+        Command::Resync { file, tables } => commands::resync::run(&file.path, tables),
         Command::Check {
             file,
             fix_sql,

@@ -16,10 +16,9 @@ use super::{
     entry::{self, ABSENT, Entry, OTHER, Side, TOMBSTONE, UNCHANGED},
     moment::Moment,
     report::{AuditDifference, TableAudit},
-    sorter::Sorter,
     subject::{FRAME_BYTES, Subject, content},
 };
-use crate::error::Error;
+use crate::{error::Error, sorter::Sorter};
 
 /// A schema version and where its columns are among those of now.
 struct Version {

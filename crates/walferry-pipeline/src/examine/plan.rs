@@ -165,6 +165,7 @@ pub(super) fn start(
         Decision::Create => created,
         Decision::StartOver { .. } => format!("an unfinished start begins anew: {created}"),
         Decision::Resume(position) => format!("goes on at {}", position.end_lsn),
+        Decision::Resync => format!("slot {slot} is created anew, and every table is read again"),
         Decision::Refuse(reason) => {
             findings.push(Finding::new(Severity::Error, subject, reason));
             return;

@@ -27,6 +27,7 @@ fn evidence(slot: Slot, checkpoint: Checkpoint) -> Evidence {
             system_id: "7".into(),
             timeline: 1,
             database: "shop".into(),
+            wal_flush: Lsn(0x2_0000_0000),
             history: Vec::new(),
         },
         adopt_slot: false,
@@ -159,4 +160,48 @@ fn another_cluster_or_slot_is_refused_before_anything_else() {
     let mut case = evidence(usable(5), written(9));
     case.server.database = "else".into();
     assert_eq!(decide(&case).0, "another database or slot");
+}
+
+#[test]
+fn a_server_that_has_gone_back_is_refused() {
+    let mut case = evidence(usable(5), written(9));
+    for (flushed, refused) in [(8, true), (9, false)] {
+        case.server.wal_flush = Lsn(flushed);
+        let (name, decision) = decide(&case);
+        assert_eq!(name == "server behind the checkpoint", refused);
+        assert_eq!(matches!(decision, Decision::Refuse(_)), refused);
+    }
+}
+
+#[test]
+fn a_resync_takes_a_new_slot_where_a_start_is_refused_for_lost_changes() {
+    let resumes = |decision: Decision| matches!(decision, Decision::Resume(_));
+    let refuses = |decision: Decision| matches!(decision, Decision::Refuse(_));
+    let lost = evidence(Slot::Lost("wal_removed".into()), written(9));
+    let gone = evidence(Slot::Missing, written(9));
+    let ahead = evidence(usable(10), written(9));
+    let mut behind = evidence(usable(5), written(9));
+    behind.server.wal_flush = Lsn(8);
+    let mut promoted = evidence(usable(5), written(9));
+    promoted.server.timeline = 2;
+    for case in [&lost, &gone, &ahead, &behind, &promoted] {
+        for begun in [false, true] {
+            assert_eq!(resync(case, false, begun).1, Decision::Resync, "{case:?}");
+            assert!(refuses(resync(case, true, begun).1), "{case:?}");
+        }
+    }
+    let whole = evidence(usable(5), written(9));
+    assert_eq!(resync(&whole, false, false).1, Decision::Resync);
+    assert!(resumes(resync(&whole, true, false).1));
+    assert!(resumes(resync(&whole, false, true).1), "it goes on");
+    let mut cluster = evidence(Slot::Missing, written(9));
+    cluster.server.system_id = "8".into();
+    for case in [
+        cluster,
+        evidence(Slot::Missing, Checkpoint::None),
+        evidence(usable(5), Checkpoint::None),
+        evidence(usable(5), BEGUN),
+    ] {
+        assert!(refuses(resync(&case, false, false).1), "{case:?}");
+    }
 }

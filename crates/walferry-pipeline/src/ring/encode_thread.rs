@@ -107,6 +107,7 @@ fn encode_stream(
     halted: &watch::Receiver<bool>,
 ) -> Result<StreamEnd, Error> {
     encoder.connection_begins(&source.released);
+    encoder.snapshots_begin()?;
     let stream = &mut source.events;
     let mut news = status.parking.news();
     let mut stop_by = None;

@@ -9,14 +9,16 @@ use std::{
 };
 
 use tokio::time;
-use walferry_event::{Lsn, Relation, RowKey, RowRange};
-use walferry_postgres::{Catalog, CopyBlock, SnapshotReader, TableScan, Visibility};
+use walferry_event::{Datum, Lsn, Relation, RowKey, RowRange};
+use walferry_postgres::{
+    Catalog, CopyBlock, SnapshotReader, TableScan, Visibility, parse_copy_row,
+};
 
 use super::{
     readers::{last_key, pace},
     recent::Streamed,
 };
-use crate::{config::Config, options};
+use crate::{config::Config, error::Error, options};
 
 /// What to read.
 #[derive(Clone, Debug)]
@@ -45,6 +47,40 @@ pub(crate) struct Chunk {
     pub(crate) wal_insert: Lsn,
     /// What rows of a table without a key have to be as old as.
     pub(crate) base: Option<String>,
+}
+
+/// What was read of a range of keys.
+pub(crate) struct KeyChunk {
+    /// The last key that was read; nothing when the range was read to its end.
+    pub(crate) end: Option<RowKey>,
+    /// When the stream has passed this, it has brought everything that the snapshot sees.
+    pub(crate) wal_insert: Lsn,
+}
+
+/// Why keys were not read: the server, or else whoever took them.
+pub(crate) struct KeyError {
+    /// What the server said.
+    pub(crate) cause: Option<walferry_postgres::Error>,
+    taker: Option<Error>,
+}
+
+impl From<walferry_postgres::Error> for KeyError {
+    fn from(error: walferry_postgres::Error) -> KeyError {
+        KeyError {
+            cause: Some(error),
+            taker: None,
+        }
+    }
+}
+
+impl From<KeyError> for Error {
+    fn from(error: KeyError) -> Error {
+        match (error.cause, error.taker) {
+            (Some(cause), _) => cause.into(),
+            (None, Some(taker)) => taker,
+            (None, None) => Error::failed("keys could not be read"),
+        }
+    }
 }
 
 /// The sessions between two chunks.
@@ -99,6 +135,24 @@ impl Sessions {
         if whole {
             self.keep(session);
         }
+        Ok(chunk)
+    }
+
+    /// Reads the rows of a range, of which only these columns are wanted, and gives them to `each`. The end of what was read;
+    /// nothing when the table is not this version of the relation.
+    pub(crate) async fn keys(
+        &self,
+        order: &Order,
+        relation: &Relation,
+        columns: &[usize],
+        each: impl FnMut(&[Datum<'_>]) -> Result<(), Error>,
+    ) -> Result<Option<KeyChunk>, KeyError> {
+        let session = match self.take() {
+            Some(session) => session,
+            None => self.open().await?,
+        };
+        let chunk = read_keys(&session, &self.config, order, (relation, columns), each).await?;
+        self.keep(session);
         Ok(chunk)
     }
 
@@ -210,6 +264,47 @@ async fn read(
     }
     reader.leave().await?;
     Ok((chunk, true))
+}
+
+async fn read_keys(
+    session: &Session,
+    config: &Config,
+    order: &Order,
+    (relation, columns): (&Relation, &[usize]),
+    mut each: impl FnMut(&[Datum<'_>]) -> Result<(), Error>,
+) -> Result<Option<KeyChunk>, KeyError> {
+    let Session { catalog, reader } = session;
+    let (now, row_filter) = options::shape(config, catalog, order.table).await?;
+    if now != *relation {
+        return Ok(None);
+    }
+    let mut scan = reader.scan(relation).await?.of_columns(columns);
+    scan.condition = row_filter;
+    let (_, wal_insert) = snapshot(reader, config, order, relation).await?;
+    // Rows that are ordered by where they lie may be moved from a part that is not read yet to one that was: those are read at once.
+    let rows_max = scan.has_key().then_some(order.rows_max);
+    let mut copy = reader.copy(&scan, &order.range, rows_max).await?;
+    let (mut rows, mut end) = (0, None);
+    while let Some(block) = copy.next().await {
+        let block = block?;
+        let mut lines = 0;
+        for line in block.lines() {
+            let (mut scratch, mut row) = (Vec::new(), Vec::new());
+            parse_copy_row(line, &mut scratch, &mut row)?;
+            each(&row[..relation.columns.len()]).map_err(|error| KeyError {
+                cause: None,
+                taker: Some(error),
+            })?;
+            lines += 1;
+        }
+        end = Some(last_key(&scan, &block)?);
+        rows += lines;
+        let snapshot = &config.snapshot;
+        pace(snapshot.rows_per_second_max, snapshot.readers, lines).await;
+    }
+    reader.leave().await?;
+    let end = end.filter(|_| rows_max.is_some_and(|max| rows >= max));
+    Ok(Some(KeyChunk { end, wal_insert }))
 }
 
 /// A snapshot that sees everything that was streamed before the window was opened.

@@ -52,6 +52,7 @@ pub(crate) struct Request {
     id: String,
     tables: Vec<String>,
     condition: Option<String>,
+    priority: i32,
     reply: oneshot::Sender<Result<(), String>>,
 }
 
@@ -82,9 +83,11 @@ impl Request {
     }
 
     pub(super) fn jobs(&self) -> Vec<TableJob> {
-        let job = |table: &String| TableJob {
-            condition: self.condition.clone(),
-            ..TableJob::new(table.clone(), &self.id, 0)
+        let job = |table: &String| {
+            let mut job = TableJob::new(table.clone(), &self.id, 0);
+            job.shown.priority = self.priority;
+            job.condition.clone_from(&self.condition);
+            job
         };
         self.tables.iter().map(job).collect()
     }
@@ -95,7 +98,8 @@ impl Request {
     }
 }
 
-/// Begins a snapshot of tables that the connector follows, of the rows that fit `condition` (SQL). Returns its id.
+/// Begins a snapshot of tables that the connector follows, of the rows that fit `condition` (SQL). One with a higher
+/// priority is read first; 0 is what all others have. Returns its id.
 ///
 /// # Errors
 /// The connector does not stream, or a table is not followed.
@@ -103,6 +107,7 @@ pub async fn start(
     status: &Status,
     tables: Vec<String>,
     condition: Option<String>,
+    priority: i32,
 ) -> Result<String, Refused> {
     if tables.is_empty() {
         return Err(Refused::Invalid("no table is named".into()));
@@ -113,6 +118,7 @@ pub async fn start(
         id: id.clone(),
         tables,
         condition,
+        priority,
         reply,
     };
     send(status, Event::Start(request))?;
@@ -123,7 +129,7 @@ pub async fn start(
     }
     // What the status shows is committed.
     let committed = async {
-        while !status.report().snapshot.iter().any(|it| it.id == id) {
+        while !status.report().snapshot.iter().any(|it| it.table.id == id) {
             time::sleep(LOOK).await;
         }
     };
@@ -140,6 +146,30 @@ pub async fn start(
 pub async fn cancel(status: &Status, id: &str) -> Result<(), Refused> {
     let (reply, answer) = oneshot::channel();
     send(status, Event::Cancel(id.to_owned(), reply))?;
+    found(answer).await
+}
+
+/// Holds a snapshot, over restarts too, until it is resumed.
+///
+/// # Errors
+/// The connector does not stream, or no snapshot of that id is under way.
+pub async fn pause(status: &Status, id: &str) -> Result<(), Refused> {
+    let (reply, answer) = oneshot::channel();
+    send(status, Event::Hold(id.to_owned(), true, reply))?;
+    found(answer).await
+}
+
+/// Lets a snapshot that is held go on where it stood.
+///
+/// # Errors
+/// The connector does not stream, or no snapshot of that id is under way.
+pub async fn resume(status: &Status, id: &str) -> Result<(), Refused> {
+    let (reply, answer) = oneshot::channel();
+    send(status, Event::Hold(id.to_owned(), false, reply))?;
+    found(answer).await
+}
+
+async fn found(answer: oneshot::Receiver<bool>) -> Result<(), Refused> {
     match time::timeout(ANSWER_MAX, answer).await {
         Ok(Ok(true)) => Ok(()),
         Ok(Ok(false)) => Err(Refused::Unknown),

@@ -2,10 +2,12 @@
 //!
 //! Owns the calls between the two. Each is nothing when no engine is there, and cheap when no snapshot runs.
 
+use std::sync::Arc;
+
 use walferry_event::{Lsn, Relation};
 
 use super::{Engine, Event, Progress};
-use crate::{changes::Change, encode::Encoder, error::Error};
+use crate::{changes::Change, config::Config, encode::Encoder, error::Error};
 
 impl Encoder {
     /// Snapshots beside the stream, from now on.
@@ -18,10 +20,22 @@ impl Encoder {
         self.with_engine(|engine, encoder| engine.event(encoder, event))
     }
 
+    /// A stream begins: what snapshots have to say before everything that it brings.
+    pub(crate) fn snapshots_begin(&mut self) -> Result<(), Error> {
+        self.with_engine(Engine::begins)
+    }
+
+    /// Another configuration is in force from here on.
+    pub(crate) fn reload(&mut self, config: Arc<Config>) {
+        self.relations().reload(config.clone());
+        self.set_config(config);
+    }
+
     /// Goes on with what is left of snapshots.
     pub(crate) fn resume_snapshots(&mut self, progress: Progress) -> Result<(), Error> {
         self.with_engine(|engine, encoder| {
             engine.resume(progress);
+            engine.begins(encoder)?;
             let at = encoder.builder.course().position().end_lsn;
             engine.boundary(encoder, at)
         })

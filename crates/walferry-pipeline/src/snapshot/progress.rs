@@ -7,11 +7,17 @@
 use serde::{Deserialize, Serialize};
 use walferry_event::{RowKey, RowRange};
 
+/// The id of the snapshots that make topics agree with their tables after changes were lost.
+pub(crate) const RESYNC: &str = "resync";
+
 /// How far all snapshots have come: the `snapshot` field of the checkpoint record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// The tables of all snapshots that have not been forgotten, in the order in which they are read.
     pub tables: Vec<TableJob>,
+    /// Grows with each mark of this ring: what stands before a mark is committed when the committed progress has come to it.
+    #[serde(skip)]
+    pub(crate) serial: u64,
 }
 
 /// One table of one snapshot.
@@ -32,6 +38,12 @@ pub struct TableJob {
     /// The table was added to the publication for this snapshot: changes that were made before that are not streamed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub added: bool,
+    /// Keys that the topic has and the table has no more are to be deleted, once the rows have been read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sweep: bool,
+    /// What the topic has is to be ended by a truncate, before anything else: nothing tells its rows apart.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub truncate: bool,
 }
 
 /// How far the snapshot of one table has come.
@@ -39,14 +51,20 @@ pub struct TableJob {
 pub struct TableProgress {
     /// `schema.table`.
     pub name: String,
-    /// Which snapshot it belongs to: `initial`, `added`, or the id of one that was asked for.
+    /// Which snapshot it belongs to: `initial`, `added`, `resync`, or the id of one that was asked for.
     pub id: String,
     /// Rows published.
     pub rows: u64,
+    /// Deletes published, of keys that only the topic had.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub deletes: u64,
     /// Rows as the planner's statistics have it; 0 when unknown.
     pub rows_estimated: u64,
     /// Where it stands.
     pub state: TableState,
+    /// Snapshots with a higher one are read first.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub priority: i32,
 }
 
 /// The state of one table's snapshot.
@@ -57,10 +75,20 @@ pub enum TableState {
     Waiting,
     /// Being read.
     Running,
+    /// Held by the operator, until it is resumed.
+    Paused,
     /// Read.
     Done,
     /// Cancelled before its end.
     Cancelled,
+}
+
+fn is_none(priority: &i32) -> bool {
+    *priority == 0
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl TableJob {
@@ -71,14 +99,28 @@ impl TableJob {
                 name,
                 id: id.to_owned(),
                 rows: 0,
+                deletes: 0,
                 rows_estimated,
                 state: TableState::Waiting,
+                priority: 0,
             },
             left: vec![RowRange::default()],
             condition: None,
             base: None,
             added: false,
+            sweep: false,
+            truncate: false,
         }
+    }
+
+    /// Nothing is left of it: it is done, unless something else has still to be done.
+    pub(crate) fn settle(&mut self) {
+        if self.ended() || !self.left.is_empty() || self.sweep {
+            return;
+        }
+        self.shown.state = TableState::Done;
+        tracing::info!(target: "audit", table = self.shown.name, rows = self.shown.rows,
+            deletes = self.shown.deletes, "snapshot of a table is complete");
     }
 
     /// Whether there is nothing more to do.
@@ -86,9 +128,29 @@ impl TableJob {
         matches!(self.shown.state, TableState::Done | TableState::Cancelled)
     }
 
+    /// Whether it may be read now.
+    pub(crate) fn due(&self) -> bool {
+        !self.ended() && self.shown.state != TableState::Paused
+    }
+
+    /// Holds it, or lets it go on. Whether that is news.
+    pub(crate) fn hold(&mut self, held: bool) -> bool {
+        let paused = self.shown.state == TableState::Paused;
+        if self.ended() || paused == held {
+            return false;
+        }
+        self.shown.state = match held {
+            true => TableState::Paused,
+            false => TableState::Waiting,
+        };
+        true
+    }
+
     /// Everything of the range up to and including `key` is in the topics.
     pub(crate) fn advance(&mut self, range: usize, key: RowKey) {
-        self.shown.state = TableState::Running;
+        if self.shown.state != TableState::Paused {
+            self.shown.state = TableState::Running;
+        }
         if let Some(range) = self.left.get_mut(range) {
             range.after = Some(key);
         }
@@ -110,6 +172,13 @@ impl Progress {
     /// Whether no snapshot has anything left to do.
     pub(crate) fn finished(&self) -> bool {
         self.tables.iter().all(TableJob::ended)
+    }
+
+    /// The tables in the order in which they are read: by priority, then as they were asked for.
+    pub(crate) fn order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.tables.len()).collect();
+        order.sort_by_key(|&job| std::cmp::Reverse(self.tables[job].shown.priority));
+        order
     }
 
     /// From a checkpoint record; nothing when no snapshot was under way.
@@ -135,16 +204,17 @@ impl Progress {
             let same =
                 |it: &&TableJob| it.shown.id == table.shown.id && it.shown.name == table.shown.name;
             let known = match before {
-                Some(before) => before
-                    .tables
-                    .get(i)
-                    .filter(same)
-                    .map_or(0, |it| it.shown.rows),
-                None => table.shown.rows,
+                Some(before) => before.tables.get(i).filter(same),
+                None => Some(table),
             };
-            let fresh = table.shown.rows.saturating_sub(known);
+            let known = known.map_or((0, 0), |it| (it.shown.rows, it.shown.deletes));
+            let fresh = table.shown.rows.saturating_sub(known.0);
             if fresh > 0 {
                 metrics::counter!("walferry_snapshot_rows_total", &labels).increment(fresh);
+            }
+            let fresh = table.shown.deletes.saturating_sub(known.1);
+            if fresh > 0 {
+                metrics::counter!("walferry_snapshot_deletes_total", &labels).increment(fresh);
             }
             metrics::gauge!("walferry_snapshot_progress_ratio", &labels).set(table.ratio());
         }
@@ -155,13 +225,17 @@ impl Progress {
 mod tests {
     use super::*;
 
+    fn progress(tables: Vec<TableJob>) -> Progress {
+        Progress { tables, serial: 0 }
+    }
+
     #[test]
     fn the_cursor_is_read_back_as_it_was_written() {
         let mut job = TableJob::new("public.t".into(), "initial", 100);
         job.advance(0, vec!["7".into(), "ä'\"".into()]);
         job.shown.rows = 7;
         job.condition = Some("a > 1".into());
-        let progress = Progress { tables: vec![job] };
+        let progress = progress(vec![job]);
         let json = serde_json::to_value(&progress).unwrap();
         assert_eq!(json["tables"][0]["left"][0]["after"][0], "7");
         assert_eq!(json["tables"][0]["state"], "running");
@@ -173,9 +247,39 @@ mod tests {
         let mut job = TableJob::new("public.t".into(), "initial", 0);
         job.left.clear();
         job.shown.state = TableState::Done;
-        let json = serde_json::to_value(Progress { tables: vec![job] }).unwrap();
+        let json = serde_json::to_value(progress(vec![job])).unwrap();
         assert_eq!(Progress::read(Some(&json)).unwrap(), None);
         assert_eq!(Progress::read(None).unwrap(), None);
+    }
+
+    #[test]
+    fn a_higher_priority_is_read_first_and_a_paused_one_not_at_all() {
+        let job = |name: &str, priority| {
+            let mut job = TableJob::new(name.into(), "asked", 1);
+            job.shown.priority = priority;
+            job
+        };
+        let tables = vec![
+            job("a", 0),
+            job("b", 5),
+            job("c", 0),
+            job("d", -1),
+            job("e", 5),
+        ];
+        let mut progress = progress(tables);
+        assert_eq!(progress.order(), [1, 4, 0, 2, 3]);
+        let table = &mut progress.tables[0];
+        assert!(table.hold(true) && !table.hold(true) && !table.due());
+        table.advance(0, vec!["7".into()]);
+        assert!(
+            !table.due(),
+            "a row that was on its way does not let it go on"
+        );
+        assert!(!progress.finished(), "it is not over");
+        let json = serde_json::to_value(&progress).unwrap();
+        let mut read = Progress::read(Some(&json)).unwrap().unwrap();
+        assert_eq!(read, progress);
+        assert!(read.tables[0].hold(false) && read.tables[0].due());
     }
 
     #[test]

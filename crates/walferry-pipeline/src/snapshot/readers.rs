@@ -202,8 +202,8 @@ async fn read_all(shared: Arc<Shared>) {
         };
         open = None;
         let told = match error.sqlstate() {
-            // The exported snapshot is not there any more.
-            Some("22023" | "55000") => Told::Gone(error.to_string()),
+            // The exported snapshot is not there any more: from PostgreSQL 17 on it is an undefined object.
+            Some("22023" | "55000" | "42704") => Told::Gone(error.to_string()),
             // The table or a column is gone: the stream knows its new shape, a snapshot from before does not.
             Some("42P01" | "42703") if unit.is_some() => match unit.take() {
                 Some((_, unit)) => Told::Left(unit, error.to_string()),

@@ -7,6 +7,8 @@
 //! Start reading at [`Engine::boundary`].
 
 mod opening;
+mod reloading;
+mod sweeping;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -17,10 +19,11 @@ use walferry_postgres::parse_copy_row;
 use super::{
     chunk::{Chunk, Sessions},
     control::Request,
-    progress::{Progress, TableState},
+    progress::{Progress, RESYNC, TableState},
     readers::cancelled,
     recent::Streamed,
     shape::{Described, describe, identity_of},
+    sweep::{Sweep, search::Found},
     window::{Verdict, Void, Window},
 };
 use crate::{
@@ -28,6 +31,7 @@ use crate::{
     config::Config,
     encode::{Encoder, now_us},
     error::{Error, Labels, Passing},
+    reload::Reload,
     retry::Retry,
     status::Status,
 };
@@ -41,12 +45,22 @@ pub(crate) enum Event {
     ),
     /// A chunk was read, or not.
     Chunk(u64, Result<Box<Chunk>, walferry_postgres::Error>),
+    /// What is gone from a table was found, or not; nothing when it has changed meanwhile.
+    Searched(u64, Box<Result<Option<Found>, Error>>),
+    /// There is more to give.
+    GoOn,
+    /// Another configuration is to be put in force.
+    Reload(Box<Reload>),
+    /// Tables that were added are in the publication now; or could not be put into it.
+    Published(Vec<String>, bool),
     /// Somebody asks for a snapshot.
     Start(Request),
     /// A request has been looked at, and may begin.
     Accepted(Request),
     /// Somebody asks for the end of one; the answer says whether there was one.
     Cancel(String, oneshot::Sender<bool>),
+    /// Somebody asks for one to be held, or to go on; the answer says whether there is one.
+    Hold(String, bool, oneshot::Sender<bool>),
 }
 
 struct Open {
@@ -72,6 +86,13 @@ pub(crate) struct Engine {
     described: HashMap<usize, Option<Described>>,
     rows_max: HashMap<usize, u64>,
     windows: Vec<Open>,
+    sweeps: Vec<Sweep>,
+    /// A [`Event::GoOn`] is on its way.
+    going_on: bool,
+    /// A configuration that waits for the end of the transaction that the stream is in.
+    reload: Option<Reload>,
+    /// Tables that were added and are not in the publication yet.
+    unpublished: Vec<String>,
     next_id: u64,
     stream_at: Lsn,
     retry: Retry,
@@ -95,13 +116,20 @@ impl Engine {
             sessions: Sessions::new(config.clone()),
             retry: Retry::new(&config.errors),
             config,
-            status,
             runtime,
             events,
-            progress: Progress::default(),
+            progress: Progress {
+                serial: status.snapshot_serial(),
+                ..Progress::default()
+            },
             described: HashMap::new(),
             rows_max: HashMap::new(),
             windows: Vec::new(),
+            sweeps: Vec::new(),
+            going_on: false,
+            reload: None,
+            unpublished: Vec::new(),
+            status,
             next_id: 0,
             stream_at: Lsn::ZERO,
             finished_told: true,
@@ -111,7 +139,12 @@ impl Engine {
     /// Goes on with what is left of these snapshots.
     pub(crate) fn resume(&mut self, progress: Progress) {
         self.finished_told = progress.finished();
-        self.progress = progress;
+        self.progress.tables = progress.tables;
+    }
+
+    /// A stream begins: what has to stand before everything that it brings.
+    pub(crate) fn begins(&mut self, encoder: &mut Encoder) -> Result<(), Error> {
+        self.truncate(encoder)
     }
 
     /// The stream brings a change. Called for every one, so it has to be cheap when no snapshot runs.
@@ -121,6 +154,11 @@ impl Engine {
                 open.window.touch(change, xid);
             }
         }
+        for sweep in &mut self.sweeps {
+            if sweep.oid == oid {
+                sweep.touch(change);
+            }
+        }
     }
 
     /// The stream describes a table: what was touched by its columns' places before means something else from here on.
@@ -128,18 +166,24 @@ impl Engine {
         for open in &mut self.windows {
             open.changed |= open.table.oid == relation.oid && open.table.relation != *relation;
         }
+        for sweep in &mut self.sweeps {
+            if sweep.oid == relation.oid && sweep.relation != *relation {
+                sweep.give_up();
+            }
+        }
     }
 
     /// The stream stands between two transactions and has brought everything before `at`.
     pub(crate) fn boundary(&mut self, encoder: &mut Encoder, at: Lsn) -> Result<(), Error> {
         self.stream_at = self.stream_at.max(at);
-        if self.windows.is_empty() && self.finished_told {
+        if self.windows.is_empty() && self.finished_told && self.reload.is_none() {
             return Ok(());
         }
         // Inside a transaction that is handed over in part, the position is not one to begin or give anything at.
         if encoder.in_transaction() || encoder.builder.course().position().ordinal.is_some() {
             return Ok(());
         }
+        self.reload(encoder)?;
         let at = self.stream_at;
         let course = encoder.builder.course();
         // A table that is parked, or catches up, is not where the stream is.
@@ -161,7 +205,8 @@ impl Engine {
             let open = self.windows.swap_remove(i);
             self.settle(encoder, open)?;
         }
-        self.open(encoder);
+        self.sweep(encoder)?;
+        self.open(encoder)?;
         if self.progress.finished() && !self.finished_told {
             self.finished_told = true;
             tracing::info!(target: "audit", "snapshots beside the stream are complete");
@@ -200,10 +245,21 @@ impl Engine {
                     self.failed(encoder, open.job, error)?;
                 }
             }
+            Event::Searched(id, found) => self.searched(id, *found)?,
+            Event::GoOn => self.going_on = false,
+            Event::Reload(reload) => self.reload = Some(*reload),
+            Event::Published(names, published) => self.published(encoder, &names, published)?,
             Event::Start(request) => request.examine(&self.runtime, &self.sessions, &self.events),
             Event::Accepted(request) => self.accept(encoder, request)?,
             Event::Cancel(id, reply) => {
                 let found = self.cancel(&id);
+                if found {
+                    self.mark(encoder)?;
+                }
+                let _ = reply.send(found);
+            }
+            Event::Hold(id, held, reply) => {
+                let found = self.hold(&id, held);
                 if found {
                     self.mark(encoder)?;
                 }
@@ -214,17 +270,22 @@ impl Engine {
     }
 
     fn accept(&mut self, encoder: &mut Encoder, request: Request) -> Result<(), Error> {
-        if self.windows.is_empty() && self.progress.finished() {
-            self.progress.tables.clear();
-            self.described.clear();
-            self.rows_max.clear();
-        }
+        self.forget_finished();
         self.progress.tables.extend(request.jobs());
         self.finished_told = false;
         // Its first mark makes it survive a crash.
         self.mark(encoder)?;
         request.done();
         Ok(())
+    }
+
+    /// What has ended is shown until the next snapshot begins.
+    fn forget_finished(&mut self) {
+        if self.windows.is_empty() && self.progress.finished() {
+            self.progress.tables.clear();
+            self.described.clear();
+            self.rows_max.clear();
+        }
     }
 
     fn cancel(&mut self, id: &str) -> bool {
@@ -235,7 +296,26 @@ impl Engine {
                 table.left.clear();
                 table.shown.state = TableState::Cancelled;
                 self.windows.retain(|open| open.job != job);
+                self.sweeps.retain(|sweep| sweep.job != job);
                 tracing::info!(target: "audit", table = table.shown.name, id, "snapshot cancelled");
+            }
+        }
+        found
+    }
+
+    /// What is being read of a snapshot that is held is let go, and read again when it goes on.
+    fn hold(&mut self, id: &str, held: bool) -> bool {
+        let mut found = false;
+        for (job, table) in self.progress.tables.iter_mut().enumerate() {
+            if table.shown.id != id || table.ended() {
+                continue;
+            }
+            found = true;
+            if table.hold(held) {
+                self.windows.retain(|open| open.job != job);
+                self.sweeps.retain(|sweep| sweep.job != job);
+                tracing::info!(target: "audit", table = table.shown.name, id,
+                    "snapshot {}", if held { "paused" } else { "resumed" });
             }
         }
         found
@@ -260,7 +340,7 @@ impl Engine {
             let Some(id) = self.progress.tables.get(job).map(|it| it.shown.id.clone()) else {
                 return Ok(());
             };
-            if matches!(id.as_str(), "initial" | "added") {
+            if matches!(id.as_str(), "initial" | "added" | RESYNC) {
                 return Err(error.into());
             }
             tracing::error!(target: "audit", %error, id, "a snapshot that was asked for cannot go on");
@@ -347,11 +427,7 @@ impl Engine {
             Some(key) => table.advance(place, key),
             None => {
                 table.left.remove(place);
-                if table.left.is_empty() {
-                    table.shown.state = TableState::Done;
-                    tracing::info!(target: "audit", table = table.shown.name, rows = table.shown.rows,
-                        "snapshot of a table is complete");
-                }
+                table.settle();
             }
         }
         self.mark(encoder)
@@ -364,15 +440,15 @@ impl Engine {
 
     /// Puts the cursor behind what stands in the block.
     fn mark(&mut self, encoder: &mut Encoder) -> Result<(), Error> {
+        self.progress.serial += 1;
         let position = encoder.builder.course().position();
+        let progress = Arc::new(self.progress.clone());
         if encoder.in_transaction() || position.ordinal.is_some() {
             // It goes with the next mark that there is.
-            encoder.builder.carry(Arc::new(self.progress.clone()));
+            encoder.builder.carry(progress);
             return Ok(());
         }
-        encoder
-            .builder
-            .snapshot(position, Arc::new(self.progress.clone()));
+        encoder.builder.snapshot(position, progress);
         encoder.seal(true)
     }
 }

@@ -22,13 +22,25 @@ pub struct ConnectorStatus {
     /// How far behind it is.
     pub lag: Lag,
     /// Per table, how far the snapshot has come; empty when none ran in this process.
-    pub snapshot: Vec<TableProgress>,
+    pub snapshot: Vec<SnapshotStatus>,
     /// The tables that it has met.
     pub tables: Vec<TableStatus>,
     /// Errors since the start.
     pub errors: u64,
     /// Dead letters since the start.
     pub dead_letters: u64,
+}
+
+/// How far the snapshot of a table has come, and how fast.
+#[derive(Clone, Debug, Serialize)]
+pub struct SnapshotStatus {
+    /// What is committed.
+    #[serde(flatten)]
+    pub table: TableProgress,
+    /// Rows a second of late, while it is being read.
+    pub rows_per_second: Option<u64>,
+    /// Seconds until its end at that rate, as far as the estimate of its rows goes.
+    pub seconds_left: Option<u64>,
 }
 
 /// The server and what is used of it.

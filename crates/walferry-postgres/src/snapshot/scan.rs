@@ -26,6 +26,8 @@ pub struct TableScan {
     pub condition: Option<String>,
     /// Indexes into the relation's columns, in the order of the key; empty when rows are ordered by where they lie.
     key: Vec<usize>,
+    /// The columns that are read, when it is not all of them: the others come as NULL.
+    wanted: Option<Vec<usize>>,
     partitioned: bool,
     pages: u64,
     bytes: u64,
@@ -88,6 +90,7 @@ pub(super) async fn describe(
         rows_estimated: number(estimated)?,
         condition: None,
         key: Vec::new(),
+        wanted: None,
         partitioned: partitioned == "t",
         pages: number(pages)?,
         bytes: number(bytes)?,
@@ -123,6 +126,15 @@ impl TableScan {
     /// The key's columns: indexes into the relation's columns.
     pub fn key(&self) -> &[usize] {
         &self.key
+    }
+
+    /// The same rows, of which these columns and the ordering ones are read, and NULL in place of the others.
+    pub fn of_columns(&self, columns: &[usize]) -> TableScan {
+        let wanted = [columns, &self.key].concat();
+        TableScan {
+            wanted: Some(wanted),
+            ..self.clone()
+        }
     }
 
     /// Whether the table has no page, and so no row.
@@ -221,8 +233,17 @@ impl TableScan {
     }
 
     fn columns(&self) -> String {
-        let names = self.relation.columns.iter();
-        let mut names: Vec<String> = names.map(|column| quote_ident(&column.name)).collect();
+        let left_out = |at: &usize| {
+            let wanted = self.wanted.as_ref();
+            wanted.is_some_and(|wanted| !wanted.contains(at))
+        };
+        let names = self.relation.columns.iter().enumerate();
+        let mut names: Vec<String> = names
+            .map(|(at, column)| match left_out(&at) {
+                true => "NULL".to_owned(),
+                false => quote_ident(&column.name),
+            })
+            .collect();
         if self.extra_columns() > 0 {
             names.push(self.order());
         }

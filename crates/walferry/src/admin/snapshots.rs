@@ -1,4 +1,4 @@
-//! The verbs about snapshots of the admin server: start one, list them, cancel one.
+//! The verbs about snapshots of the admin server: start one, list them, hold, resume and cancel one.
 //!
 //! Owns the shapes of the requests and answers. Every call needs the token and ends in the audit log, also one that is refused.
 //! Start reading at [`start`].
@@ -29,6 +29,9 @@ pub(super) struct Wanted {
     /// SQL that a row has to fit.
     #[serde(default, rename = "where")]
     condition: Option<String>,
+    /// Those with a higher one are read first.
+    #[serde(default)]
+    priority: i32,
     /// The connector; may be left out when there is only one.
     #[serde(default)]
     connector: Option<String>,
@@ -54,7 +57,7 @@ pub(super) async fn start(
         return said(StatusCode::BAD_REQUEST, "error", &reason);
     };
     let tables = wanted.tables.join(", ");
-    let outcome = snapshot::start(status, wanted.tables, wanted.condition).await;
+    let outcome = snapshot::start(status, wanted.tables, wanted.condition, wanted.priority).await;
     tracing::info!(target: "audit", verb = "snapshot start", tables, connector = status.name(),
         outcome = told(&outcome), "control call");
     match outcome {
@@ -72,12 +75,23 @@ pub(super) async fn list(State(shown): State<Shown>, headers: HeaderMap) -> Resp
         let name = status.name().to_owned();
         let tables = status.report().snapshot.into_iter();
         tables.map(move |table| {
+            let (rate, left) = (table.rows_per_second, table.seconds_left);
+            let table = table.table;
             json!({ "connector": name, "id": table.id, "table": table.name, "state": table.state,
-            "rows": table.rows, "rows_estimated": table.rows_estimated })
+            "rows": table.rows, "rows_estimated": table.rows_estimated, "deletes": table.deletes,
+            "priority": table.priority, "rows_per_second": rate, "seconds_left": left })
         })
     };
     let all: Vec<_> = shown.connectors.iter().flat_map(of).collect();
     Json(json!({ "snapshots": all })).into_response()
+}
+
+/// What to do about a snapshot that is under way.
+#[derive(Clone, Copy)]
+enum Verb {
+    Cancel,
+    Pause,
+    Resume,
 }
 
 /// Ends a snapshot.
@@ -86,18 +100,51 @@ pub(super) async fn cancel(
     headers: HeaderMap,
     Path(id): Path<String>,
 ) -> Response {
-    if let Some(refused) = refused(&shown, &headers, "snapshot cancel") {
+    about(&shown, &headers, &id, Verb::Cancel).await
+}
+
+/// Holds a snapshot.
+pub(super) async fn pause(
+    State(shown): State<Shown>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Response {
+    about(&shown, &headers, &id, Verb::Pause).await
+}
+
+/// Lets a snapshot go on.
+pub(super) async fn resume(
+    State(shown): State<Shown>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Response {
+    about(&shown, &headers, &id, Verb::Resume).await
+}
+
+/// Does something about one snapshot, in each connector that knows it.
+async fn about(shown: &Shown, headers: &HeaderMap, id: &str, verb: Verb) -> Response {
+    let (name, done) = match verb {
+        Verb::Cancel => ("snapshot cancel", "cancelled"),
+        Verb::Pause => ("snapshot pause", "paused"),
+        Verb::Resume => ("snapshot resume", "resumed"),
+    };
+    if let Some(refused) = refused(shown, headers, name) {
         return refused;
     }
     let mut outcome = Err(Refused::Unknown);
     for status in shown.connectors.iter() {
-        if status.report().snapshot.iter().any(|it| it.id == id) {
-            outcome = snapshot::cancel(status, &id).await;
+        if !status.report().snapshot.iter().any(|it| it.table.id == id) {
+            continue;
         }
+        outcome = match verb {
+            Verb::Cancel => snapshot::cancel(status, id).await,
+            Verb::Pause => snapshot::pause(status, id).await,
+            Verb::Resume => snapshot::resume(status, id).await,
+        };
     }
-    tracing::info!(target: "audit", verb = "snapshot cancel", id, outcome = told(&outcome), "control call");
+    tracing::info!(target: "audit", verb = name, id, outcome = told(&outcome), "control call");
     match outcome {
-        Ok(()) => said(StatusCode::OK, "message", "cancelled"),
+        Ok(()) => said(StatusCode::OK, "message", done),
         Err(refused) => refusal(&refused),
     }
 }

@@ -18,7 +18,7 @@ const DIFFERENCES_MAX: usize = 20;
 
 pub(crate) fn run(path: &Path, arguments: AuditArguments) -> Result<(), Failure> {
     let loaded =
-        configuration::load(path, Choices::default()).map_err(|error| Failure::usage(&error))?;
+        configuration::load(path, &Choices::default()).map_err(|error| Failure::usage(&error))?;
     if arguments.rate == Some(0) {
         return Err(Failure::usage(&anyhow!("--rate: at least 1 row a second")));
     }

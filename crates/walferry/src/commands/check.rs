@@ -14,7 +14,7 @@ use crate::{
 
 pub(crate) fn run(path: &Path, fix_sql: bool, as_json: bool) -> Result<(), Failure> {
     let loaded =
-        configuration::load(path, Choices::default()).map_err(|error| Failure::usage(&error))?;
+        configuration::load(path, &Choices::default()).map_err(|error| Failure::usage(&error))?;
     let findings = wait(walferry_pipeline::examine(&loaded.pipeline))?;
     let text = if fix_sql {
         sql(&findings)

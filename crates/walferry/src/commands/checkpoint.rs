@@ -13,7 +13,7 @@ use crate::{
 
 pub(crate) fn show(path: &Path) -> Result<(), Failure> {
     let loaded =
-        configuration::load(path, Choices::default()).map_err(|error| Failure::usage(&error))?;
+        configuration::load(path, &Choices::default()).map_err(|error| Failure::usage(&error))?;
     let config = &loaded.pipeline;
     match wait(walferry_pipeline::checkpoint(config))?? {
         Some(checkpoint) => {

@@ -29,7 +29,7 @@ impl Process {
     pub(super) fn find(running: &Running) -> Result<Process, Failure> {
         let (mut url, mut token, mut connector) = (running.admin.clone(), None, None);
         if let Some(path) = &running.config {
-            let loaded = configuration::load(path, Choices::default())
+            let loaded = configuration::load(path, &Choices::default())
                 .map_err(|error| Failure::usage(&error))?;
             connector = Some(loaded.pipeline.name);
             url = url.or(Some(format!("http://{}", loaded.listen)));

@@ -1,4 +1,4 @@
-//! `walferry run`: one or several connectors, the admin server, and the signals that end them.
+//! `walferry run`: one or several connectors, the admin server, and the signals that end them or have their files read again.
 //!
 //! Owns the order of start and end. Invariant: SIGTERM and Ctrl-C end every connector in order; a second signal ends the
 //! process at once; the status of the first connector that fails is the process's.
@@ -18,6 +18,7 @@ use tokio::{
 use tracing::Instrument;
 use walferry_pipeline::Status;
 
+use super::hangup;
 use crate::{
     Failure, admin,
     configuration::{self, Choices, Loaded},
@@ -28,25 +29,47 @@ use crate::{
 const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(500);
 
 pub(crate) fn run(path: &Path, adopt_slot: bool) -> Result<(), Failure> {
-    let choices = Choices { adopt_slot };
-    let loaded = configuration::load_all(path, choices).map_err(|error| Failure::usage(&error))?;
-    logs::start(&loaded).map_err(|error| Failure::usage(&error))?;
+    let choices = Choices {
+        adopt_slot,
+        ..Choices::default()
+    };
+    let loaded = configuration::load_all(path, &choices).map_err(|error| Failure::usage(&error))?;
+    connectors(loaded, Some((path, &choices))).map(drop)
+}
+
+/// Runs connectors to their end; where their files are, those are read again on SIGHUP. What they had done then.
+pub(super) fn connectors(
+    loaded: Vec<Loaded>,
+    files: Option<(&Path, &Choices)>,
+) -> Result<Vec<Arc<Status>>, Failure> {
+    let screen = logs::start(&loaded).map_err(|error| Failure::usage(&error))?;
     // Connectors spend their time on threads of their own; these serve the admin endpoint and the supervisors.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .context("starting the runtime")?;
-    let outcome = runtime.block_on(all(loaded));
-    runtime.shutdown_timeout(LAST_WORDS);
-    outcome
-}
-
-async fn all(loaded: Vec<Loaded>) -> Result<(), Failure> {
     let statuses: Vec<Arc<Status>> = loaded
         .iter()
         .map(|one| Arc::new(Status::new(&one.pipeline.name)))
         .collect();
+    if let Some((path, choices)) = files {
+        let running = statuses
+            .iter()
+            .cloned()
+            .zip(loaded.iter().cloned())
+            .collect();
+        runtime.spawn(hangup::follow(path.to_owned(), choices.clone(), running));
+    }
+    if let Some(screen) = screen {
+        runtime.spawn(screen.follow(statuses.clone()));
+    }
+    let outcome = runtime.block_on(all(loaded, statuses.clone()));
+    runtime.shutdown_timeout(LAST_WORDS);
+    outcome.map(|()| statuses)
+}
+
+async fn all(loaded: Vec<Loaded>, statuses: Vec<Arc<Status>>) -> Result<(), Failure> {
     let exporter = metrics::install(&statuses)?;
     // One admin server is for all connectors, and so is its token.
     let token = loaded.iter().find_map(|one| one.token.clone());

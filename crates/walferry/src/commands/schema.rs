@@ -84,7 +84,7 @@ pub(crate) fn plan(
 }
 
 fn load(path: &Path) -> Result<walferry_pipeline::Config, Failure> {
-    let loaded = configuration::load(path, Choices::default());
+    let loaded = configuration::load(path, &Choices::default());
     Ok(loaded.map_err(|error| Failure::usage(&error))?.pipeline)
 }
 

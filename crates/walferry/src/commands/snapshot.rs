@@ -1,4 +1,4 @@
-//! `walferry snapshot`: a running process begins a snapshot of tables, lists its snapshots, or ends one.
+//! `walferry snapshot`: a running process begins a snapshot of tables, lists its snapshots, holds one, or ends it.
 //!
 //! Owns the words on the terminal. Never: talks to PostgreSQL or Kafka; the process does.
 
@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     Failure,
-    command_line::Snapshot,
+    command_line::{Running, Snapshot},
     commands::{process::Process, wait},
     print,
 };
@@ -22,10 +22,11 @@ pub(crate) fn run(command: Snapshot) -> Result<(), Failure> {
         Snapshot::Start {
             tables,
             condition,
+            priority,
             process,
         } => {
             let process = Process::find(&process)?;
-            let mut request = json!({ "tables": tables });
+            let mut request = json!({ "tables": tables, "priority": priority });
             for (key, value) in [
                 ("where", condition),
                 ("connector", process.connector.clone()),
@@ -54,10 +55,20 @@ pub(crate) fn run(command: Snapshot) -> Result<(), Failure> {
             print(lines.as_bytes())
         }
         Snapshot::Cancel { id, process } => {
-            let process = Process::find(&process)?;
-            let path = format!("/snapshots/{id}");
-            let said = wait(process.ask((Method::DELETE, &path), None, ANSWER))??;
-            print(format!("{}\n", said["message"].as_str().unwrap_or_default()).as_bytes())
+            about((Method::DELETE, &format!("/snapshots/{id}")), &process)
+        }
+        Snapshot::Pause { id, process } => {
+            about((Method::POST, &format!("/snapshots/{id}/pause")), &process)
+        }
+        Snapshot::Resume { id, process } => {
+            about((Method::POST, &format!("/snapshots/{id}/resume")), &process)
         }
     }
+}
+
+/// Tells the process to do something about one snapshot.
+fn about(verb: (Method, &str), process: &Running) -> Result<(), Failure> {
+    let process = Process::find(process)?;
+    let said = wait(process.ask(verb, None, ANSWER))??;
+    print(format!("{}\n", said["message"].as_str().unwrap_or_default()).as_bytes())
 }

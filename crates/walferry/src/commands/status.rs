@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use serde_json::Value as Json;
 
 use super::{process::client, wait};
-use crate::{Failure, print};
+use crate::{Failure, bars, print};
 
 const ANSWER: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(1);
@@ -74,11 +74,18 @@ fn connector(it: &Json) -> String {
     let list = |key: &str| it[key].as_array().cloned().unwrap_or_default();
     for table in list("snapshot") {
         text.push_str(&format!(
-            "  snapshot {}: {}, {} rows\n",
+            "  snapshot {}: {}, {} rows",
             word(&table["name"]),
             word(&table["state"]),
             word(&table["rows"])
         ));
+        if let Some(rate) = table["rows_per_second"].as_u64() {
+            text.push_str(&format!(", {rate} rows/s"));
+        }
+        if let Some(seconds) = table["seconds_left"].as_u64() {
+            text.push_str(&format!(", {} left", bars::duration(seconds)));
+        }
+        text.push('\n');
     }
     for table in list("tables") {
         text.push_str(&format!(

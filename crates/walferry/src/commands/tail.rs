@@ -25,7 +25,7 @@ pub(crate) fn run(
 ) -> Result<(), Failure> {
     let what = match (config, source) {
         (Some(path), _) => {
-            let loaded = configuration::load(path, Choices::default())
+            let loaded = configuration::load(path, &Choices::default())
                 .map_err(|error| Failure::usage(&error))?;
             Tail {
                 connect: loaded.pipeline.source.connect.clone(),

@@ -19,7 +19,7 @@ const READERS_MAX: u32 = 32;
 /// What PostgreSQL allows for the name of a slot, less `walferry_`.
 const NAME_MAX: usize = 63 - 9;
 
-pub(super) fn checked(file: File, choices: Choices) -> Result<Loaded> {
+pub(super) fn checked(file: File, choices: &Choices) -> Result<Loaded> {
     let name = required("name", file.name.clone())?;
     check_name("name", &name, NAME_MAX)?;
     let prefix = file
@@ -38,7 +38,7 @@ pub(super) fn checked(file: File, choices: Choices) -> Result<Loaded> {
     let publish = publish(&file)?;
     let pipeline = Config {
         source: source(&file, &name, choices)?,
-        snapshot: snapshot(&file)?,
+        snapshot: snapshot(&file, choices)?,
         kafka: kafka(&file, &name, &publish, &errors)?,
         topic_prefix: prefix,
         registry: registry(&file)?,
@@ -56,6 +56,7 @@ pub(super) fn checked(file: File, choices: Choices) -> Result<Loaded> {
         errors,
         shutdown_ms: positive("shutdown_ms", file.shutdown_ms)?,
         tables: table::tables(&file)?,
+        resync: choices.resync.clone(),
         name,
     };
     let token = file.admin.token.clone().map(SecretSource::secret);
@@ -69,6 +70,7 @@ pub(super) fn checked(file: File, choices: Choices) -> Result<Loaded> {
         token,
         log_format: file.log.format,
         log_level: file.log.level,
+        keys: toml::Table::new(),
     })
 }
 
@@ -110,7 +112,7 @@ fn check_name(key: &str, name: &str, max: usize) -> Result<()> {
     Ok(())
 }
 
-fn source(file: &File, name: &str, choices: Choices) -> Result<Source> {
+fn source(file: &File, name: &str, choices: &Choices) -> Result<Source> {
     let section = &file.source;
     let url = required("source.url", section.url.as_deref())?;
     let mut connect =
@@ -284,10 +286,12 @@ fn publish(file: &File) -> Result<Publish> {
     })
 }
 
-fn snapshot(file: &File) -> Result<Snapshot> {
+fn snapshot(file: &File, choices: &Choices) -> Result<Snapshot> {
     let section = &file.snapshot;
     Ok(Snapshot {
         mode: match section.mode {
+            // It ends when the tables have been read.
+            _ if choices.resync.is_some() => SnapshotMode::Only,
             file::SnapshotMode::Initial => SnapshotMode::Initial,
             file::SnapshotMode::Never => SnapshotMode::Never,
             file::SnapshotMode::Only => SnapshotMode::Only,

@@ -1,6 +1,6 @@
 //! `docs/CONFIG.md`, from the keys themselves.
 
-use super::file;
+use super::{file, reload::RELOADED};
 
 const HEAD: &str = "# Configuration
 
@@ -8,11 +8,23 @@ Written by `cargo xtask docs` from the code; do not edit. One TOML file per conn
 environment variable: `WALFERRY_` + path in capitals with `__` between levels (`WALFERRY_KAFKA__BROKERS`). Sizes are a
 number of bytes or a text with a unit (`\"16 MiB\"`). Secrets are `{ env = \"NAME\" }`, `{ file = \"PATH\" }` or a text; they
 are read again at each use, so rotation needs no restart. An unknown key, a duplicate and a wrong unit are errors.
+
+`SIGHUP` has `walferry run` read its files again. These keys are put in force while it runs, without a pause of the stream:
+";
+
+const FOOT: &str = "A table that is added arrives with its history. A table that is taken out is not published any more; the publication keeps
+it. When any other key has changed, a warning in the log names it, and all of the old configuration stays in force until
+the next start. So it does when a file cannot be read or the tables cannot be followed.
 ";
 
 /// The text of `docs/CONFIG.md`.
 pub(crate) fn document() -> String {
     let mut text = HEAD.to_owned();
+    let reloaded: Vec<String> = RELOADED.iter().map(|key| format!("`{key}`")).collect();
+    text.push_str(&format!(
+        "{}, and a `[[table]]` of a table that was not followed before.\n{FOOT}",
+        reloaded.join(", ")
+    ));
     let mut section = None;
     for key in file::keys() {
         if section != Some(key.section) {

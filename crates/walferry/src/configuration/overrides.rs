@@ -14,8 +14,12 @@ const PREFIX: &str = "WALFERRY_";
 /// Keys of the first level that are no sections.
 const SINGLE: [&str; 2] = ["name", "shutdown_ms"];
 
-/// The file with every override of `variables`.
-pub(super) fn apply(text: &str, file: File, variables: Vec<(String, String)>) -> Result<File> {
+/// The file with every override of `variables`, as its keys and as what they are.
+pub(super) fn apply(
+    text: &str,
+    file: File,
+    variables: Vec<(String, String)>,
+) -> Result<(Table, File)> {
     let mut table: Table = toml::from_str(text)?;
     let secrets = secret_variables(&Value::Table(table.clone()));
     let mut file = file;
@@ -31,7 +35,7 @@ pub(super) fn apply(text: &str, file: File, variables: Vec<(String, String)>) ->
         (table, file) = with(&table, &path, &value)
             .map_err(|reason| anyhow!("environment variable {name}: {reason}"))?;
     }
-    Ok(file)
+    Ok((table, file))
 }
 
 /// The names in every `{ env = "NAME" }`.

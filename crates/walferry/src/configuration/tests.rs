@@ -18,7 +18,7 @@ fn load(text: &str, variables: &[(&str, &str)]) -> Result<Loaded> {
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
-    from_text(text, "shop.toml", variables, Choices::default())
+    from_text(text, "shop.toml", variables, &Choices::default())
 }
 
 fn refusal(text: &str, variables: &[(&str, &str)]) -> String {
@@ -181,4 +181,31 @@ fn a_level_that_is_none_is_refused() {
     for level in ["debug", "INFO", "warn,walferry_kafka=trace"] {
         assert!(load(&format!("{LEAST}[log]\nlevel = {level:?}\n"), &[]).is_ok());
     }
+}
+
+#[test]
+fn what_has_changed_is_told_by_its_keys_and_split_by_whether_it_needs_a_start() {
+    let running = load(LEAST, &[]).unwrap();
+    let changed = |text: &str| {
+        let read = load(text, &[]).unwrap();
+        super::reload::changes(&running, &read)
+    };
+    assert_eq!(changed(LEAST), super::reload::Changes::default());
+    let wider = LEAST.replace("\"public.*\"", "\"public.*\", \"other.t\"");
+    let wider =
+        format!("{wider}\n[snapshot]\nreaders = 4\n[[table]]\nname = \"other.t\"\ntopic = \"x\"\n");
+    let told = changed(&wider);
+    assert_eq!(
+        told.reloaded,
+        ["snapshot.readers", "source.tables", "[[table]] other.t"]
+    );
+    assert!(told.refused.is_empty(), "{told:?}");
+    let other = format!(
+        "{LEAST}\n[publish]\ncommit_interval_ms = 7\n[[table]]\nname = \"public.t\"\ntopic = \"x\"\n"
+    );
+    let told = changed(&other);
+    assert_eq!(
+        told.refused,
+        ["publish.commit_interval_ms", "[[table]] public.t"]
+    );
 }

@@ -5,17 +5,19 @@
 
 use std::time::Duration;
 
-use tokio::time;
-use walferry_event::RowRange;
+use tokio::{sync::mpsc, time};
+use walferry_event::{Lsn, RowRange};
 
 use super::{Described, Engine, Event, Open, describe, goal};
 use crate::{
     encode::Encoder,
+    error::Error,
     snapshot::{
-        chunk::Order,
+        chunk::{Order, Sessions},
         progress::TableState,
         window::{Identity, Window},
     },
+    status::Status,
 };
 
 /// How long the stream may take to pass a chunk before WAL that nobody flushes is suspected.
@@ -24,19 +26,24 @@ const NUDGES_MAX: u32 = 20;
 
 impl Engine {
     /// Opens windows for what is left, as many as there are readers.
-    pub(super) fn open(&mut self, encoder: &mut Encoder) {
+    pub(super) fn open(&mut self, encoder: &mut Encoder) -> Result<(), Error> {
         let readers = self.config.snapshot.readers.max(1) as usize;
-        for job in 0..self.progress.tables.len() {
-            if self.windows.len() >= readers {
-                return;
+        for job in self.progress.order() {
+            if self.windows.len() + self.sweeps.len() >= readers {
+                return Ok(());
             }
             let table = &self.progress.tables[job];
-            if table.ended() || encoder.builder.course().has(&table.shown.name) {
+            let unpublished = self.unpublished.contains(&table.shown.name);
+            if !table.due() || unpublished || encoder.builder.course().has(&table.shown.name) {
                 continue;
             }
             match self.described.get(&job) {
                 None => self.describe(job),
                 Some(None) => {}
+                Some(Some(described)) if self.progress.tables[job].left.is_empty() => {
+                    let described = described.clone();
+                    self.begin_sweep(encoder, job, &described)?;
+                }
                 Some(Some(described)) => {
                     let described = described.clone();
                     let ranges = self.progress.tables[job].left.clone();
@@ -54,6 +61,7 @@ impl Engine {
                 }
             }
         }
+        Ok(())
     }
 
     fn open_one(&mut self, encoder: &mut Encoder, job: usize, table: &Described, range: RowRange) {
@@ -103,20 +111,14 @@ impl Engine {
             if events.send(Event::Chunk(id, chunk)).is_err() {
                 return;
             }
-            let Some(passed) = passed else { return };
-            for _ in 0..NUDGES_MAX {
-                time::sleep(NUDGE_AFTER).await;
-                if status.ledger.positions().received >= passed || events.is_closed() {
-                    return;
-                }
-                // On an idle server the last page of the WAL may wait long for its flush, and the stream with it.
-                let _ = sessions.nudge().await;
+            if let Some(passed) = passed {
+                follow(&sessions, &status, &events, passed).await;
             }
         });
     }
 
     /// After failures in a row, the next read waits.
-    fn pause(&self) -> Duration {
+    pub(super) fn pause(&self) -> Duration {
         match self.retry.tries() {
             0 => Duration::ZERO,
             tries => Duration::from_millis(100 << tries.min(6)),
@@ -135,5 +137,22 @@ impl Engine {
                 .map(|it| it.map(Box::new));
             let _ = events.send(Event::Described(job, described));
         });
+    }
+}
+
+/// Sees to it that the stream passes this position.
+pub(super) async fn follow(
+    sessions: &Sessions,
+    status: &Status,
+    events: &mpsc::UnboundedSender<Event>,
+    passed: Lsn,
+) {
+    for _ in 0..NUDGES_MAX {
+        time::sleep(NUDGE_AFTER).await;
+        if status.ledger.positions().received >= passed || events.is_closed() {
+            return;
+        }
+        // On an idle server the last page of the WAL may wait long for its flush, and the stream with it.
+        let _ = sessions.nudge().await;
     }
 }

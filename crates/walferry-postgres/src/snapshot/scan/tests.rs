@@ -22,6 +22,7 @@ fn scan(key: &[usize], partitioned: bool) -> TableScan {
         rows_estimated: 1_000,
         condition: None,
         key: key.to_vec(),
+        wanted: None,
         partitioned,
         pages: 10,
         bytes: 81_920,
@@ -39,6 +40,10 @@ fn a_copy_names_its_columns_and_its_bounds_and_leaves_children_out() {
     assert_eq!(
         scan(&[1], false).copy_command(&all, None),
         "COPY (SELECT \"a\", \"B b\" FROM ONLY \"s\".\"t\"\"t\" ORDER BY \"B b\") TO STDOUT"
+    );
+    assert_eq!(
+        scan(&[], false).of_columns(&[1]).copy_command(&all, None),
+        "COPY (SELECT NULL, \"B b\", ctid FROM ONLY \"s\".\"t\"\"t\") TO STDOUT"
     );
     let mut part = scan(&[1, 0], true);
     part.condition = Some("a > 1 OR true".into());

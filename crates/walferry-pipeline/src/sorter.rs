@@ -41,7 +41,7 @@ impl Sorter {
     pub(crate) fn new(memory_bytes_max: usize) -> Sorter {
         static SERIAL: AtomicU64 = AtomicU64::new(0);
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        let name = format!("walferry-audit-{}-{serial}", std::process::id());
+        let name = format!("walferry-sort-{}-{serial}", std::process::id());
         Sorter {
             folder: Folder(std::env::temp_dir().join(name)),
             memory_bytes_max,

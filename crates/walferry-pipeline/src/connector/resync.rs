@@ -1,0 +1,196 @@
+//! `walferry resync`: a new slot where changes were lost, and every table to be read again.
+//!
+//! Owns what a resync has to know and to create before the ring turns. The rows and what is gone are told by snapshots beside the
+//! stream ([`snapshot`]), whose state is in the checkpoint, so that a resync goes on after a crash, also as `walferry run`.
+//! Never: empties a topic; creates a slot before everything else has been looked at.
+//! Invariant: until the checkpoint says that the tables are read again, a start is refused as before, and a resync begins anew.
+//! Start reading at [`Start::anew`].
+
+use std::sync::atomic::Ordering;
+
+use walferry_event::Position;
+use walferry_kafka::Publisher;
+use walferry_postgres::{Catalog, SnapshotReader, TableInfo};
+
+use super::{Found, Start, claim};
+use crate::{
+    config::{Config, Envelope, Operation},
+    course::Held,
+    error::Error,
+    options,
+    recovery::{self, Decision, Evidence},
+    relations::choose_key,
+    ring::Begin,
+    schemas, snapshot,
+    snapshot::{RESYNC, TableJob},
+    source,
+    stamp::Stamp,
+};
+
+impl Start {
+    /// What to do, by the recovery table or, when a resync is asked for, by what it makes of it.
+    pub(super) fn decide(
+        &self,
+        evidence: &Evidence,
+        progress: Option<&snapshot::Progress>,
+    ) -> (&'static str, Decision) {
+        match self.wanted() {
+            None => recovery::decide(evidence),
+            Some(tables) => {
+                let ours = |it: &TableJob| it.shown.id == RESYNC && !it.ended();
+                let begun = progress.is_some_and(|it| it.tables.iter().any(ours));
+                recovery::resync(evidence, !tables.is_empty(), begun)
+            }
+        }
+    }
+
+    /// The tables of the resync that is asked for; none when there is none, or it has been begun.
+    fn wanted(&self) -> Option<&[String]> {
+        let wanted = self.config.resync.as_deref();
+        wanted.filter(|_| self.resync.load(Ordering::Relaxed))
+    }
+
+    /// The progress, with the tables that are to be read again while the slot is as it should be.
+    pub(super) async fn again(
+        &self,
+        found: &Found,
+        progress: Option<snapshot::Progress>,
+    ) -> Result<Option<snapshot::Progress>, Error> {
+        let Some(names) = self.wanted().filter(|names| !names.is_empty()) else {
+            return Ok(progress);
+        };
+        let mut progress = progress.unwrap_or_default();
+        let tables = named(&self.config, &found.tables, names)?;
+        let infos: Vec<TableInfo> = tables.into_iter().cloned().collect();
+        for job in jobs(&self.config, &found.catalog, &infos, &found.tables).await? {
+            if job.truncate {
+                return Err(Error::invalid(format!(
+                    "table {} has no key, so that its topic has to begin anew at the very moment that a new slot gives: name \
+                     no table, so that all of them are read again",
+                    job.shown.name
+                )));
+            }
+            let same = |it: &TableJob| it.shown.id == RESYNC && it.shown.name == job.shown.name;
+            progress.tables.retain(|it| !same(it));
+            progress.tables.push(job);
+        }
+        Ok(Some(progress))
+    }
+
+    /// A new slot, and every table to be read again.
+    pub(super) async fn anew(
+        &self,
+        found: &mut Found,
+        publisher: Publisher,
+        stamp: &Stamp,
+    ) -> Result<(Publisher, Begin), Error> {
+        let source = &self.config.source;
+        if !source.create {
+            return Err(Error::invalid(
+                "a resync creates a slot, and source.create is false: let it be true until the resync has ended",
+            ));
+        }
+        let mut jobs = jobs(&self.config, &found.catalog, &found.tables, &found.tables).await?;
+        // The publication first: a slot streams by what the publication was when a change was made.
+        let added = source::added(&self.config, &found.catalog, &found.tables).await?;
+        source::add_tables(&self.config, &found.catalog, &added).await?;
+        source::ensure_publication(&self.config, &found.catalog, &found.tables).await?;
+        let reader = SnapshotReader::connect(&source.connect, 0).await?;
+        if found.catalog.slot(&source.slot).await?.is_some() {
+            source::free_slot(&self.config, &found.catalog, None, Ok(()), &self.stop).await?;
+            found.catalog.drop_slot(&source.slot).await?;
+            tracing::info!(target: "audit", slot = source.slot, "slot dropped, for a new one");
+        }
+        let created = found.replication.create_slot(&source.slot, true).await?;
+        reader
+            .enter(&created.snapshot_name.unwrap_or_default())
+            .await?;
+        let base = reader.visibility().await?;
+        reader.leave().await?;
+        tracing::info!(target: "audit", slot = source.slot, lsn = %created.consistent_point, tables = jobs.len(),
+            "slot created: every table is read again");
+        for job in &mut jobs {
+            // Of a table without a key: what the slot does not bring is what this snapshot sees.
+            job.base = Some(base.to_string());
+        }
+        let held = Held::at(Position::at(created.consistent_point));
+        let progress = snapshot::Progress {
+            tables: jobs,
+            ..snapshot::Progress::default()
+        };
+        let publisher = claim(publisher, stamp.next(Some(&held), Some(&progress))).await?;
+        self.resync.store(false, Ordering::Relaxed);
+        Ok((publisher, Begin::Stream(held, Some(progress))))
+    }
+}
+
+/// The tables of these names.
+fn named<'a>(
+    config: &Config,
+    tables: &'a [TableInfo],
+    names: &[String],
+) -> Result<Vec<&'a TableInfo>, Error> {
+    let find = |name: &String| {
+        let found = tables.iter().find(|it| it.qualified_name() == *name);
+        found.ok_or_else(|| {
+            Error::invalid(format!(
+                "table {name:?} is not followed by connector {:?}; name it as schema.table, as in source.tables",
+                config.name
+            ))
+        })
+    };
+    names.iter().map(find).collect()
+}
+
+/// What has to be done for each table, when nothing speaks against it. `all` are the connector's tables.
+async fn jobs(
+    config: &Config,
+    catalog: &Catalog,
+    tables: &[TableInfo],
+    all: &[TableInfo],
+) -> Result<Vec<TableJob>, Error> {
+    let topic = |it: &TableInfo| config.topic(&it.schema, &it.name);
+    let mut jobs = Vec::with_capacity(tables.len());
+    for table in tables {
+        let name = table.qualified_name();
+        if !table.can_select {
+            return Err(Error::invalid(format!(
+                "table {name}: its rows may not be read; GRANT SELECT ON {name} TO the role of source.url"
+            )));
+        }
+        let other = |it: &&TableInfo| it.oid != table.oid && topic(it) == topic(table);
+        if let Some(other) = all.iter().find(other) {
+            return Err(Error::invalid(format!(
+                "tables {name} and {} share topic {:?}, so that it cannot be told which keys of it are gone from which table; \
+                 give each its own topic",
+                other.qualified_name(),
+                topic(table)
+            )));
+        }
+        let keyed = has_key(config, catalog, table).await?;
+        let skips = |operation| config.skipped_operations.contains(&operation);
+        if !keyed && (skips(Operation::Truncate) || config.format.envelope == Envelope::Flat) {
+            return Err(Error::invalid(format!(
+                "table {name} has no key, so that its topic has to be ended by a truncate before its rows are told again, and \
+                 truncates are not published; publish them (format.skipped_operations, format.envelope), give the table a \
+                 key, or a new topic"
+            )));
+        }
+        let rows = u64::try_from(table.rows_estimated).unwrap_or(0);
+        jobs.push(TableJob {
+            sweep: keyed && !skips(Operation::Delete),
+            truncate: !keyed,
+            ..TableJob::new(name, RESYNC, rows)
+        });
+    }
+    Ok(jobs)
+}
+
+/// Whether the records of a table have keys.
+async fn has_key(config: &Config, catalog: &Catalog, table: &TableInfo) -> Result<bool, Error> {
+    let (relation, _) = options::shape(config, catalog, table.oid).await?;
+    let mut version = catalog.table(&relation, config.key_rules()).await?;
+    choose_key(config, &mut version)?;
+    let compiled = schemas::compile(config, &version)?;
+    Ok(compiled.encode.key_schema().is_some())
+}

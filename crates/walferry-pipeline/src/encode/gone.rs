@@ -1,0 +1,94 @@
+//! Records of what no change of the stream says: the delete of a key that only a topic knows, and the truncate of a topic.
+//!
+//! Owns how the two are written. Never: decides what is gone; the sweep of a snapshot does.
+//! Invariant: a delete has the very key that the topic has, framing included, so that compaction knows it for the same.
+
+use walferry_avro::KeyReader;
+use walferry_event::{Origin, Relation};
+
+use super::{Context, Encoder, write_change};
+use crate::{
+    changes::{Change, Tombstones},
+    error::Error,
+    relations::Entry,
+    snapshot::Gone,
+};
+
+impl Encoder {
+    /// Reads keys as the plan of this relation writes them; nothing when it is not followed or has no key.
+    pub(crate) fn key_reader(&mut self, oid: u32) -> Result<Option<KeyReader>, Error> {
+        let Some(Entry::Followed(plan)) = self.relations.entry(oid) else {
+            return Ok(None);
+        };
+        let reader = plan.encode.key_schema().map(KeyReader::parse).transpose();
+        reader.map_err(|error| Error::failed(format!("table {}: its key: {error}", plan.name)))
+    }
+
+    /// Writes the delete of a key that the topic has and the table has no more, and its tombstone.
+    pub(crate) fn delete_key(
+        &mut self,
+        oid: u32,
+        gone: &Gone,
+        readers: (&KeyReader, &KeyReader),
+        origin: &Origin<'_>,
+    ) -> Result<(), Error> {
+        let Some(Entry::Followed(plan)) = self.relations.entry(oid) else {
+            return Ok(());
+        };
+        if let Some(reason) = &plan.refused {
+            return Err(Error::failed(format!(
+                "table {}: what is gone from it cannot be told: the registry refused its schema: {reason}; mend the \
+                 subject's compatibility level",
+                plan.name
+            )));
+        }
+        let mut value = Vec::new();
+        plan.encode
+            .delete_of_key(&gone.body, readers, origin, &mut value)
+            .map_err(|error| {
+                Error::failed(format!(
+                    "table {}: a key of topic {:?} cannot be told as gone: {error}",
+                    plan.name, plan.topic
+                ))
+            })?;
+        let block = self.builder.records();
+        let (key, value) = (block.append(&gone.key()), block.append(&value));
+        let topic = block.topic(&plan.topic);
+        block.push(topic, Some(key.clone()), Some(value), None);
+        if self.config.tombstones() != Tombstones::None {
+            block.push(topic, Some(key), None, None);
+        }
+        Ok(())
+    }
+
+    /// Writes a truncate of a table: what its topic holds ends with it.
+    pub(crate) fn truncate_topic(
+        &mut self,
+        relation: &Relation,
+        origin: &Origin<'_>,
+    ) -> Result<(), Error> {
+        if !self.relations.follows(relation) {
+            self.relations.learn(relation.clone());
+        }
+        let parked = write_change(
+            &mut self.relations,
+            &mut self.builder,
+            relation.oid,
+            Change::Truncate,
+            origin,
+            None,
+            &Context {
+                config: &self.config,
+                status: &self.status,
+                dead_letters: &self.dead_letters,
+            },
+        )?;
+        match parked {
+            None => Ok(()),
+            Some((table, obstacle)) => Err(Error::failed(format!(
+                "table {table}: its topic cannot be truncated: {}; a snapshot cannot wait for one table",
+                obstacle.reason
+            ))),
+        }
+    }
+}
