@@ -18,7 +18,11 @@ use crate::place::{Place, READY};
 const PATIENCE: &str = "240";
 
 /// Runs an audit: exit code, and what it prints as JSON.
-fn audit(place: &Place, settings: &Settings, more: &[&str]) -> (Option<i32>, Json, String) {
+pub(crate) fn audit(
+    place: &Place,
+    settings: &Settings,
+    more: &[&str],
+) -> (Option<i32>, Json, String) {
     let path = settings.write(&place.folder).unwrap();
     let output = Command::new(binary().unwrap())
         // On a machine that runs other tests an idle connector may be slow to follow the cluster's WAL.

@@ -10,10 +10,13 @@
 //! | `late_end` | an EndTxn that arrives late, with the guard and without it |
 //! | `instances` | two processes with one name, also when the older one was stopped and wakes up |
 //! | `recovery` | each row of the recovery table |
+//! | `reload` | the configuration is read again while it runs |
 //! | `refusal` | each wrong setting or missing right: one message, the exit status, no secret |
 //! | `records` | types, schemas, keys, headers; decoded by apache-avro and by fastavro |
 //! | `changes` | every kind of change and of table, record by record |
 //! | `snapshots` | snapshots that are interrupted, beside the stream, asked for |
+//! | `kindness` | snapshots whose readers are ended and whose servers go away |
+//! | `resync` | changes were lost: the topics agree with the tables again, whatever moment a resync is killed at |
 //! | `visibility` | the race between a commit's record and its visibility |
 //! | `values` | every type in every mode, at the edges and at random, is what PostgreSQL's own casts say |
 //! | `messages` | logical decoding messages, in transactions and outside |
@@ -25,6 +28,7 @@
 //! | `memory` | a transaction larger than the memory, and a broker that is away |
 //! | `audit` | tables and topics compared: clean under load, planted faults found |
 //! | `compat` | what Debezium answered over a corpus of SQL, recorded, is given again |
+//! | `terminal` | bars of a snapshot |
 //! | `commands` | check, tail, status, checkpoint |
 //!
 //! Each test has its own database, slot and topics; one that harms a server has its own servers.
@@ -40,6 +44,7 @@ mod first_start;
 mod flat;
 mod history;
 mod instances;
+mod kindness;
 mod late_end;
 mod memory;
 mod messages;
@@ -50,9 +55,12 @@ mod place;
 mod records;
 mod recovery;
 mod refusal;
+mod reload;
+mod resync;
 mod schema_commands;
 mod schemas;
 mod snapshots;
+mod terminal;
 mod transactions;
 mod values;
 mod visibility;

@@ -8,6 +8,7 @@ use walferry_testkit::process::Settings;
 use walferry_testkit::proxy::{Mode, Proxy};
 use walferry_testkit::stack::{Coordinates, PostgresServer, Stack};
 
+use crate::audit::audit;
 use crate::place::{Place, READY, own_postgres};
 
 const TABLE: &str = "create table t (id int primary key, note text)";
@@ -29,6 +30,21 @@ fn refused(place: &Place, settings: &Settings, parts: &[&str]) {
     assert_eq!(code, Some(3), "{log}");
     for part in parts {
         assert!(log.contains(part), "{part:?} is not in\n{log}");
+    }
+}
+
+/// The remedy that the refusal names is one.
+fn mended(place: &Place, settings: &Settings) {
+    let path = settings.write(&place.folder).unwrap();
+    let (code, log) = place.ends(settings, &["resync", "-c", path.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{log}");
+    let mut settings = settings.clone();
+    settings.set("source.heartbeat_ms", "200");
+    let _walferry = place.streaming(&settings);
+    place.drain("insert into t values (99, 'last')");
+    let (_, report, errors) = audit(place, &settings, &["public.t"]);
+    for fault in ["missing", "extra", "different", "duplicates"] {
+        assert_eq!(report["tables"][0][fault], 0, "{report:#}\n{errors}");
     }
 }
 
@@ -120,7 +136,9 @@ fn a_slot_that_is_gone_is_refused() {
         "select pg_drop_replication_slot('{}')",
         place.slot()
     ));
+    place.sql("delete from t; insert into t values (7)");
     refused(&place, &settings, &[&held, "resync", "lost"]);
+    mended(&place, &settings);
 }
 
 #[test]
@@ -134,7 +152,9 @@ fn a_slot_that_the_server_has_invalidated_is_refused() {
         place.sql("select pg_switch_wal()");
     }
     place.sql("checkpoint");
+    place.sql("delete from t; insert into t values (7)");
     refused(&place, &settings, &[&held, "resync", "cannot be used"]);
+    mended(&place, &settings);
 }
 
 #[test]
@@ -149,6 +169,7 @@ fn a_slot_ahead_of_the_checkpoint_is_refused_with_both_ends_of_the_gap() {
     let confirmed = place.confirmed();
     assert_ne!(held, confirmed);
     refused(&place, &settings, &[&held, &confirmed, "resync"]);
+    mended(&place, &settings);
 }
 
 #[test]
@@ -187,7 +208,7 @@ fn promote_at_restart(postgres: &mut PostgresServer) {
     assert_eq!(recovering.as_deref(), Some("f"), "it is not promoted");
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     let status = std::process::Command::new("cp")
         .arg("-a")
         .args([from, to])
@@ -218,7 +239,8 @@ fn a_new_timeline_is_followed_when_it_contains_the_checkpoint_and_else_refused()
     std::fs::remove_dir_all(&data).unwrap();
     copy(&backup, &data);
     postgres.restart().unwrap();
-    refused(&place, &settings, &[&held, "timeline"]);
+    refused(&place, &settings, &[&held, "timeline", "resync"]);
+    mended(&place, &settings);
 }
 
 /// The publisher is behind when the server is lost, and the one that is promoted instead never had what it holds.

@@ -12,7 +12,7 @@ use crate::place::{Place, READY};
 const TAKEN: Duration = Duration::from_secs(180);
 
 /// Rows from before the start in the tables of the mixed load: integer, composite and text keys, TOAST.
-fn fill(place: &Place, rows: u32) {
+pub(crate) fn fill(place: &Place, rows: u32) {
     place.sql(&format!(
         "insert into orders (id, writer, amount, note)
            select 1000000 + i, 99, i * 0.01, repeat('x', i % 50) from generate_series(1, {rows}) i;
@@ -25,7 +25,7 @@ fn fill(place: &Place, rows: u32) {
 }
 
 /// Changes rows that a snapshot has to read: other values, other keys, TOAST left out, gone and back again.
-fn meddle(place: &Place, round: u32) {
+pub(crate) fn meddle(place: &Place, round: u32) {
     place.sql(&format!(
         "update orders set amount = amount + 1 where writer = 99 and id % 97 = {round};
          update orders set id = id + 10000000 where writer = 99 and id % 89 = {round};
@@ -38,7 +38,7 @@ fn meddle(place: &Place, round: u32) {
     ));
 }
 
-fn small_chunks(place: &Place) -> Settings {
+pub(crate) fn small_chunks(place: &Place) -> Settings {
     let mut settings = place.all();
     settings
         .set("snapshot.chunk_rows", "700")
@@ -47,25 +47,25 @@ fn small_chunks(place: &Place) -> Settings {
     settings
 }
 
-fn consistent_point(walferry: &mut Walferry) -> u64 {
+pub(crate) fn consistent_point(walferry: &mut Walferry) -> u64 {
     let line = walferry.wait_log("slot created", READY);
     let line: serde_json::Value = serde_json::from_str(&line).unwrap();
     parse_lsn(line["lsn"].as_str().unwrap()).unwrap()
 }
 
-fn done(status: &serde_json::Value) -> bool {
+pub(crate) fn done(status: &serde_json::Value) -> bool {
     let tables = status["snapshot"].as_array();
     status["state"] == "streaming"
         && tables.is_none_or(|tables| tables.iter().all(|table| table["state"] == "done"))
 }
 
-fn rows(walferry: &Walferry) -> u64 {
+pub(crate) fn rows(walferry: &Walferry) -> u64 {
     let status = walferry.status().unwrap_or_default();
     let tables = status["snapshot"].as_array().cloned().unwrap_or_default();
     tables.iter().filter_map(|it| it["rows"].as_u64()).sum()
 }
 
-fn clean(place: &Place, checker: &Checker, rows_min: u64) -> Report {
+pub(crate) fn clean(place: &Place, checker: &Checker, rows_min: u64) -> Report {
     let report = place.verdict(checker);
     assert!(report.is_clean(), "{report}");
     assert!(report.snapshot_rows >= rows_min, "{report}");
@@ -169,7 +169,7 @@ fn a_table_that_is_added_arrives_with_its_history() {
 }
 
 /// The last word of the topic on each key is the table's.
-fn same_rows(place: &Place, table: &str, key: &str) {
+pub(crate) fn same_rows(place: &Place, table: &str, key: &str) {
     let name = format!("public.{table}");
     let mut decoder = walferry_testkit::topics::Decoder::new(&place.registry);
     let mut reader =
@@ -228,21 +228,7 @@ fn a_snapshot_can_be_asked_for_listed_and_cancelled() {
     walferry.wait_status("first snapshot", READY, done);
     let path = settings.write(&place.folder).unwrap();
     let path = path.to_str().unwrap().to_owned();
-    let said = |arguments: &[&str]| {
-        let mut command = std::process::Command::new(binary().unwrap());
-        let output = command
-            .arg("snapshot")
-            .args(arguments)
-            .args(["-c", &path])
-            .output()
-            .unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-        (
-            output.status.code(),
-            text(&output.stdout),
-            text(&output.stderr),
-        )
-    };
+    let said = |arguments: &[&str]| said(&path, arguments);
     let (code, id, error) = said(&["start", "public.t", "--where", "id <= 1200"]);
     assert_eq!(code, Some(0), "{error}");
     walferry.wait_status("the asked one", TAKEN, |status| {
@@ -285,6 +271,97 @@ fn a_snapshot_can_be_asked_for_listed_and_cancelled() {
         status["snapshot"][0]["state"] == "cancelled"
     });
     place.drain("insert into t values (0, 'z')");
+}
+
+/// Runs `walferry snapshot` with these words: exit code, output, errors.
+fn said(settings_path: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = std::process::Command::new(binary().unwrap());
+    let output = command
+        .arg("snapshot")
+        .args(arguments)
+        .args(["-c", settings_path])
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    (
+        output.status.code(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
+}
+
+#[test]
+fn snapshots_are_paused_resumed_and_put_before_others_over_restarts() {
+    let place = Place::shared("snap_pause");
+    place.sql(
+        "create table t (id int primary key); insert into t select i from generate_series(1, 5000) i;
+         create table u (id int primary key); insert into u select i from generate_series(1, 5000) i; analyze",
+    );
+    let mut settings = place.all();
+    settings
+        .set_text("admin.token", "open")
+        .set("snapshot.chunk_rows", "250")
+        .set("snapshot.readers", "1");
+    let mut walferry = place.streaming(&settings);
+    walferry.wait_status("first snapshot", READY, done);
+    walferry.sigterm();
+    walferry.wait_exit(READY);
+    settings.set("snapshot.rows_per_second_max", "2000");
+    let mut walferry = place.streaming(&settings);
+    let path = settings.write(&place.folder).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    let start = |arguments: &[&str]| {
+        let (code, id, error) = said(&path, &[&["start"], arguments].concat());
+        assert_eq!(code, Some(0), "{error}");
+        id
+    };
+    let ordered = |verb: &str, id: &str| {
+        let (code, _, error) = said(&path, &[verb, id]);
+        assert_eq!(code, Some(0), "{error}");
+    };
+    let state = |status: &serde_json::Value, id: &str| {
+        let tables = status["snapshot"].as_array().cloned().unwrap_or_default();
+        let found = tables.into_iter().find(|it| it["id"] == id);
+        found.unwrap_or_default()
+    };
+    // Asked for later, and read before.
+    let later = start(&["public.t"]);
+    let first = start(&["public.u", "--priority", "5"]);
+    let status = walferry.wait_status("the urgent one", TAKEN, |status| {
+        state(status, &first)["state"] == "done"
+    });
+    assert_eq!(state(&status, &first)["rows"], 5000);
+    assert_ne!(state(&status, &later)["state"], "done", "{status}");
+    walferry.wait_status("some of the other", TAKEN, |status| {
+        let rows = state(status, &later)["rows"].as_u64();
+        rows.is_some_and(|rows| rows >= 500)
+    });
+    ordered("pause", &later);
+    let held = walferry.wait_status("paused", READY, |status| {
+        state(status, &later)["state"] == "paused"
+    });
+    let held = state(&held, &later)["rows"].clone();
+    assert!(held.as_u64().unwrap() < 5000, "{held}");
+    walferry.kill9();
+    let mut walferry = place.streaming(&settings);
+    // Several at once: one that is held does not hold up another.
+    let third = start(&["public.u", "--priority=-1"]);
+    walferry.wait_status("the third", TAKEN, |status| {
+        state(status, &third)["state"] == "done"
+    });
+    let status = walferry.status().unwrap();
+    assert_eq!(state(&status, &later)["state"], "paused");
+    assert_eq!(state(&status, &later)["rows"], held);
+    ordered("resume", &later);
+    let status = walferry.wait_status("all", TAKEN, done);
+    assert_eq!(
+        state(&status, &later)["rows"],
+        5000,
+        "each row once: {status}"
+    );
+    let (code, _, error) = said(&path, &["pause", "nothing"]);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("no snapshot of that id"), "{error}");
 }
 
 #[test]

@@ -322,6 +322,11 @@ impl Walferry {
         self.signal(Signal::TERM);
     }
 
+    /// SIGHUP: it reads its configuration again.
+    pub fn sighup(&mut self) {
+        self.signal(Signal::HUP);
+    }
+
     /// SIGSTOP: the process stands still and its connections stay open.
     pub fn sigstop(&mut self) {
         self.signal(Signal::STOP);
