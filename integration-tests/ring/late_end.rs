@@ -53,6 +53,7 @@ fn checkpoint(counter: u64) -> Checkpoint {
         counter,
         written_at: walferry_kafka::now_rfc3339(),
         walferry: "test".into(),
+        tables: Vec::new(),
     }
 }
 

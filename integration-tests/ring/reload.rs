@@ -6,6 +6,7 @@ use walferry_testkit::checker::{Session, Start};
 use walferry_testkit::load::{MixedLoad, MixedOptions};
 use walferry_testkit::process::{Settings, Walferry};
 
+use crate::audit::audit;
 use crate::place::{Place, READY};
 use crate::snapshots::{consistent_point, done, fill, same_rows};
 
@@ -170,4 +171,63 @@ fn what_cannot_be_put_in_force_is_told_and_the_old_configuration_stays() {
         .find(|it| it["name"] == "public.more");
     assert_eq!(more.unwrap()["topic"], topic.as_str(), "{status}");
     assert_eq!(streams(&walferry), 1, "the stream has never paused");
+}
+
+/// What happened to a table while it was not followed is told when it is again, at a start and on a hangup.
+#[test]
+fn a_table_that_was_taken_out_and_is_put_back_is_made_to_agree() {
+    let place = Place::shared("hup_back");
+    place.sql(
+        "create table t (id int primary key, note text); insert into t select i, 'a' from generate_series(1, 500) i;
+         create table u (id int primary key, note text); insert into u select i, 'a' from generate_series(1, 500) i",
+    );
+    let mut settings = place.all();
+    settings.set("source.heartbeat_ms", "200");
+    let (all, one) = ("[\"public.*\"]", "[\"public.t\"]");
+    let mut walferry = place.streaming(&settings);
+    let changes = [
+        "delete from u where id % 5 = 0; update u set note = 'b' where id % 5 = 1; insert into u values (1001, 'c')",
+        "delete from u where id % 5 = 2; update u set note = 'd' where id % 5 = 3; insert into u values (1002, 'e')",
+    ];
+    let clean = |settings: &Settings| {
+        place.drain("insert into t select max(id) + 1, 'last' from t");
+        let (code, report, errors) = audit(&place, settings, &[]);
+        assert_eq!(code, Some(0), "{report:#}\n{errors}");
+        assert_eq!(
+            report["tables"].as_array().map(Vec::len),
+            Some(2),
+            "{report:#}"
+        );
+    };
+    // At starts, and then on hangups.
+    for hangup in [false, true] {
+        for (tables, change) in [(one, changes[usize::from(hangup)]), (all, "")] {
+            settings.set("source.tables", tables);
+            if hangup {
+                let seen = walferry.log().len();
+                settings.write(&place.folder).unwrap();
+                walferry.sighup();
+                let force = |it: &Walferry| {
+                    let log = it.log();
+                    log[seen..].iter().any(|line| line.contains("is in force"))
+                };
+                while !force(&walferry) {
+                    assert!(walferry.exited().is_none(), "{}", walferry.log_tail());
+                    std::thread::yield_now();
+                }
+            } else {
+                walferry.sigterm();
+                walferry.wait_exit(READY);
+                walferry = place.streaming(&settings);
+            }
+            if !change.is_empty() {
+                place.sql(change);
+                place.drain("insert into t select max(id) + 1, 'more' from t");
+            }
+        }
+        walferry.wait_status("it is read again", TAKEN, |status| {
+            status["snapshot"][0]["name"] == "public.u" && done(status)
+        });
+        clean(&settings);
+    }
 }

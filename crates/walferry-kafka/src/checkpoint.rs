@@ -44,6 +44,9 @@ pub struct Checkpoint {
     pub written_at: String,
     /// Version of Walferry that wrote it.
     pub walferry: String,
+    /// What was followed then: globs of `source.tables`. Of what they do not choose the topics miss changes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<String>,
 }
 
 /// A table that waits, or that is catching up with the others after it has waited.
@@ -88,6 +91,7 @@ mod tests {
             counter: 3,
             written_at: "2026-11-24T00:00:00.000Z".into(),
             walferry: "0.1.0".into(),
+            tables: Vec::new(),
         }
     }
 

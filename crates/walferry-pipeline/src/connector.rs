@@ -18,6 +18,8 @@ use walferry_kafka::{Checkpoint, Publisher};
 use walferry_postgres::{Catalog, Feedback, Replication, SnapshotReader};
 use walferry_registry::Registry;
 
+pub(crate) use resync::can_be_followed_again;
+
 use crate::{
     block::{Memory, QUEUE_BLOCKS_MAX},
     builder::Builder,
@@ -155,7 +157,7 @@ impl Start {
         tracing::info!(target: "audit", row, ?decision, "recovery decision");
         let stamp = Arc::new(Stamp::new(
             found.server.clone(),
-            &self.config.source.slot,
+            &self.config.source,
             &self.instance,
             checkpoint.as_ref().map_or(0, |c| c.counter),
         ));
@@ -168,7 +170,11 @@ impl Start {
                     ..parked.unwrap_or_else(|| Held::at(position))
                 };
                 let added = source::added(&self.config, &found.catalog, &found.tables).await?;
-                let progress = snapshot::added(progress, &added);
+                let before = checkpoint
+                    .as_ref()
+                    .map_or(&[][..], |it| it.tables.as_slice());
+                let again = self.followed_again(&found, before).await?;
+                let progress = snapshot::added(progress, &added, &again);
                 let progress = self.again(&found, progress).await?;
                 // A table is in the record before it is in the publication, so that no crash forgets its history.
                 publisher = claim(publisher, stamp.next(Some(&held), progress.as_ref())).await?;

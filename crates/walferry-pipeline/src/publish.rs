@@ -271,6 +271,9 @@ impl Publishing {
     /// Commits a checkpoint with whatever is open, and lets PostgreSQL forget what it covers.
     fn checkpoint(&mut self, held: Held) -> Result<(), Error> {
         let started = Instant::now();
+        if let Some(tables) = self.snapshot.as_ref().and_then(|it| it.followed.clone()) {
+            self.stamp.set_tables(tables);
+        }
         let checkpoint = self.stamp.next(Some(&held), self.snapshot.as_deref());
         let report = self.publisher.commit(checkpoint)?;
         self.meters.count_records(report.records);

@@ -12,6 +12,7 @@ use walferry_postgres::{Catalog, TableInfo};
 
 use crate::{
     config::Config,
+    connector::can_be_followed_again,
     error::Error,
     options,
     snapshot::{Event, Refused},
@@ -27,27 +28,36 @@ pub(crate) struct Reload {
     pub(crate) config: Arc<Config>,
     /// Tables that are to be read, once they are in the publication.
     pub(crate) added: Vec<TableInfo>,
+    /// Tables that are in it, and were not followed.
+    pub(crate) again: Vec<TableInfo>,
     pub(crate) reply: oneshot::Sender<()>,
 }
 
-/// Puts a configuration in force that differs from the running one in `source.tables`, in limits of `snapshot`, and in the
+/// Puts a configuration in force that differs from the `running` one in `source.tables`, in limits of `snapshot`, and in the
 /// settings of tables that were not followed. The tables that are read because of it.
 ///
 /// # Errors
 /// The connector does not stream now, or the configuration cannot be put in force; then the old one stays.
-pub async fn reload(status: &Status, config: Config) -> Result<Vec<String>, Refused> {
+pub async fn reload(
+    status: &Status,
+    running: &Config,
+    config: Config,
+) -> Result<Vec<String>, Refused> {
     let control = status.snapshots().ok_or(Refused::NotStreaming)?;
     let config = Arc::new(config);
     let connect = &config.source.connect;
     let catalog = Catalog::connect(connect)
         .await
         .map_err(|error| invalid(error.into()))?;
-    let added = examined(&config, &catalog).await.map_err(invalid)?;
+    let examined = examined(running, &config, &catalog).await;
+    let (added, again) = examined.map_err(invalid)?;
+    let read = again.iter().map(TableInfo::qualified_name);
     let names: Vec<String> = added.iter().map(TableInfo::qualified_name).collect();
     let (reply, answer) = oneshot::channel();
     let told = Reload {
         config: config.clone(),
         added: added.clone(),
+        again: again.clone(),
         reply,
     };
     let gone = || Refused::NotStreaming;
@@ -67,11 +77,18 @@ pub async fn reload(status: &Status, config: Config) -> Result<Vec<String>, Refu
     let published = source::add_tables(&config, &catalog, &tables).await;
     let outcome = Event::Published(names.clone(), published.is_ok());
     control.send(outcome).map_err(|_| gone())?;
-    published.map(|()| names).map_err(invalid)
+    published
+        .map(|()| names.into_iter().chain(read).collect())
+        .map_err(invalid)
 }
 
-/// The tables that have to be added to the publication, when nothing speaks against the configuration.
-async fn examined(config: &Config, catalog: &Catalog) -> Result<Vec<TableInfo>, Error> {
+/// The tables that have to be added to the publication, and those that are in it and were not followed, when nothing speaks
+/// against the configuration.
+async fn examined(
+    running: &Config,
+    config: &Config,
+    catalog: &Catalog,
+) -> Result<(Vec<TableInfo>, Vec<TableInfo>), Error> {
     let tables = source::select(&config.source, catalog).await?;
     options::hold(config, catalog, &tables).await?;
     let added = source::added(config, catalog, &tables).await?;
@@ -79,8 +96,11 @@ async fn examined(config: &Config, catalog: &Catalog) -> Result<Vec<TableInfo>, 
     let is_added = |it: &TableInfo| added.iter().any(|other| other.oid == it.oid);
     let others: Vec<TableInfo> = tables.iter().filter(|it| !is_added(it)).cloned().collect();
     source::ensure_publication(config, catalog, &others).await?;
-    match added.iter().find(|it| !it.can_select) {
-        None => Ok(added),
+    let again = source::again(config, catalog, &tables, &running.source.tables).await?;
+    can_be_followed_again(config, catalog, &again).await?;
+    let again: Vec<TableInfo> = again.into_iter().cloned().collect();
+    match added.iter().chain(&again).find(|it| !it.can_select) {
+        None => Ok((added, again)),
         Some(blind) => Err(Error::invalid(format!(
             "table {name}: its rows may not be read; GRANT SELECT ON {name} TO the role of source.url",
             name = blind.qualified_name()

@@ -10,7 +10,9 @@ use tokio::{sync::watch, time};
 use walferry_event::Lsn;
 use walferry_postgres::{Catalog, Identity, Replication, TableInfo};
 
-pub(crate) use publication::{Limits, add_tables, added, ensure_publication, lists, unpublished};
+pub(crate) use publication::{
+    Limits, add_tables, added, again, ensure_publication, lists, unpublished,
+};
 
 use crate::{
     config::{Config, Source},

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use walferry_event::Position;
 use walferry_kafka::Checkpoint;
 
-use crate::{course::Held, recovery, snapshot::Progress};
+use crate::{config::Source, course::Held, recovery, snapshot::Progress};
 
 /// The writer of checkpoint records.
 #[derive(Debug)]
@@ -24,18 +24,26 @@ struct Inner {
     server: recovery::Server,
     counter: u64,
     durable: Held,
+    /// What is followed.
+    tables: Arc<[String]>,
 }
 
 impl Stamp {
-    pub(crate) fn new(server: recovery::Server, slot: &str, instance: &str, counter: u64) -> Stamp {
+    pub(crate) fn new(
+        server: recovery::Server,
+        source: &Source,
+        instance: &str,
+        counter: u64,
+    ) -> Stamp {
         Stamp {
             inner: Mutex::new(Inner {
                 server,
                 counter,
                 durable: Held::at(Position::default()),
+                tables: source.tables.as_slice().into(),
             }),
             snapshot_finished: watch::Sender::new(false),
-            slot: slot.to_owned(),
+            slot: source.slot.clone(),
             instance: instance.to_owned(),
         }
     }
@@ -63,7 +71,13 @@ impl Stamp {
             counter: inner.counter,
             written_at: walferry_kafka::now_rfc3339(),
             walferry: env!("CARGO_PKG_VERSION").to_owned(),
+            tables: inner.tables.to_vec(),
         }
+    }
+
+    /// Other tables are followed from the next checkpoint on.
+    pub(crate) fn set_tables(&self, tables: Arc<[String]>) {
+        self.lock().tables = tables;
     }
 
     /// What the newest committed checkpoint covers.

@@ -77,6 +77,17 @@ impl Start {
         Ok(Some(progress))
     }
 
+    /// Tables that were taken out of the configuration and are there again: their topics miss what was changed meanwhile.
+    pub(super) async fn followed_again<'a>(
+        &self,
+        found: &'a Found,
+        before: &[String],
+    ) -> Result<Vec<&'a TableInfo>, Error> {
+        let again = source::again(&self.config, &found.catalog, &found.tables, before).await?;
+        can_be_followed_again(&self.config, &found.catalog, &again).await?;
+        Ok(again)
+    }
+
     /// A new slot, and every table to be read again.
     pub(super) async fn anew(
         &self,
@@ -122,6 +133,35 @@ impl Start {
         self.resync.store(false, Ordering::Relaxed);
         Ok((publisher, Begin::Stream(held, Some(progress))))
     }
+}
+
+/// Whether what tables miss can be told: without a key it cannot, once there is a topic.
+pub(crate) async fn can_be_followed_again(
+    config: &Config,
+    catalog: &Catalog,
+    again: &[&TableInfo],
+) -> Result<(), Error> {
+    for table in again {
+        let topic = config.topic(&table.schema, &table.name);
+        let (kafka, asked) = (config.kafka.clone(), topic.clone());
+        let missing = tokio::task::spawn_blocking(move || {
+            walferry_kafka::topics_missing(&kafka, &[&asked]).map(|it| !it.is_empty())
+        });
+        let missing = missing
+            .await
+            .map_err(|error| Error::failed(format!("looking for a topic: {error}")))??;
+        if !missing && !has_key(config, catalog, table).await? {
+            return Err(Error::refused(format!(
+                "table {} was taken out of source.tables and is there again, so that topic {topic:?} misses what was changed \
+                 meanwhile; without a key that cannot be told row by row: `walferry resync` tells its rows anew, or give it \
+                 a new topic",
+                table.qualified_name()
+            )));
+        }
+        tracing::info!(target: "audit", table = table.qualified_name(),
+            "the table was not followed until now: it is read again");
+    }
+    Ok(())
 }
 
 /// The tables of these names.

@@ -182,23 +182,32 @@ fn send(status: &Status, event: Event) -> Result<(), Refused> {
     control.send(event).map_err(|_| Refused::NotStreaming)
 }
 
-/// The progress with snapshots of tables that were added to the configuration; nothing when there is nothing to do.
-pub(crate) fn added(progress: Option<Progress>, tables: &[&TableInfo]) -> Option<Progress> {
+/// The progress with snapshots of tables that were added to the configuration; nothing when there is nothing to do. A table of
+/// `swept` was followed before, and what has gone from it since is deleted from its topic.
+pub(crate) fn added(
+    progress: Option<Progress>,
+    tables: &[&TableInfo],
+    swept: &[&TableInfo],
+) -> Option<Progress> {
     let mut progress = progress.unwrap_or_default();
-    for table in tables {
+    let all = tables.iter().map(|it| (it, false));
+    for (table, sweep) in all.chain(swept.iter().map(|it| (it, true))) {
         let name = table.qualified_name();
         let estimated = u64::try_from(table.rows_estimated).unwrap_or(0);
         let under_way = progress
             .tables
             .iter_mut()
             .find(|it| it.shown.name == name && !it.ended());
-        match under_way {
-            Some(job) => job.added = true,
+        let job = match under_way {
+            Some(job) => job,
             None => {
                 let job = TableJob::new(name, "added", estimated);
-                progress.tables.push(TableJob { added: true, ..job });
+                progress.tables.push(job);
+                let last = progress.tables.len() - 1;
+                &mut progress.tables[last]
             }
-        }
+        };
+        (job.added, job.sweep) = (true, job.sweep || sweep);
     }
     (!progress.finished()).then_some(progress)
 }

@@ -4,6 +4,8 @@
 //! Invariants: a range leaves `left` only with the mark behind its last row; the ranges of a table do not overlap; a table is
 //! done when nothing is left of it.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use walferry_event::{RowKey, RowRange};
 
@@ -18,6 +20,9 @@ pub struct Progress {
     /// Grows with each mark of this ring: what stands before a mark is committed when the committed progress has come to it.
     #[serde(skip)]
     pub(crate) serial: u64,
+    /// The tables that are followed from here on, when they have changed since the start: they go into the same checkpoint.
+    #[serde(skip)]
+    pub(crate) followed: Option<Arc<[String]>>,
 }
 
 /// One table of one snapshot.
@@ -226,7 +231,10 @@ mod tests {
     use super::*;
 
     fn progress(tables: Vec<TableJob>) -> Progress {
-        Progress { tables, serial: 0 }
+        Progress {
+            tables,
+            ..Progress::default()
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::{
     config::{Config, Source},
     error::Error,
     options::{self, Wanted},
+    selection::Selection,
 };
 
 /// Creates the publication when it is missing and that is allowed; otherwise checks that it carries the tables.
@@ -65,6 +66,25 @@ pub(crate) async fn added<'a>(
         !lists(&publication, it) && !named_otherwise(&config.source, &publication, it)
     });
     Ok(fresh.collect())
+}
+
+/// The chosen tables that the publication lists, and that were not followed `before`: what was changed meanwhile is not in
+/// their topics.
+pub(crate) async fn again<'a>(
+    config: &Config,
+    catalog: &Catalog,
+    tables: &'a [TableInfo],
+    before: &[String],
+) -> Result<Vec<&'a TableInfo>, Error> {
+    let selection = Selection::new(before);
+    let fresh = |it: &&TableInfo| !before.is_empty() && !selection.includes(&it.qualified_name());
+    let fresh: Vec<&TableInfo> = tables.iter().filter(fresh).collect();
+    if fresh.is_empty() {
+        return Ok(fresh);
+    }
+    let publication = catalog.publication(&config.source.publication).await?;
+    let listed = |it: &&TableInfo| publication.as_ref().is_some_and(|of| lists(of, it));
+    Ok(fresh.into_iter().filter(listed).collect())
 }
 
 /// Adds tables to our publication.

@@ -13,7 +13,7 @@ are read again at each use, so rotation needs no restart. An unknown key, a dupl
 ";
 
 const FOOT: &str = "A table that is added arrives with its history. A table that is taken out is not published any more; the publication keeps
-it. When any other key has changed, a warning in the log names it, and all of the old configuration stays in force until
+it. One that is put back is read again, and what has gone from it meanwhile is deleted from its topic. When any other key has changed, a warning in the log names it, and all of the old configuration stays in force until
 the next start. So it does when a file cannot be read or the tables cannot be followed.
 ";
 

@@ -162,6 +162,7 @@ fn checkpoint(instance: &str, counter: u64) -> Checkpoint {
         counter,
         written_at: String::new(),
         walferry: String::new(),
+        tables: Vec::new(),
     }
 }
 

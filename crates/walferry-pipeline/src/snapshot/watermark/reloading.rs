@@ -20,17 +20,19 @@ impl Engine {
         // Sessions that are open have the old limits.
         self.sessions = Sessions::new(reload.config.clone());
         self.config = reload.config;
-        if !reload.added.is_empty() {
+        // The tables that are followed stand in the same checkpoint as what is to be read because of it.
+        self.progress.followed = Some(self.config.source.tables.as_slice().into());
+        if !reload.added.is_empty() || !reload.again.is_empty() {
             self.forget_finished();
             let tables: Vec<_> = reload.added.iter().collect();
             self.unpublished
                 .extend(tables.iter().map(|it| it.qualified_name()));
+            let again: Vec<_> = reload.again.iter().collect();
             let progress = std::mem::take(&mut self.progress);
-            self.progress = added(Some(progress), &tables).unwrap_or_default();
+            self.progress = added(Some(progress), &tables, &again).unwrap_or_default();
             self.finished_told = self.progress.finished();
-            // Its first mark makes it survive a crash.
-            self.mark(encoder)?;
         }
+        self.mark(encoder)?;
         let _ = reload.reply.send(());
         Ok(())
     }
