@@ -22,6 +22,7 @@
 //! | `messages` | logical decoding messages, in transactions and outside |
 //! | `transactions` | BEGIN and END of each transaction, and the numbers of its events |
 //! | `schemas` | a table changes while it is followed; dead letters |
+//! | `oversize` | a record that its topic refuses for its size |
 //! | `park` | a table that cannot go on waits, and the others go on |
 //! | `options` | exclude_columns, where, mask: streamed, in every snapshot, in dead letters, in the audit |
 //! | `schema_commands` | show, diff and plan; subject strategies |
@@ -50,6 +51,7 @@ mod memory;
 mod messages;
 mod options;
 mod outage;
+mod oversize;
 mod park;
 mod place;
 mod records;

@@ -44,7 +44,7 @@ fn columns_come_go_and_change_under_load() {
 }
 
 /// What the dead-letter topic holds.
-fn letters(place: &Place) -> Vec<(Json, String)> {
+pub(crate) fn letters(place: &Place) -> Vec<(Json, String)> {
     let mut letters = Vec::new();
     Reader::open(&place.brokers, &[format!("{}.dead_letters", place.name)])
         .unwrap()

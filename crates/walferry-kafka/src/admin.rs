@@ -27,6 +27,9 @@ const CHECKPOINT_TOPIC: &[(&str, &str)] = &[
     ("max.compaction.lag.ms", "3600000"),
 ];
 
+/// Kafka's default of `max.message.bytes`.
+const MESSAGE_BYTES_MAX: usize = 1_048_588;
+
 type Admin = AdminClient<Journal>;
 
 /// Creates the checkpoint topic when it is missing: one partition, compacted. One that exists has to be the same.
@@ -48,8 +51,40 @@ pub fn ensure_checkpoint_topic(config: &Config) -> Result<(), Error> {
 
 /// Creates those of `topics` that are missing.
 pub fn ensure_topics(config: &Config, topics: &[&str]) -> Result<(), Error> {
+    ensure(config, &client(config)?, topics)
+}
+
+/// Creates a topic if it is missing. The bytes that a batch of records, or one of its own, may have there.
+pub fn ensure_topic(config: &Config, topic: &str) -> Result<usize, Error> {
     let admin = client(config)?;
-    let missing = missing(config, &admin, topics)?;
+    ensure(config, &admin, &[topic])?;
+    // Where the right to ask is not granted the broker's default is as good a guess as any: it says what may be refused,
+    // and the broker says what is.
+    let limit = setting(&admin, topic, "max.message.bytes").ok();
+    let limit = limit.and_then(|limit| limit.parse().ok());
+    Ok(limit
+        .unwrap_or(MESSAGE_BYTES_MAX)
+        .min(config.message_bytes_max()))
+}
+
+/// As [`ensure_topic`], for one that takes what others refuse for its size: it is created with room for the largest
+/// record that the producer takes, where the cluster allows that.
+pub fn ensure_roomy_topic(config: &Config, topic: &str) -> Result<usize, Error> {
+    let mut roomy = config.clone();
+    roomy
+        .topic_config
+        .entry("max.message.bytes".into())
+        .or_insert_with(|| config.message_bytes_max().to_string());
+    match ensure_topic(&roomy, topic) {
+        Err(error) if matches!(error.sort(), Kind::Config | Kind::Denied) => {
+            ensure_topic(config, topic)
+        }
+        outcome => outcome,
+    }
+}
+
+fn ensure(config: &Config, admin: &Admin, topics: &[&str]) -> Result<(), Error> {
+    let missing = missing(config, admin, topics)?;
     if missing.is_empty() {
         return Ok(());
     }
@@ -64,8 +99,8 @@ pub fn ensure_topics(config: &Config, topics: &[&str]) -> Result<(), Error> {
                 .fold(topic, |topic, (name, value)| topic.set(name, value))
         })
         .collect();
-    create(config, &admin, &new)?;
-    await_leaders(config, &admin, &missing)
+    create(config, admin, &new)?;
+    await_leaders(config, admin, &missing)
 }
 
 /// Those of `topics` that do not exist.
@@ -183,7 +218,7 @@ fn check_checkpoint_topic(config: &Config, admin: &Admin) -> Result<(), Error> {
             ),
         ));
     }
-    match cleanup_policy(admin, name) {
+    match setting(admin, name, "cleanup.policy") {
         Ok(policy) if policy == "compact" => Ok(()),
         Ok(policy) => Err(Error::new(
             Kind::Config,
@@ -206,16 +241,14 @@ fn check_checkpoint_topic(config: &Config, admin: &Admin) -> Result<(), Error> {
     }
 }
 
-fn cleanup_policy(admin: &Admin, topic: &str) -> Result<String, Code> {
+fn setting(admin: &Admin, topic: &str, name: &str) -> Result<String, Code> {
     let of = [ResourceSpecifier::Topic(topic)];
     let answer = futures_executor::block_on(admin.describe_configs(&of, &options()))
         .map_err(|error| error.rdkafka_error_code().unwrap_or(Code::Fail))?;
     for resource in answer {
-        let policy = resource?
-            .get("cleanup.policy")
-            .and_then(|e| e.value.clone());
-        if let Some(policy) = policy {
-            return Ok(policy);
+        let value = resource?.get(name).and_then(|entry| entry.value.clone());
+        if let Some(value) = value {
+            return Ok(value);
         }
     }
     Err(Code::Fail)

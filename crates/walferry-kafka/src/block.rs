@@ -1,11 +1,13 @@
 //! A block of encoded records: one arena of bytes, and where in it each record's key and value lie.
 //!
-//! Owns the bytes. No allocation per record; topics are named once per block. The buffers of a block go back to their
+//! Owns the bytes, and for records that a broker may refuse for their size what becomes of them then. No allocation per
+//! record of usual size; topics are named once per block. The buffers of a block go back to their
 //! [`BlockPool`] when it is dropped, because large buffers that are allocated by one thread and freed by another leave
 //! the allocator with more than it was asked for.
 //! Invariant: every span of a record lies within the arena, so sending a record cannot fail to find its bytes.
 
 use std::{
+    fmt,
     ops::Range,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -13,12 +15,46 @@ use std::{
 /// Names and values of a record's headers.
 pub type Headers = Box<[(Box<str>, Vec<u8>)]>;
 
+/// What becomes of a record that the broker refuses for its size, and of those that stand with it.
+#[derive(Debug)]
+pub enum Oversize {
+    /// Publishing ends with this error.
+    Stop(String),
+    /// They are left out.
+    Skip,
+    /// Another takes their place: a dead letter.
+    Replace(OwnedRecord),
+    /// The batch is given up for this reason: whoever begins again at the checkpoint knows what to do at this place.
+    Restart(String),
+}
+
+/// Decides on a refused record of so many bytes. Asked again when the one that took its place is refused as well: how
+/// often it was asked before.
+pub type Judge = Box<dyn Fn(usize, u32) -> Oversize + Send + Sync>;
+
+/// Records of one change, of which the broker may refuse one.
+pub(crate) struct Large {
+    pub(crate) records: Range<usize>,
+    pub(crate) judge: Judge,
+    held_bytes: usize,
+}
+
+impl fmt::Debug for Large {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Large")
+            .field("records", &self.records)
+            .field("held_bytes", &self.held_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Encoded records in the order in which they are to be published.
 #[derive(Debug, Default)]
 pub struct RecordBlock {
     arena: Vec<u8>,
     topics: Vec<Arc<str>>,
     records: Vec<Record>,
+    large: Vec<Large>,
     pool: Option<Arc<BlockPool>>,
 }
 
@@ -50,6 +86,7 @@ impl BlockPool {
             arena,
             records,
             topics: Vec::new(),
+            large: Vec::new(),
             pool: Some(self.clone()),
         }
     }
@@ -148,6 +185,7 @@ impl RecordBlock {
             arena: self.arena.as_slice().to_vec(),
             topics: std::mem::take(&mut self.topics),
             records: self.records.drain(..).collect(),
+            large: std::mem::take(&mut self.large),
             pool: None,
         };
         self.arena.clear();
@@ -210,6 +248,22 @@ impl RecordBlock {
     pub fn truncate(&mut self, records: usize, bytes: usize) {
         self.records.truncate(records);
         self.arena.truncate(bytes);
+        self.large.retain(|large| large.records.end <= records);
+    }
+
+    /// Says what becomes of `records`, which stand or fall together, when the broker refuses one of them for its size.
+    /// The judge holds so many bytes.
+    pub fn may_be_too_large(&mut self, records: Range<usize>, held_bytes: usize, judge: Judge) {
+        self.large.push(Large {
+            records,
+            judge,
+            held_bytes,
+        });
+    }
+
+    /// What was said of the record at `index`.
+    pub(crate) fn large(&self, index: usize) -> Option<&Large> {
+        self.large.iter().find(|it| it.records.contains(&index))
     }
 
     /// How many records it holds.
@@ -236,7 +290,8 @@ impl RecordBlock {
 
     /// Memory that it occupies, in bytes.
     pub fn memory_bytes(&self) -> usize {
-        self.arena.capacity() + self.records.capacity() * size_of::<Record>()
+        let held: usize = self.large.iter().map(|large| large.held_bytes).sum();
+        self.arena.capacity() + self.records.capacity() * size_of::<Record>() + held
     }
 
     /// The record at `index`.

@@ -219,8 +219,17 @@ impl Config {
 
     /// Bytes that records which share a request may have together.
     pub(crate) fn batch_bytes(&self) -> usize {
-        let set = self.properties.get("batch.size").map(String::as_str);
-        let default = || DEFAULTS.iter().find(|(name, _)| *name == "batch.size");
+        self.bytes_of("batch.size")
+    }
+
+    /// Bytes that a record may have for the producer to take it at all.
+    pub(crate) fn message_bytes_max(&self) -> usize {
+        self.bytes_of("message.max.bytes")
+    }
+
+    fn bytes_of(&self, name: &str) -> usize {
+        let set = self.properties.get(name).map(String::as_str);
+        let default = || DEFAULTS.iter().find(|(default, _)| *default == name);
         let value = set.or_else(|| default().map(|(_, value)| *value));
         value
             .and_then(|value| value.parse().ok())

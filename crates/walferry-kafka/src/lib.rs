@@ -24,13 +24,15 @@ mod topic;
 mod transactions;
 mod watch;
 
-pub use admin::{ensure_checkpoint_topic, ensure_topics, topics_missing};
-pub use block::{BlockPool, Headers, OwnedRecord, RecordBlock, RecordRef};
+pub use admin::{
+    ensure_checkpoint_topic, ensure_roomy_topic, ensure_topic, ensure_topics, topics_missing,
+};
+pub use block::{BlockPool, Headers, Judge, Oversize, OwnedRecord, RecordBlock, RecordRef};
 pub use checkpoint::{Checkpoint, Parked};
 pub use clock::now_rfc3339;
 pub use config::{Config, RetryLimits};
 pub use error::Error;
 pub use health::Health;
-pub use publisher::{CommitReport, Oversize, Publisher};
+pub use publisher::{CommitReport, Publisher};
 pub use reader::read_checkpoint;
 pub use topic::{PartitionEnds, TopicRecord, read_topic};

@@ -12,24 +12,8 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-use crate::{
-    Checkpoint, Config, Error, Health, OwnedRecord, RecordBlock, RecordRef, producer::Librdkafka,
-    watch::Watch,
-};
+use crate::{Checkpoint, Config, Error, Health, RecordBlock, producer::Librdkafka, watch::Watch};
 use machine::Machine;
-
-/// What becomes of a record that the broker refuses for its size.
-#[derive(Debug)]
-pub enum Oversize {
-    /// Publishing ends with an error that names it.
-    Stop,
-    /// It is left out.
-    Skip,
-    /// Another takes its place: a dead letter.
-    Replace(OwnedRecord),
-}
-
-pub(crate) type OversizeRule = Box<dyn FnMut(RecordRef<'_>, usize) -> Oversize + Send>;
 
 /// How a commit went.
 #[derive(Clone, Debug, Default)]
@@ -67,14 +51,6 @@ impl Publisher {
             _watch: watch,
         };
         Ok((publisher, checkpoint))
-    }
-
-    /// Sets what becomes of a record that the broker refuses for its size; without a rule publishing ends.
-    pub fn on_oversize(
-        &mut self,
-        rule: impl FnMut(RecordRef<'_>, usize) -> Oversize + Send + 'static,
-    ) {
-        self.machine.on_oversize(Box::new(rule));
     }
 
     /// Commits a checkpoint alone: from now on the connector is ours.

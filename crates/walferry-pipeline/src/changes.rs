@@ -242,6 +242,16 @@ impl Bookmark {
         }
     }
 
+    /// Bytes that were written since.
+    pub(crate) fn bytes_behind(&self, block: &RecordBlock) -> usize {
+        block.bytes() - self.bytes
+    }
+
+    /// Records that were written since.
+    pub(crate) fn records_behind(&self, block: &RecordBlock) -> std::ops::Range<usize> {
+        self.records..block.len()
+    }
+
     pub(crate) fn restore(&self, block: &mut RecordBlock) {
         block.truncate(self.records, self.bytes);
     }

@@ -8,6 +8,7 @@
 
 mod gone;
 mod messages;
+mod oversize;
 mod parked;
 mod policy;
 mod rows;
@@ -28,7 +29,7 @@ use crate::{
     changes::{self, Bookmark, Change},
     config::Config,
     error::Error,
-    parking::Obstacle,
+    parking::{Obstacle, Refused},
     relations::{Entry, Plan, Relations},
     snapshot::{Engine, Recent},
     status::Status,
@@ -57,6 +58,8 @@ pub(crate) struct Encoder {
     closing: Closing,
     messages: Option<Messages>,
     boundaries: Option<Boundaries>,
+    /// Changes that Kafka has refused for their size, whose tables are to be parked.
+    refused: Vec<Refused>,
     /// Bytes of the stream that came off the session.
     received_bytes: Counter,
 }
@@ -83,6 +86,7 @@ impl Encoder {
             received_bytes: metrics::counter!("walferry_bytes_total",
                 "connector" => config.name.clone(), "stage" => "session"),
             boundaries: None,
+            refused: status.parking.refused(),
             dead_letters: config.errors.dead_letter_topic.as_str().into(),
             config,
             status,
@@ -331,6 +335,9 @@ impl Encoder {
             return Ok(());
         }
         let place = (tx.commit_lsn, tx.ordinal);
+        if self.parks_again(oid, place) {
+            return Ok(());
+        }
         let parked = self.tell(due, |encoder, told| encoder.written(oid, change, at, told))?;
         if let Some((table, obstacle)) = parked {
             self.park(&table, obstacle, place);
@@ -433,6 +440,7 @@ fn write_change(
             builder.records(),
         ) {
             Ok(events) => {
+                oversize::watch(plan, builder, &bookmark, change, origin, context);
                 if let Some(told) = &mut told {
                     told.count(&plan.name, events);
                 }

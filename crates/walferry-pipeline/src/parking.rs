@@ -16,6 +16,7 @@ use tokio::{
     sync::{mpsc, oneshot, watch as news},
     time::{self, Instant},
 };
+use walferry_event::Lsn;
 use walferry_registry::Registry;
 
 use crate::{config::Errors, status::Status};
@@ -54,6 +55,15 @@ struct Waiting {
     next_try: Instant,
 }
 
+/// A change that Kafka has refused for its size: its table is parked there as soon as it comes again.
+#[derive(Clone, Debug)]
+pub(crate) struct Refused {
+    pub(crate) table: String,
+    pub(crate) commit_lsn: Lsn,
+    pub(crate) ordinal: u64,
+    pub(crate) reason: String,
+}
+
 /// An operator's word on a parked table.
 #[derive(Debug)]
 struct Approval {
@@ -65,6 +75,7 @@ struct Approval {
 #[derive(Debug)]
 pub(crate) struct Parking {
     tables: Mutex<BTreeMap<String, Waiting>>,
+    refused: Mutex<Vec<Refused>>,
     approvals: Mutex<Option<mpsc::UnboundedSender<Approval>>>,
     released: news::Sender<u64>,
 }
@@ -79,6 +90,7 @@ impl Default for Parking {
     fn default() -> Parking {
         Parking {
             tables: Mutex::default(),
+            refused: Mutex::default(),
             approvals: Mutex::default(),
             released: news::Sender::new(0),
         }
@@ -108,6 +120,16 @@ impl Parking {
         };
         self.park(table, since, obstacle);
         self.release(table);
+    }
+
+    /// Kafka has refused a change: the ring begins again, and its encoder takes this along.
+    pub(crate) fn refuse(&self, refused: Refused) {
+        lock(&self.refused).push(refused);
+    }
+
+    /// The changes that were refused since the encoder of before began.
+    pub(crate) fn refused(&self) -> Vec<Refused> {
+        std::mem::take(&mut *lock(&self.refused))
     }
 
     /// Forgets the tables that have no position of their own any more, and tells which.

@@ -6,12 +6,13 @@
 //! Start reading at [`Relations::learn`].
 
 mod reload;
+mod versions;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 use walferry_avro::{EncodeErrorKind, EncodePlan};
-use walferry_event::{ColumnType, Lsn, Relation, Table, TypeKind};
+use walferry_event::{Lsn, Relation, Table};
 use walferry_postgres::Catalog;
 use walferry_registry::Registry;
 
@@ -25,6 +26,8 @@ use crate::{
     status::{SchemaIds, Status, TableStatus},
 };
 
+use versions::{changes_unannounced, keep_wide};
+
 /// A table's plan and where its records go.
 pub(crate) struct Plan {
     /// `schema.table`.
@@ -35,6 +38,9 @@ pub(crate) struct Plan {
     pub(crate) encode: EncodePlan,
     /// Topic of its records.
     pub(crate) topic: Arc<str>,
+    /// Bytes that a record may have there, and in the dead-letter topic when the policy needs it.
+    pub(crate) record_bytes_max: usize,
+    pub(crate) letter_bytes_max: usize,
     /// What happens to a change that cannot be encoded.
     pub(crate) policy: Policy,
     /// Why no change of this version can be encoded: the registry refused its schema.
@@ -75,7 +81,8 @@ pub(crate) struct Relations {
     runtime: tokio::runtime::Handle,
     stop: watch::Receiver<bool>,
     catalog: Option<Catalog>,
-    known_topics: Vec<Arc<str>>,
+    /// Topics that exist, each with the bytes that a record may have there.
+    known_topics: Vec<(Arc<str>, usize)>,
     entries: HashMap<u32, Entry>,
     /// What the stream has said last of relations of which nothing had to be published since.
     described: HashMap<u32, Relation>,
@@ -265,24 +272,35 @@ impl Relations {
             table,
             encode: compiled.encode,
             topic: compiled.topic.into(),
+            record_bytes_max: 0,
+            letter_bytes_max: 0,
             refused: None,
             changes: [0; 4],
         };
-        self.ensure_topic(&plan.topic)?;
+        plan.record_bytes_max = self.ensure_topic(&plan.topic)?;
         if plan.policy == Policy::DeadLetter {
-            self.ensure_topic(&self.config.errors.dead_letter_topic.as_str().into())?;
+            let letters = self.config.errors.dead_letter_topic.as_str().into();
+            plan.letter_bytes_max = self.ensure_topic(&letters)?;
         }
         self.register(&mut plan, at)?;
         Ok(plan)
     }
 
-    /// Creates a topic that is missing, and waits for brokers that are away.
-    fn ensure_topic(&mut self, topic: &Arc<str>) -> Result<(), Error> {
-        if self.known_topics.contains(topic) {
-            return Ok(());
+    /// Creates a topic that is missing, and waits for brokers that are away. The bytes that a record may have there.
+    fn ensure_topic(&mut self, topic: &Arc<str>) -> Result<usize, Error> {
+        if let Some((_, max)) = self.known_topics.iter().find(|(known, _)| known == topic) {
+            return Ok(*max);
         }
+        let ensure = match **topic == self.config.errors.dead_letter_topic {
+            true => walferry_kafka::ensure_roomy_topic,
+            false => walferry_kafka::ensure_topic,
+        };
         let mut retry = Retry::new(&self.config.errors);
-        while let Err(error) = walferry_kafka::ensure_topics(&self.config.kafka, &[topic]) {
+        let max = loop {
+            let error = match ensure(&self.config.kafka, topic) {
+                Ok(max) => break max,
+                Err(error) => error,
+            };
             let wait = if error.may_pass() {
                 retry.failed()
             } else {
@@ -296,9 +314,9 @@ impl Relations {
             let address =
                 address.and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
             self.pause("topics", wait, address)?;
-        }
-        self.known_topics.push(topic.clone());
-        Ok(())
+        };
+        self.known_topics.push((topic.clone(), max));
+        Ok(max)
     }
 
     /// Waits before the next try, unless it is asked to stop.
@@ -446,26 +464,6 @@ enum Refusal {
     Schema(String),
     /// Anything else, after all tries.
     Error(Error),
-}
-
-/// Whether a type has fields or labels somewhere in it, which the stream is silent about.
-fn changes_unannounced(data_type: &ColumnType) -> bool {
-    match &data_type.kind {
-        TypeKind::Composite(_) | TypeKind::Enum(_) => true,
-        TypeKind::Array(array) => changes_unannounced(&array.element),
-        _ => false,
-    }
-}
-
-/// A column that was wider in an earlier version of the same relation stays so: rows of that time may still come.
-fn keep_wide(old: &Table, new: &mut Table) {
-    if old.relation.columns != new.relation.columns {
-        return;
-    }
-    for (old, new) in old.columns.iter().zip(&mut new.columns) {
-        new.nullable |= old.nullable;
-        new.any_shape |= old.any_shape;
-    }
 }
 
 /// Replaces the key by the configured one.

@@ -1,15 +1,12 @@
 //! What the open transaction holds, kept until its outcome is known.
 //!
-//! Owns the blocks that were sent and the records among them that a broker refused for their size.
+//! Owns the blocks that were sent, the records among them that a broker refused for their size, and what went instead.
 //! Invariant: sent again, it yields the same records in the same places.
 
 use std::{collections::HashMap, ops::Range, sync::Arc};
 
 use crate::{
-    Error, OwnedRecord, RecordBlock, RecordRef,
-    error::Kind,
-    publisher::{Oversize, OversizeRule},
-    transactions::Grouping,
+    Error, Oversize, OwnedRecord, RecordBlock, RecordRef, error::Kind, transactions::Grouping,
 };
 
 /// What the open transaction holds.
@@ -26,6 +23,8 @@ pub(super) struct Batch {
     parts: Vec<(Arc<RecordBlock>, Range<usize>)>,
     /// Records that were refused, by their place, and what is sent instead.
     exceptions: HashMap<usize, Option<OwnedRecord>>,
+    /// How often the change whose first record has this place was refused.
+    asked: HashMap<usize, u32>,
 }
 
 impl Batch {
@@ -38,6 +37,7 @@ impl Batch {
             grouping: Grouping::Full,
             parts: Vec::new(),
             exceptions: HashMap::new(),
+            asked: HashMap::new(),
         }
     }
 
@@ -124,13 +124,8 @@ impl Batch {
         counts
     }
 
-    /// Applies the rule to the record at a place that was refused for its size.
-    pub(super) fn except(
-        &mut self,
-        sequence: usize,
-        bytes: usize,
-        rule: Option<&mut OversizeRule>,
-    ) -> Result<(), Error> {
+    /// Does what was said of the record at a place that was refused for its size, and of those that stand with it.
+    pub(super) fn except(&mut self, sequence: usize, bytes: usize) -> Result<(), Error> {
         let mut at = sequence;
         let place = self.parts.iter().find_map(|(block, records)| {
             if at < records.len() {
@@ -139,33 +134,31 @@ impl Batch {
             at -= records.len();
             None
         });
+        let too_large = |text| Error::new(Kind::TooLarge, text);
         let Some((block, index)) = place else {
-            return Err(Error::new(
-                Kind::TooLarge,
-                format!("the checkpoint record of {bytes} bytes is too large for its topic"),
-            ));
+            return Err(too_large(format!(
+                "the checkpoint record of {bytes} bytes is too large for its topic"
+            )));
         };
-        let record = block.record(index);
-        let rule = match rule {
-            // What took its place is too large as well.
-            _ if self.exceptions.contains_key(&sequence) => Oversize::Stop,
-            Some(rule) => rule(record, bytes),
-            None => Oversize::Stop,
+        let Some(large) = block.large(index) else {
+            let topic = block.record(index).topic;
+            return Err(too_large(format!(
+                "a record of {bytes} bytes is larger than topic {topic:?} takes: raise its max.message.bytes"
+            )));
         };
-        match rule {
-            Oversize::Stop => {
-                return Err(Error::new(
-                    Kind::TooLarge,
-                    format!(
-                        "a record of {bytes} bytes is larger than topic {:?} takes: raise its max.message.bytes, or set \
-                         errors = \"dead-letter\" for the table",
-                        record.topic
-                    ),
-                ));
-            }
-            Oversize::Skip => self.exceptions.insert(sequence, None),
-            Oversize::Replace(other) => self.exceptions.insert(sequence, Some(other)),
+        // What stands together stands in one part, because a batch ends behind whole changes only.
+        let first = sequence - (index - large.records.start);
+        let asked = self.asked.entry(first).or_default();
+        let instead = match (large.judge)(bytes, *asked) {
+            Oversize::Stop(text) => return Err(too_large(text)),
+            Oversize::Restart(text) => return Err(Error::new(Kind::Diverged, text)),
+            Oversize::Skip => None,
+            Oversize::Replace(other) => Some(other),
         };
+        *asked += 1;
+        let all = first..first + large.records.len();
+        self.exceptions.extend(all.map(|sequence| (sequence, None)));
+        self.exceptions.insert(first, instead);
         Ok(())
     }
 }

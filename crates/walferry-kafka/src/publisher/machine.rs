@@ -21,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{CommitReport, OversizeRule, batch::Batch};
+use super::{CommitReport, batch::Batch};
 use crate::{
     Checkpoint, Config, Error, Health, RecordBlock, RecordRef,
     config::RetryLimits,
@@ -44,7 +44,6 @@ pub(super) struct Machine<T> {
     /// Why the producer is to be replaced before anything else is begun.
     renew: Option<&'static str>,
     own_fences: Vec<Instant>,
-    oversize: Option<OversizeRule>,
 }
 
 /// What a doubt turned out to be.
@@ -84,12 +83,7 @@ impl<T: Transactions> Machine<T> {
             last: None,
             renew: None,
             own_fences: Vec::new(),
-            oversize: None,
         }
-    }
-
-    pub(super) fn on_oversize(&mut self, rule: OversizeRule) {
-        self.oversize = Some(rule);
     }
 
     pub(super) fn health(&self) -> Arc<Health> {
@@ -288,8 +282,7 @@ impl<T: Transactions> Machine<T> {
                 alone,
             } => {
                 if *alone {
-                    let rule = self.oversize.as_mut();
-                    return self.batch.except(*sequence, *bytes, rule);
+                    return self.batch.except(*sequence, *bytes);
                 }
                 if self.batch.grouping == Grouping::Full {
                     tracing::warn!(

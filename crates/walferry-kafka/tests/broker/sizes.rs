@@ -56,13 +56,11 @@ fn a_dead_letter_takes_the_place_of_a_record_that_is_too_large() {
     let dead: Arc<str> = place.topic("dead", &[]);
     let mut publisher = place.publisher("one");
     let asked = Arc::new(Mutex::new(Vec::new()));
-    publisher.on_oversize({
+    let mut block = Arc::into_inner(mixed(&topic, 50, 60_000)).unwrap();
+    let judge = {
         let (asked, dead) = (asked.clone(), dead.clone());
-        move |record, bytes| {
-            asked
-                .lock()
-                .unwrap()
-                .push((record.value.unwrap().len(), bytes));
+        move |bytes, times| {
+            asked.lock().unwrap().push((bytes, times));
             Oversize::Replace(OwnedRecord {
                 topic: dead.clone(),
                 key: None,
@@ -70,11 +68,10 @@ fn a_dead_letter_takes_the_place_of_a_record_that_is_too_large() {
                 headers: None,
             })
         }
-    });
+    };
+    block.may_be_too_large(50..51, 0, Box::new(judge));
     let began = Instant::now();
-    publisher
-        .append(&mixed(&topic, 50, 60_000), 0..100)
-        .unwrap();
+    publisher.append(&Arc::new(block), 0..100).unwrap();
     let report = publisher.commit(checkpoint("one", 2)).unwrap();
     assert!(
         began.elapsed() < Duration::from_secs(10),
@@ -85,7 +82,7 @@ fn a_dead_letter_takes_the_place_of_a_record_that_is_too_large() {
     let rest: Vec<u32> = (0..100).filter(|value| *value != 50).collect();
     assert_eq!(place.numbers(&topic), rest);
     assert_eq!(place.numbers(&dead), [77]);
-    assert_eq!(*asked.lock().unwrap(), [(60_000, 60_004)]);
+    assert_eq!(*asked.lock().unwrap(), [(60_004, 0)]);
     // The next batch goes the quick way again.
     publisher
         .append(&numbers(&topic, 100..110, 100), 0..10)
@@ -98,11 +95,12 @@ fn records_that_only_together_exceed_the_limit_are_all_published() {
     let mut place = Place::shared();
     let topic = place.topic("a", &[("max.message.bytes", "20000")]);
     let mut publisher = place.publisher("one");
-    publisher
-        .on_oversize(|record, _| panic!("{} bytes are not too large", record.value.unwrap().len()));
-    publisher
-        .append(&numbers(&topic, 0..1_000, 1_000), 0..1_000)
-        .unwrap();
+    let mut block = Arc::into_inner(numbers(&topic, 0..1_000, 1_000)).unwrap();
+    for record in 0..1_000 {
+        let judge = |bytes, _| panic!("{bytes} bytes are not too large");
+        block.may_be_too_large(record..record + 1, 0, Box::new(judge));
+    }
+    publisher.append(&Arc::new(block), 0..1_000).unwrap();
     publisher.commit(checkpoint("one", 2)).unwrap();
     assert_eq!(place.numbers(&topic), (0..1_000).collect::<Vec<_>>());
 }

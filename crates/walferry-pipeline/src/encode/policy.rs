@@ -21,7 +21,7 @@ use crate::{
 /// What a change is written with besides its plan.
 pub(super) struct Context<'a> {
     pub(super) config: &'a Config,
-    pub(super) status: &'a Status,
+    pub(super) status: &'a Arc<Status>,
     pub(super) dead_letters: &'a Arc<str>,
 }
 

@@ -7,7 +7,7 @@ use walferry_registry::{Registry, Verdict};
 
 use super::{Finding, Severity, postgres::Examined};
 use crate::{
-    config::{Config, SnapshotMode},
+    config::{Config, Policy, SnapshotMode},
     recovery::{self, Decision, Slot},
     schemas, source, stamp,
 };
@@ -19,6 +19,7 @@ pub(super) async fn topics(config: &Config, source: &Examined, findings: &mut Ve
         .iter()
         .map(|table| config.topic(&table.schema, &table.name))
         .chain([config.kafka.checkpoint_topic.clone()])
+        .chain(letters(config, source))
         .chain(
             config
                 .transaction_metadata
@@ -41,6 +42,14 @@ pub(super) async fn topics(config: &Config, source: &Examined, findings: &mut Ve
             ));
         }
     }
+}
+
+/// The dead-letter topic, when the policy of a table needs it.
+fn letters(config: &Config, source: &Examined) -> Option<String> {
+    let mut tables = source.tables.iter();
+    tables
+        .any(|table| config.policy(&table.qualified_name()) == Policy::DeadLetter)
+        .then(|| config.errors.dead_letter_topic.clone())
 }
 
 /// Whether the registry would take each table's schemas.

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use walferry_event::{Lsn, Position};
 
 use super::*;
-use crate::{OwnedRecord, config::example, publisher::Oversize, transactions::Timing};
+use crate::{Oversize, OwnedRecord, config::example, transactions::Timing};
 
 /// What the broker holds, shared by every instance that a test runs.
 #[derive(Clone, Debug, Default)]
@@ -320,19 +320,69 @@ fn a_record_that_is_too_large_follows_its_rule_and_the_rest_is_published() {
     assert!(error.to_string().contains("max.message.bytes"), "{error}");
 
     let mut machine = machine(&broker, "b", vec![]);
-    machine.oversize = Some(Box::new(|_, _| {
-        Oversize::Replace(OwnedRecord {
-            topic: "dead".into(),
-            key: None,
-            value: Some(vec![9]),
-            headers: None,
-        })
-    }));
     machine.append(&block(&[7]), 0..1).unwrap();
-    machine.append(&block(&[1, 2, 3]), 0..3).unwrap();
+    machine.append(&large(&[1, 2, 3], 1..2, 9), 0..3).unwrap();
     let report = machine.commit(checkpoint("b", 1)).unwrap();
     assert_eq!(log(&broker), [7, 1, 9, 3]);
     assert_eq!(counts(&report), [("t", 3), ("dead", 1)]);
+}
+
+/// A block of which some records stand together, and what takes their place: the second time, publishing ends.
+fn large(values: &[u8], records: Range<usize>, instead: u8) -> Arc<RecordBlock> {
+    let mut block = Arc::into_inner(block(values)).unwrap();
+    let judge = move |_, asked| match asked {
+        0 => Oversize::Replace(OwnedRecord {
+            topic: "dead".into(),
+            key: None,
+            value: Some(vec![instead]),
+            headers: None,
+        }),
+        _ => Oversize::Stop("the dead letter is too large".into()),
+    };
+    block.may_be_too_large(records, 0, Box::new(judge));
+    Arc::new(block)
+}
+
+#[test]
+fn the_records_of_one_change_stand_or_fall_together_wherever_they_lie_in_the_batch() {
+    let broker = Broker::default();
+    broker.0.lock().unwrap().too_large = Some(vec![7]);
+    let mut machine = machine(&broker, "a", vec![Step::Good, Step::LostBefore]);
+    machine.append(&block(&[1, 2]), 0..2).unwrap();
+    let whole = large(&[3, 5, 6, 7, 8], 1..4, 9);
+    machine.append(&whole, 0..1).unwrap();
+    machine.append(&whole, 1..4).unwrap();
+    machine.append(&whole, 4..5).unwrap();
+    let report = machine.commit(checkpoint("a", 1)).unwrap();
+    assert_eq!(log(&broker), [1, 2, 3, 9, 8]);
+    assert_eq!(counts(&report), [("t", 4), ("dead", 1)]);
+    // Sent again after a lost commit, the same.
+    machine.append(&whole, 0..5).unwrap();
+    machine.commit(checkpoint("a", 2)).unwrap();
+    assert_eq!(log(&broker), [1, 2, 3, 9, 8, 3, 9, 8]);
+}
+
+#[test]
+fn a_dead_letter_that_is_too_large_itself_ends_publishing() {
+    let broker = Broker::default();
+    broker.0.lock().unwrap().too_large = Some(vec![2]);
+    let mut machine = machine(&broker, "a", vec![]);
+    let error = machine.append(&large(&[1, 2], 1..2, 2), 0..2).unwrap_err();
+    assert_eq!(error.to_string(), "the dead letter is too large");
+    assert_eq!(error.kind(), "too_large");
+}
+
+#[test]
+fn a_batch_is_given_up_for_a_record_that_is_dealt_with_after_a_restart() {
+    let broker = Broker::default();
+    broker.0.lock().unwrap().too_large = Some(vec![2]);
+    let mut block = Arc::into_inner(block(&[1, 2])).unwrap();
+    let judge = |bytes, _| Oversize::Restart(format!("{bytes} bytes"));
+    block.may_be_too_large(1..2, 0, Box::new(judge));
+    let mut machine = machine(&broker, "a", vec![]);
+    let error = machine.append(&Arc::new(block), 0..2).unwrap_err();
+    assert!(error.is_diverged(), "{error}");
+    assert_eq!(error.to_string(), "1 bytes");
 }
 
 #[test]
@@ -341,11 +391,9 @@ fn a_group_that_is_refused_is_sent_record_by_record_and_only_the_large_one_is_le
     broker.0.lock().unwrap().too_large = Some(vec![2]);
     broker.0.lock().unwrap().refuses_groups = true;
     let mut machine = machine(&broker, "a", vec![]);
-    machine.on_oversize(Box::new(|record, _| {
-        assert_eq!(record.value, Some(&[2][..]));
-        Oversize::Skip
-    }));
-    machine.append(&block(&[1, 2, 3]), 0..3).unwrap();
+    let mut mixed = Arc::into_inner(block(&[1, 2, 3])).unwrap();
+    mixed.may_be_too_large(1..2, 0, Box::new(|_, _| Oversize::Skip));
+    machine.append(&Arc::new(mixed), 0..3).unwrap();
     let report = machine.commit(checkpoint("a", 1)).unwrap();
     assert_eq!(counts(&report), [("t", 2)]);
     machine.append(&block(&[4]), 0..1).unwrap();
