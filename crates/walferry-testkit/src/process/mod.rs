@@ -250,6 +250,18 @@ impl Walferry {
         .0
     }
 
+    /// Waits until so many lines of the log hold `part`.
+    ///
+    /// # Panics
+    /// When the deadline passes, or the process ends.
+    pub fn wait_log_times(&mut self, part: &str, times: usize, deadline: Duration) {
+        let what = format!("{times} log lines with {part:?}");
+        self.wait_for(&what, deadline, |it| {
+            let lines = it.log().into_iter().filter(|line| line.contains(part));
+            (lines.count() >= times).then_some(())
+        });
+    }
+
     fn wait_for<T>(
         &mut self,
         what: &str,
