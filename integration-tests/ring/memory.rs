@@ -1,6 +1,6 @@
 //! A transaction larger than the memory, and a broker that is away, in a bounded process.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use walferry_testkit::load::{MixedLoad, MixedOptions};
 use walferry_testkit::process::Walferry;
@@ -12,6 +12,9 @@ const MIB: u64 = 1 << 20;
 const MEMORY: u64 = 32 * MIB;
 /// What a process may hold beside it.
 const BESIDE: u64 = 64 * MIB;
+
+/// How long a resync of 200 000 rows may take on a machine that runs other tests.
+const RESYNCED: Duration = Duration::from_secs(180);
 
 fn resident_max(walferry: &Walferry) -> u64 {
     walferry.usage().unwrap().rss_peak_bytes
@@ -54,6 +57,43 @@ fn a_kill_inside_a_large_transaction_goes_on_at_its_ordinal() {
     let _walferry = place.streaming(&settings);
     place.drain("insert into t values (0)");
     checker.verdict().unwrap().assert_clean(100_001);
+}
+
+/// The keys of both sides are more than the process may hold.
+#[test]
+fn a_resync_sorts_its_keys_on_disk() {
+    let place = Place::shared("sorted");
+    place.sql(
+        "create table t (name text primary key);
+         insert into t select lpad(i::text, 200, 'k') from generate_series(1, 200000) i; analyze",
+    );
+    let mut settings = place.all();
+    settings.set("publish.memory_bytes_max", &MEMORY.to_string());
+    let mut walferry = place.streaming(&settings);
+    place.drain("insert into t values ('last')");
+    walferry.sigterm();
+    assert_eq!(walferry.wait_exit(READY), Some(0));
+    place.sql(&format!(
+        "select pg_drop_replication_slot('{}')",
+        place.slot()
+    ));
+    place.sql("delete from t where right(name, 1) in ('1', '3', '5', '7')");
+    let path = settings.write(&place.folder).unwrap();
+    let arguments = ["resync", "-c", path.to_str().unwrap()];
+    let mut resync = Walferry::start_with(&arguments, &settings, &place.folder).unwrap();
+    let (begun, mut held) = (Instant::now(), 0);
+    while resync.exited().is_none() {
+        held = held.max(resync.usage().map_or(0, |it| it.rss_peak_bytes));
+        assert!(begun.elapsed() < RESYNCED, "{}", resync.log_tail());
+        // Between two samples, so that the test does not take the processor from what it looks at.
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let log = resync.log_tail();
+    assert!(
+        log.contains("public.t: 120001 rows, 80000 deletes"),
+        "{log}"
+    );
+    assert!(held <= MEMORY + BESIDE, "{} MiB", held / MIB);
 }
 
 #[test]

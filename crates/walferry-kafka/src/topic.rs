@@ -20,6 +20,9 @@ use crate::{Config, Error, error::Kind, journal::Journal};
 
 const ASK: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(50);
+/// What librdkafka reads ahead, and asks for at a time; a larger record passes all the same.
+const QUEUED_KIB: &str = "8192";
+const FETCH_BYTES: &str = "4194304";
 /// How long a partition may give nothing before its end.
 const SILENCE: Duration = Duration::from_secs(75);
 
@@ -66,6 +69,9 @@ pub fn read_topic<E: From<Error>>(
     };
     let reader: BaseConsumer<Journal> = config
         .consumer("read_committed")?
+        // A connector may read a topic while it runs, and its memory has a bound.
+        .set("queued.max.messages.kbytes", QUEUED_KIB)
+        .set("fetch.max.bytes", FETCH_BYTES)
         .create_with_context(Journal)
         .map_err(failed)?;
     let ends = ends(config, topic)?;
