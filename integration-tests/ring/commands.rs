@@ -71,6 +71,98 @@ fn check_of_a_source_that_cannot_work_fails() {
     assert!(text.contains("public.none"), "{text}");
 }
 
+/// Severity, message and SQL of the finding about a subject that `check` tells of.
+fn found(path: &str, subject: &str) -> (String, String, String) {
+    let (_, text) = output(&["check", "-c", path, "--json"]);
+    let findings: Json = serde_json::from_str(&text).unwrap();
+    let all = findings["findings"].as_array().unwrap();
+    let one = all.iter().find(|it| it["subject"] == subject);
+    let one = one.unwrap_or_else(|| panic!("nothing about {subject} in\n{text}"));
+    let word = |key: &str| one[key].as_str().unwrap_or_default().to_owned();
+    (word("severity"), word("message"), word("fix_sql"))
+}
+
+#[test]
+fn check_fails_where_run_would_stop() {
+    let place = Place::shared("examined");
+    place.sql(TABLE);
+    let role = format!("guest_{}", std::process::id());
+    place.sql(&format!(
+        "create role {role} login replication; grant select on t to {role};
+         grant create on database \"{}\" to {role}",
+        place.name
+    ));
+    let mut settings = place.all();
+    settings
+        .set_text(
+            "source.url",
+            &place.url.replace("postgres@", &format!("{role}@")),
+        )
+        .set_text("errors.policy", "dead-letter");
+    let path = settings.write(&place.folder).unwrap();
+    let path = path.to_str().unwrap();
+    let (severity, message, sql) = found(path, &format!("publication {}", place.slot()));
+    assert_eq!(severity, "error", "{message}");
+    assert!(message.contains("does not own public.t"), "{message}");
+    let (code, log) = place.run_ends(&settings);
+    assert!(code == Some(1) && log.contains("publication"), "{log}");
+    // What it says to do is what is needed.
+    place.sql(&sql);
+    settings.set("kafka.topics.replication_factor", "9");
+    settings.write(&place.folder).unwrap();
+    for topic in ["public.t", "dead_letters"] {
+        let (severity, message, _) = found(path, &format!("topic {}", place.topic(topic)));
+        assert_eq!(severity, "error", "{message}");
+        assert!(message.contains("replication_factor = 9"), "{message}");
+    }
+    settings.set("kafka.topics.replication_factor", "1");
+    settings.write(&place.folder).unwrap();
+    let (code, text) = output(&["check", "-c", path]);
+    assert_eq!(code, Some(0), "{text}");
+    let mut walferry = place.streaming(&settings);
+    place.drain("insert into t values (1)");
+    walferry.sigterm();
+    walferry.wait_exit(READY);
+    // A table that is added is no error when run may add it, and one when it may not.
+    place.sql("create table added (id int primary key)");
+    let publication = format!("publication {}", place.slot());
+    assert_eq!(found(path, &publication).0, "error");
+    place.sql(&format!(
+        "alter table added owner to {role}; alter publication {} owner to {role}",
+        place.slot()
+    ));
+    assert_eq!(found(path, &publication).0, "plan");
+}
+
+#[test]
+fn check_gives_no_sql_for_what_none_mends_and_says_so() {
+    let place = Place::shared("unmended");
+    place.sql(TABLE);
+    let mut settings = place.all();
+    let mut walferry = place.streaming(&settings);
+    place.drain("insert into t values (1)");
+    walferry.sigterm();
+    walferry.wait_exit(READY);
+    place.sql(&format!(
+        "select pg_drop_replication_slot('{}')",
+        place.slot()
+    ));
+    settings.set("source.create", "false");
+    let path = settings.write(&place.folder).unwrap();
+    let output = Command::new(binary().unwrap())
+        .args(["check", "--fix-sql", "-c", path.to_str().unwrap()])
+        .output()
+        .unwrap();
+    let (sql, told) = (output.stdout, String::from_utf8(output.stderr).unwrap());
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert_eq!(
+        String::from_utf8(sql).unwrap(),
+        "",
+        "a new slot would lose changes"
+    );
+    assert!(told.contains("walferry resync"), "{told}");
+}
+
 #[test]
 fn tail_prints_changes_as_json_and_leaves_nothing_behind() {
     let place = Place::shared("tail");

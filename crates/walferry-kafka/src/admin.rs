@@ -39,11 +39,7 @@ pub fn ensure_checkpoint_topic(config: &Config) -> Result<(), Error> {
     if missing(config, &admin, &[name])?.is_empty() {
         return check_checkpoint_topic(config, &admin);
     }
-    let mut topic = NewTopic::new(name, 1, TopicReplication::Fixed(config.topic_replication));
-    for (name, value) in CHECKPOINT_TOPIC {
-        topic = topic.set(name, value);
-    }
-    create(config, &admin, &[topic])?;
+    create(config, &admin, &[wanted(config, name)])?;
     await_leaders(config, &admin, &[name])?;
     // Another instance may have been quicker.
     check_checkpoint_topic(config, &admin)
@@ -88,19 +84,54 @@ fn ensure(config: &Config, admin: &Admin, topics: &[&str]) -> Result<(), Error> 
     if missing.is_empty() {
         return Ok(());
     }
-    let new: Vec<NewTopic<'_>> = missing
-        .iter()
-        .map(|name| {
-            let replication = TopicReplication::Fixed(config.topic_replication);
-            let topic = NewTopic::new(name, config.topic_partitions, replication);
-            config
-                .topic_config
-                .iter()
-                .fold(topic, |topic, (name, value)| topic.set(name, value))
-        })
-        .collect();
+    let new: Vec<NewTopic<'_>> = missing.iter().map(|name| wanted(config, name)).collect();
     create(config, admin, &new)?;
     await_leaders(config, admin, &missing)
+}
+
+/// Those of `topics` that do not exist, each with whether it could be created; changes nothing. A checkpoint topic among
+/// them that does exist has to be one that can serve.
+pub fn plan_topics(
+    config: &Config,
+    topics: &[&str],
+) -> Result<Vec<(String, Result<(), Error>)>, Error> {
+    let admin = client(config)?;
+    let missing = missing(config, &admin, topics)?;
+    let checkpoint = config.checkpoint_topic.as_str();
+    let mut planned = Vec::new();
+    if topics.contains(&checkpoint)
+        && !missing.contains(&checkpoint)
+        && let Err(error) = check_checkpoint_topic(config, &admin)
+    {
+        planned.push((checkpoint.to_owned(), Err(error)));
+    }
+    if missing.is_empty() {
+        return Ok(planned);
+    }
+    let new: Vec<NewTopic<'_>> = missing.iter().map(|name| wanted(config, name)).collect();
+    let tried = admin.create_topics(&new, &options().validate_only(true));
+    let tried = futures_executor::block_on(tried).map_err(|error| unreachable(config, &error))?;
+    planned.extend(tried.into_iter().map(|topic| match topic {
+        Ok(name) | Err((name, Code::TopicAlreadyExists)) => (name, Ok(())),
+        Err((name, code)) => {
+            let error = not_created(config, &name, code);
+            (name, Err(error))
+        }
+    }));
+    Ok(planned)
+}
+
+/// A topic as it is to be created.
+fn wanted<'a>(config: &'a Config, name: &'a str) -> NewTopic<'a> {
+    let replication = TopicReplication::Fixed(config.topic_replication);
+    if name == config.checkpoint_topic {
+        let topic = NewTopic::new(name, 1, replication);
+        let settings = CHECKPOINT_TOPIC.iter();
+        return settings.fold(topic, |topic, (name, value)| topic.set(name, value));
+    }
+    let topic = NewTopic::new(name, config.topic_partitions, replication);
+    let settings = config.topic_config.iter();
+    settings.fold(topic, |topic, (name, value)| topic.set(name, value))
 }
 
 /// Those of `topics` that do not exist.

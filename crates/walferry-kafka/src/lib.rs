@@ -25,7 +25,8 @@ mod transactions;
 mod watch;
 
 pub use admin::{
-    ensure_checkpoint_topic, ensure_roomy_topic, ensure_topic, ensure_topics, topics_missing,
+    ensure_checkpoint_topic, ensure_roomy_topic, ensure_topic, ensure_topics, plan_topics,
+    topics_missing,
 };
 pub use block::{BlockPool, Headers, Judge, Oversize, OwnedRecord, RecordBlock, RecordRef};
 pub use checkpoint::{Checkpoint, Parked};

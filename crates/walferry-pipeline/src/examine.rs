@@ -7,6 +7,7 @@
 mod options;
 mod plan;
 mod postgres;
+mod tables;
 
 use std::sync::{Arc, atomic::AtomicBool};
 
@@ -78,14 +79,21 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
     let source = postgres::examine(config, &mut findings).await;
     let checkpoint = kafka(config, &mut findings).await;
     let registry = registry(config, &mut findings).await;
-    if let Some(source) = &source {
-        plan::topics(config, source, &mut findings).await;
-        if let Some(registry) = &registry {
-            plan::schemas(config, source, registry, &mut findings).await;
-        }
-        if let Some(checkpoint) = checkpoint {
-            plan::start(config, source, checkpoint.as_ref(), &mut findings);
-        }
+    let Some(source) = &source else {
+        return findings;
+    };
+    let start = checkpoint.map(|checkpoint| plan::decide(config, source, checkpoint.as_ref()));
+    tables::publication(config, source, start.as_ref(), &mut findings);
+    for (table, (_, options)) in source.tables.iter().zip(&source.options) {
+        tables::table(config, table, start.as_ref(), &mut findings);
+        findings.extend(options.iter().cloned());
+    }
+    plan::topics(config, source, &mut findings).await;
+    if let Some(registry) = &registry {
+        plan::schemas(config, source, registry, &mut findings).await;
+    }
+    if let Some(start) = start {
+        plan::start(config, source, start, &mut findings);
     }
     findings
 }

@@ -11,7 +11,8 @@ use walferry_event::Lsn;
 use walferry_postgres::{Catalog, Identity, Replication, TableInfo};
 
 pub(crate) use publication::{
-    Limits, add_tables, added, again, ensure_publication, lists, unpublished,
+    Limits, Unpublished, add_tables, added, again, ensure_publication, lists, may_be_added,
+    unpublished,
 };
 
 use crate::{
@@ -45,11 +46,25 @@ pub(crate) async fn survey(config: &Config, catalog: &Catalog) -> Result<Survey,
             walferry_postgres::quote_ident(&role.name)
         )));
     }
+    if let Some(reason) = origin_unknown(&config.source, catalog.server_version()) {
+        return Err(Error::invalid(reason));
+    }
     let tables = select(&config.source, catalog).await?;
     options::hold(config, catalog, &tables).await?;
     Ok(Survey {
         server_version: catalog.server_version(),
         tables,
+    })
+}
+
+/// Why the server cannot leave out what replication brought in, if that is asked of it.
+pub(crate) fn origin_unknown(source: &Source, server_version: u32) -> Option<String> {
+    let unknown = source.origin_none && server_version < walferry_postgres::ORIGIN_VERSION;
+    unknown.then(|| {
+        format!(
+            "source.origin = \"none\" needs PostgreSQL 16, and this is version {}: set it to \"any\"",
+            server_version / 10_000
+        )
     })
 }
 

@@ -37,7 +37,7 @@ pub use copy_row::parse_copy_row;
 pub use error::Error;
 pub use feedback::Feedback;
 pub use quote::{quote_ident, quote_literal, quote_table};
-pub use replication::{CreatedSlot, Identity, Replication, StreamOptions};
+pub use replication::{CreatedSlot, Identity, ORIGIN_VERSION, Replication, StreamOptions};
 pub use script::{Statement, statements};
 pub use snapshot::{CopyBlock, CopyRows, Moment, SnapshotReader, TableScan, Visibility};
 pub use stream::{Block, Stream, StreamEvent, StreamHandle, StreamLimits, spawn};

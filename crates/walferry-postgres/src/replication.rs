@@ -56,8 +56,9 @@ pub struct StreamOptions {
     pub messages: bool,
 }
 
-/// The first version of each thing that older servers do not know.
-const ORIGIN_VERSION: u32 = 160_000;
+/// The first version that can leave out what replication brought in.
+pub const ORIGIN_VERSION: u32 = 160_000;
+/// The first version of other things that older servers do not know.
 const PARENTHESES_VERSION: u32 = 150_000;
 const OLDEST_VERSION: u32 = 140_000;
 

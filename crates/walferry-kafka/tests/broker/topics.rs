@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rdkafka::admin::{AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use walferry_event::{Disposition, Secret};
-use walferry_kafka::{ensure_checkpoint_topic, ensure_topics, topics_missing};
+use walferry_kafka::{ensure_checkpoint_topic, ensure_topics, plan_topics, topics_missing};
 use walferry_testkit::stack::{KafkaOptions, KafkaServer};
 
 use crate::place::Place;
@@ -68,10 +68,35 @@ fn a_checkpoint_topic_that_could_lose_the_position_is_refused_with_the_remedy() 
         created.unwrap().remove(0).unwrap();
         let error = ensure_checkpoint_topic(&place.config).unwrap_err();
         assert_eq!(error.disposition(), Disposition::Halt);
+        // Before a start the same is told as a finding.
+        let planned = plan_topics(&place.config, &[&place.config.checkpoint_topic]).unwrap();
+        let found = planned[0].1.as_ref().unwrap_err();
         for word in words {
             assert!(error.to_string().contains(word), "{error}");
+            assert!(found.to_string().contains(word), "{found}");
         }
     }
+}
+
+#[test]
+fn what_cannot_be_created_is_told_before_and_nothing_is_created() {
+    let mut place = Place::shared();
+    let (checkpoint, topic) = (place.config.checkpoint_topic.clone(), place.name("t"));
+    let names = [checkpoint.as_str(), topic.as_str()];
+    let planned = plan_topics(&place.config, &names).unwrap();
+    assert!(
+        planned.len() == 2 && planned.iter().all(|it| it.1.is_ok()),
+        "{planned:?}"
+    );
+    let wrong = ("retention.ms".to_owned(), "soon".to_owned());
+    place.config.topic_config.extend([wrong]);
+    let planned = plan_topics(&place.config, &names).unwrap();
+    for (name, outcome) in &planned {
+        assert_eq!(outcome.is_ok(), *name == checkpoint, "{name}: {outcome:?}");
+    }
+    let told = planned.into_iter().find_map(|it| it.1.err()).unwrap();
+    assert!(told.to_string().contains("kafka.topics"), "{told}");
+    assert_eq!(topics_missing(&place.config, &names).unwrap(), names);
 }
 
 #[test]

@@ -12,11 +12,15 @@ use crate::{
     schemas, source, stamp,
 };
 
-/// Which topics `run` would create.
+/// Which topics `run` would create, and those that it could not use or create.
 pub(super) async fn topics(config: &Config, source: &Examined, findings: &mut Vec<Finding>) {
-    let topics: Vec<String> = source
-        .tables
-        .iter()
+    let names = source.tables.iter().map(TableInfo::qualified_name);
+    let dead_letters = names
+        .map(|name| config.policy(&name))
+        .any(|policy| policy == Policy::DeadLetter)
+        .then(|| config.errors.dead_letter_topic.clone());
+    let tables = source.tables.iter();
+    let topics: Vec<String> = tables
         .map(|table| config.topic(&table.schema, &table.name))
         .chain([config.kafka.checkpoint_topic.clone()])
         .chain(letters(config, source))
@@ -25,22 +29,24 @@ pub(super) async fn topics(config: &Config, source: &Examined, findings: &mut Ve
                 .transaction_metadata
                 .then(|| config.transaction_topic()),
         )
+        .chain(dead_letters)
         .collect();
     let kafka = config.kafka.clone();
     let asked = tokio::task::spawn_blocking(move || {
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
-        walferry_kafka::topics_missing(&kafka, &names)
-            .map(|missing| missing.into_iter().map(str::to_owned).collect::<Vec<_>>())
+        walferry_kafka::plan_topics(&kafka, &names)
     });
     // That no broker answers has been said already.
-    if let Ok(Ok(missing)) = asked.await {
-        for topic in missing {
-            findings.push(Finding::new(
-                Severity::Plan,
-                format!("topic {topic}"),
-                "is created by run, with its first record",
-            ));
-        }
+    for (topic, outcome) in asked.await.ok().and_then(Result::ok).unwrap_or_default() {
+        let when = match topic == config.kafka.checkpoint_topic {
+            true => "",
+            false => ", with its first record",
+        };
+        let (severity, message) = match outcome {
+            Ok(()) => (Severity::Plan, format!("is created by run{when}")),
+            Err(error) => (Severity::Error, error.to_string()),
+        };
+        findings.push(Finding::new(severity, format!("topic {topic}"), message));
     }
 }
 
@@ -132,13 +138,26 @@ fn other_key(config: &Config, table: &TableInfo, version: &Table) -> Option<(Sev
     ))
 }
 
-/// Which row of the recovery table applies, and what follows from it.
-pub(super) fn start(
-    config: &Config,
-    source: &Examined,
-    checkpoint: Option<&Checkpoint>,
-    findings: &mut Vec<Finding>,
-) {
+/// What a start would do, and the row of the recovery table that says so.
+pub(super) struct Start {
+    row: &'static str,
+    decision: Decision,
+}
+
+impl Start {
+    /// Whether it goes on where the topics end.
+    pub(super) fn resumes(&self) -> bool {
+        matches!(self.decision, Decision::Resume(_))
+    }
+
+    /// Whether nothing is begun at all.
+    fn refuses(&self) -> bool {
+        matches!(self.decision, Decision::Refuse(_))
+    }
+}
+
+/// Which row of the recovery table applies.
+pub(super) fn decide(config: &Config, source: &Examined, checkpoint: Option<&Checkpoint>) -> Start {
     let evidence = source::evidence(
         config,
         source.slot.clone(),
@@ -146,9 +165,15 @@ pub(super) fn start(
         source.server.clone(),
     );
     let (row, decision) = recovery::decide(&evidence);
-    let subject = format!("recovery: {row}");
+    Start { row, decision }
+}
+
+/// What follows from the row that applies.
+pub(super) fn start(config: &Config, source: &Examined, start: Start, findings: &mut Vec<Finding>) {
+    let subject = format!("recovery: {}", start.row);
+    let begins = !start.resumes() && !start.refuses();
     let slot = &config.source.slot;
-    let created = if source.slot == Slot::Missing && !config.source.create {
+    if begins && source.slot == Slot::Missing && !config.source.create {
         findings.push(
             Finding::new(
                 Severity::Error,
@@ -162,15 +187,15 @@ pub(super) fn start(
             )),
         );
         return;
-    } else if source.publication_exists {
-        format!("slot {slot} is created")
-    } else {
-        format!(
+    }
+    let created = match source.publication {
+        Some(_) => format!("slot {slot} is created"),
+        None => format!(
             "publication {} and slot {slot} are created",
             config.source.publication
-        )
+        ),
     };
-    let message = match decision {
+    let message = match start.decision {
         Decision::Create => created,
         Decision::StartOver { .. } => format!("an unfinished start begins anew: {created}"),
         Decision::Resume(position) => format!("goes on at {}", position.end_lsn),
@@ -180,9 +205,8 @@ pub(super) fn start(
             return;
         }
     };
-    let resumes = matches!(decision, Decision::Resume(_));
     findings.push(Finding::new(Severity::Plan, subject, message));
-    if !resumes && config.snapshot.mode != SnapshotMode::Never {
+    if begins && config.snapshot.mode != SnapshotMode::Never {
         let rows: i64 = source.tables.iter().map(|t| t.rows_estimated.max(0)).sum();
         findings.push(Finding::new(
             Severity::Plan,

@@ -1,13 +1,13 @@
-//! The PostgreSQL side of `walferry check`: server, role, limits, tables, publication, slot.
+//! The PostgreSQL side of `walferry check`: server, role, limits; tables, publication and slot are gathered for `tables`
+//! and `plan`.
 
-use walferry_event::ReplicaIdentity;
 use walferry_postgres::{
-    Catalog, Identity, PublicationInfo, Publish, Replication, TableInfo, quote_ident, quote_table,
+    Catalog, Identity, PublicationInfo, Publish, Replication, TableInfo, quote_ident,
 };
 
 use super::{Finding, Severity, options};
 use crate::{
-    config::{Config, SnapshotMode},
+    config::Config,
     error::Error,
     recovery::{Server, Slot},
     source,
@@ -18,8 +18,10 @@ pub(super) struct Examined {
     pub(super) catalog: Catalog,
     pub(super) server: Server,
     pub(super) slot: Slot,
-    pub(super) publication_exists: bool,
+    pub(super) publication: Option<PublicationInfo>,
     pub(super) tables: Vec<TableInfo>,
+    /// What the publication should say of each table, and what was found of its options.
+    pub(super) options: Vec<(Publish, Vec<Finding>)>,
 }
 
 pub(super) async fn examine(config: &Config, findings: &mut Vec<Finding>) -> Option<Examined> {
@@ -43,32 +45,29 @@ async fn look(config: &Config, findings: &mut Vec<Finding>) -> Result<Examined, 
     let mut replication = Replication::connect(&config.source.connect).await?;
     let identity = replication.identify().await?;
     describe(&identity, findings);
+    if let Some(reason) = source::origin_unknown(&config.source, identity.server_version) {
+        findings.push(Finding::new(Severity::Error, "source.origin", reason));
+    }
     let server = source::server(&mut replication, &identity).await?;
     let slot = source::slot(config, &catalog).await?;
     limits(&catalog, &slot, findings).await?;
     let tables = source::select(&config.source, &catalog).await?;
     let publication = catalog.publication(&config.source.publication).await?;
-    let (mut publish, mut of_tables) = (Vec::with_capacity(tables.len()), Vec::new());
+    let mut options = Vec::with_capacity(tables.len());
     for table in &tables {
-        table_findings(config, table, &mut of_tables);
-        let said = options::findings(
-            config,
-            &catalog,
-            publication.as_ref(),
-            table,
-            &mut of_tables,
-        );
-        publish.push(said.await?);
+        let mut said = Vec::new();
+        let publication = publication.as_ref();
+        let publish = options::findings(config, &catalog, publication, table, &mut said).await?;
+        options.push((publish, said));
     }
-    publication_findings(config, publication.as_ref(), &tables, &publish, findings);
-    findings.append(&mut of_tables);
     options::unmatched(config, &tables, findings);
     Ok(Examined {
         catalog,
         server,
         slot,
-        publication_exists: publication.is_some(),
+        publication,
         tables,
+        options,
     })
 }
 
@@ -160,115 +159,4 @@ async fn limits(catalog: &Catalog, slot: &Slot, findings: &mut Vec<Finding>) -> 
         });
     }
     Ok(())
-}
-
-fn publication_findings(
-    config: &Config,
-    publication: Option<&PublicationInfo>,
-    tables: &[TableInfo],
-    publish: &[Publish],
-    findings: &mut Vec<Finding>,
-) {
-    let name = &config.source.publication;
-    let subject = format!("publication {name}");
-    let ident = quote_ident(name);
-    let list = || {
-        let tables: Vec<_> = publish.iter().map(Publish::sql).collect();
-        tables.join(", ")
-    };
-    let Some(publication) = publication else {
-        let finding = if config.source.create {
-            Finding::new(Severity::Plan, subject, "is created by run")
-        } else {
-            Finding::new(
-                Severity::Error,
-                subject,
-                "does not exist, and source.create is false",
-            )
-            .remedy("create it")
-            .sql(format!("CREATE PUBLICATION {ident} FOR TABLE {};", list()))
-        };
-        findings.push(finding);
-        return;
-    };
-    for (kind, published) in [
-        ("inserts", publication.inserts),
-        ("updates", publication.updates),
-        ("deletes", publication.deletes),
-        ("truncates", publication.truncates),
-    ] {
-        if !published {
-            findings.push(
-                Finding::new(
-                    Severity::Warning,
-                    &subject,
-                    format!("does not publish {kind}"),
-                )
-                .remedy("publish them, unless that is wanted")
-                .sql(format!(
-                    "ALTER PUBLICATION {ident} SET (publish = 'insert, update, delete, truncate');"
-                )),
-            );
-        }
-    }
-    for (table, publish) in tables.iter().zip(publish) {
-        let Some(it) = source::unpublished(&config.source, publication, table, publish) else {
-            continue;
-        };
-        findings.push(
-            Finding::new(Severity::Error, &subject, it.what)
-                .remedy(it.remedy)
-                .sql(it.sql),
-        );
-    }
-    findings.push(Finding::new(Severity::Ok, subject, "exists"));
-}
-
-fn table_findings(config: &Config, table: &TableInfo, findings: &mut Vec<Finding>) {
-    let subject = format!("table {}", table.qualified_name());
-    let qualified = quote_table(&table.schema, &table.name);
-    if !table.has_identity() {
-        findings.push(
-            Finding::new(
-                Severity::Warning,
-                &subject,
-                "has neither a primary key nor a replica identity: PostgreSQL refuses UPDATE and DELETE on it once it is \
-                 published",
-            )
-            .remedy("give it a primary key, or REPLICA IDENTITY FULL")
-            .sql(format!("ALTER TABLE {qualified} REPLICA IDENTITY FULL;")),
-        );
-    }
-    if !table.can_select && config.snapshot.mode != SnapshotMode::Never {
-        findings.push(
-            Finding::new(
-                Severity::Error,
-                &subject,
-                "may not be read, so its rows cannot be snapshot",
-            )
-            .remedy("grant SELECT on it")
-            .sql(format!(
-                "GRANT SELECT ON {qualified} TO {};",
-                quote_ident(&config.source.connect.user)
-            )),
-        );
-    }
-    let key = if table.key_columns.is_empty() {
-        "no key".to_owned()
-    } else {
-        format!("key ({})", table.key_columns.join(", "))
-    };
-    let identity = match table.replica_identity {
-        ReplicaIdentity::Full => "old rows are complete",
-        ReplicaIdentity::Nothing => "no old rows",
-        ReplicaIdentity::Default | ReplicaIdentity::Index => "old rows hold the key",
-    };
-    findings.push(Finding::new(
-        Severity::Ok,
-        subject,
-        format!(
-            "{key}, replica identity {}: {identity}",
-            table.replica_identity
-        ),
-    ));
 }

@@ -59,12 +59,12 @@ pub(crate) async fn added<'a>(
     tables: &'a [TableInfo],
 ) -> Result<Vec<&'a TableInfo>, Error> {
     let publication = catalog.publication(&config.source.publication).await?;
-    let Some(publication) = publication.filter(|it| config.source.create && !it.all_tables) else {
+    let Some(publication) = publication else {
         return Ok(Vec::new());
     };
-    let fresh = tables.iter().filter(|it| {
-        !lists(&publication, it) && !named_otherwise(&config.source, &publication, it)
-    });
+    let fresh = tables
+        .iter()
+        .filter(|it| may_be_added(&config.source, &publication, it));
     Ok(fresh.collect())
 }
 
@@ -85,6 +85,18 @@ pub(crate) async fn again<'a>(
     let publication = catalog.publication(&config.source.publication).await?;
     let listed = |it: &&TableInfo| publication.as_ref().is_some_and(|of| lists(of, it));
     Ok(fresh.into_iter().filter(listed).collect())
+}
+
+/// Whether a table is to be added to a publication that is there.
+pub(crate) fn may_be_added(
+    source: &Source,
+    publication: &PublicationInfo,
+    table: &TableInfo,
+) -> bool {
+    source.create
+        && !publication.all_tables
+        && !lists(publication, table)
+        && !named_otherwise(source, publication, table)
 }
 
 /// Adds tables to our publication.
@@ -295,6 +307,7 @@ mod tests {
 
     fn sql(root: bool, via_root: bool, listed: &str, table: &TableInfo) -> Option<String> {
         let publication = PublicationInfo {
+            owned: true,
             all_tables: true,
             via_root,
             inserts: true,
@@ -308,6 +321,20 @@ mod tests {
         };
         let publish = Publish::whole(table.table_name());
         unpublished(&source(root), &publication, table, &publish).map(|it| it.sql)
+    }
+
+    #[test]
+    fn origin_none_is_for_servers_that_know_it() {
+        let mut source = source(true);
+        let unknown = crate::source::origin_unknown;
+        assert_eq!(unknown(&source, 150_004), None);
+        source.origin_none = true;
+        assert_eq!(unknown(&source, 160_000), None);
+        let reason = unknown(&source, 150_004).unwrap();
+        assert!(
+            reason.contains("PostgreSQL 16") && reason.contains("15"),
+            "{reason}"
+        );
     }
 
     #[test]

@@ -15,6 +15,8 @@ use crate::{
 /// A publication.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicationInfo {
+    /// Whether we may change it.
+    pub owned: bool,
     /// Whether it publishes every table.
     pub all_tables: bool,
     /// Whether a partition's changes are published under its partitioned table.
@@ -78,7 +80,8 @@ impl Catalog {
     /// The publication of that name.
     pub async fn publication(&self, name: &str) -> Result<Option<PublicationInfo>, Error> {
         const QUESTION: &str = "\
-            SELECT puballtables, pubviaroot, pubinsert, pubupdate, pubdelete, pubtruncate
+            SELECT puballtables, pubviaroot, pubinsert, pubupdate, pubdelete, pubtruncate,
+                   pg_catalog.pg_has_role(pubowner, 'USAGE')
             FROM pg_catalog.pg_publication WHERE pubname = $1";
         const TABLES: &str = "\
             SELECT schemaname::text, tablename::text FROM pg_catalog.pg_publication_tables
@@ -96,6 +99,7 @@ impl Catalog {
             });
         }
         Ok(Some(PublicationInfo {
+            owned: value(doing, row, 6)?,
             all_tables: value(doing, row, 0)?,
             via_root: value(doing, row, 1)?,
             inserts: value(doing, row, 2)?,

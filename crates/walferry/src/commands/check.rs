@@ -9,7 +9,7 @@ use super::wait;
 use crate::{
     Failure,
     configuration::{self, Choices},
-    print,
+    print, tell,
 };
 
 pub(crate) fn run(path: &Path, fix_sql: bool, as_json: bool) -> Result<(), Failure> {
@@ -24,6 +24,18 @@ pub(crate) fn run(path: &Path, fix_sql: bool, as_json: bool) -> Result<(), Failu
         table(&findings)
     };
     print(text.as_bytes())?;
+    if fix_sql {
+        // What no SQL mends would otherwise fail without a word.
+        let unmended = |it: &&Finding| it.severity == Severity::Error && it.fix_sql.is_none();
+        for finding in findings.iter().filter(unmended) {
+            let remedy = finding.remedy.as_ref();
+            let remedy = remedy.map_or_else(String::new, |it| format!("; {it}"));
+            tell(&format!(
+                "error: {}: {}{remedy}",
+                finding.subject, finding.message
+            ));
+        }
+    }
     let failed = findings.iter().any(|it| it.severity == Severity::Error);
     if failed { Err(Failure::told()) } else { Ok(()) }
 }
