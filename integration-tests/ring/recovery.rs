@@ -199,7 +199,7 @@ fn other_settings_than_the_checkpoints_are_refused() {
 /// Ends recovery at the end of the WAL, on a new timeline.
 fn promote_at_restart(postgres: &mut PostgresServer) {
     postgres.configure("restore_command", "false").unwrap();
-    // Else it takes sessions before it is promoted, and a stream that began there goes on after it.
+    // Else it takes sessions before it is promoted, and the one below comes too early.
     postgres.configure("hot_standby", "off").unwrap();
     std::fs::write(postgres.data().join("recovery.signal"), "").unwrap();
     postgres.restart().unwrap();
@@ -284,4 +284,58 @@ fn what_a_promoted_server_never_had_is_given_up_and_not_published_under_its_time
     checker.verdict().unwrap().assert_clean(2);
     walferry.sigterm();
     assert_eq!(walferry.wait_exit(READY), Some(0));
+}
+
+/// A standby takes sessions before it is promoted, and its walsender would stream on over the promotion.
+#[test]
+fn a_standby_is_not_followed_before_it_is_promoted() {
+    let mut postgres = PostgresServer::start(own_postgres()).unwrap();
+    let place = Place::on(&beside(&postgres), "standby");
+    place.sql(TABLE);
+    let checker = place.checker(&["public.t"]);
+    let mut settings = place.all();
+    settings
+        .set_text("snapshot.mode", "never")
+        .set("errors.retry_max_ms", "500");
+    let mut walferry = place.streaming(&settings);
+    place.drain("insert into t values (1)");
+    postgres.terminate().unwrap();
+    walferry.wait_not_ready("postgresql", READY);
+    std::fs::write(postgres.data().join("standby.signal"), "").unwrap();
+    postgres.restart().unwrap();
+    let reason = walferry.wait_not_ready("is a standby", READY);
+    assert!(reason.contains("source.url"), "{reason}");
+    let followed = "select count(*) from pg_replication_slots where active";
+    assert_eq!(place.value(followed).as_deref(), Some("0"));
+    let path = settings.write(&place.folder).unwrap();
+    let (code, text) = place.ends(&settings, &["check", "-c", path.to_str().unwrap()]);
+    assert!(code == Some(1) && text.contains("is a standby"), "{text}");
+    let promoted = place.value("select pg_promote()");
+    assert_eq!(promoted.as_deref(), Some("t"));
+    walferry.wait_status("the new timeline", READY, |it| {
+        it["source"]["timeline"] == 2 && it["state"] == "streaming"
+    });
+    place.drain("insert into t values (2)");
+    checker.verdict().unwrap().assert_clean(2);
+    walferry.sigterm();
+    assert_eq!(walferry.wait_exit(READY), Some(0));
+}
+
+#[test]
+fn an_intent_of_another_slot_is_refused_and_nothing_is_dropped() {
+    let postgres =
+        PostgresServer::start(own_postgres().setting("max_replication_slots", "1")).unwrap();
+    let place = Place::on(&beside(&postgres), "other_intent");
+    place.sql(TABLE);
+    place.sql("select pg_create_logical_replication_slot('another', 'pgoutput')");
+    let mut settings = place.all();
+    let (code, log) = place.run_ends(&settings);
+    assert!(
+        code == Some(1) && log.contains("max_replication_slots"),
+        "{log}"
+    );
+    settings.set_text("source.slot", "another");
+    refused(&place, &settings, &[&place.slot(), "checkpoint clear"]);
+    let left = place.value("select count(*) from pg_replication_slots where slot_name = 'another'");
+    assert_eq!(left.as_deref(), Some("1"));
 }

@@ -23,8 +23,7 @@ pub struct Checkpoint {
     pub database: String,
     /// The slot.
     pub slot: String,
-    /// What the topics hold. Absent in an intent, which is written before the slot is created, and while a first
-    /// snapshot has not finished.
+    /// What the topics hold. Absent in an intent, which is written before the slot is created.
     #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
     pub position: Option<Position>,
     /// Of the transaction that `position` holds in part: its events in the topics, by table. Absent when they are not told.

@@ -183,10 +183,7 @@ impl Start {
                 source::ensure_publication(&self.config, &found.catalog, &found.tables).await?;
                 Begin::Stream(held, progress)
             }
-            Decision::Create | Decision::StartOver { .. } => {
-                if let Decision::StartOver { snapshot_begun } = decision {
-                    self.announce_start_over(snapshot_begun);
-                }
+            Decision::Create | Decision::StartOver => {
                 let (taken, begin) = self.create(&mut found, publisher, &stamp).await?;
                 publisher = taken;
                 begin
@@ -207,7 +204,8 @@ impl Start {
         let found = self
             .patiently(|| async {
                 let catalog = Catalog::connect(&config.source.connect).await?;
-                let replication = Replication::connect(&config.source.connect).await?;
+                let mut replication = Replication::connect(&config.source.connect).await?;
+                replication.expect_primary().await?;
                 Ok::<_, walferry_postgres::Error>((catalog, replication))
             })
             .await?;
@@ -296,16 +294,6 @@ impl Start {
         .await;
         watcher.abort();
         opened.map_err(|error| Error::failed(format!("opening the publisher: {error}")))?
-    }
-
-    fn announce_start_over(&self, snapshot_begun: bool) {
-        if snapshot_begun {
-            tracing::warn!(target: "audit",
-                "a snapshot was interrupted: its slot is dropped and the snapshot starts over, so rows that it had \
-                 published already come a second time");
-        } else {
-            tracing::info!(target: "audit", "an earlier start ended before anything was published: it starts over");
-        }
     }
 
     /// Intent, publication, slot; and the snapshot that its creation exports.

@@ -28,13 +28,21 @@ pub enum Slot {
 pub enum Checkpoint {
     /// No record for this connector.
     None,
-    /// Written before the slot was created; `snapshot_rows` of a snapshot that did not finish may be in the topics.
-    Intent {
-        /// Whether the snapshot had begun to publish rows.
-        snapshot_begun: bool,
-    },
+    /// Written before the slot was created: nothing was published.
+    Intent(Home),
     /// A position, and where it was written.
     Position(Written),
+}
+
+/// Where a checkpoint belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home {
+    /// `system_identifier` of the cluster.
+    pub system_id: String,
+    /// The database.
+    pub database: String,
+    /// The slot.
+    pub slot: String,
 }
 
 /// A checkpoint with a position.
@@ -44,14 +52,10 @@ pub struct Written {
     pub position: Position,
     /// From where changes are still owed: the position's end, or earlier when a table waits.
     pub needed: Lsn,
-    /// `system_identifier` of the cluster that it belongs to.
-    pub system_id: String,
+    /// Where it belongs.
+    pub home: Home,
     /// Timeline on which it was written.
     pub timeline: u32,
-    /// Database that it belongs to.
-    pub database: String,
-    /// Slot that it belongs to.
-    pub slot: String,
 }
 
 /// The server that answers now.
@@ -92,10 +96,7 @@ pub enum Decision {
     /// Create publication and slot, snapshot if configured, stream.
     Create,
     /// Drop the slot, then as [`Decision::Create`].
-    StartOver {
-        /// Whether rows of an unfinished snapshot may be in the topics already.
-        snapshot_begun: bool,
-    },
+    StartOver,
     /// Stream from this position and drop what it already covers.
     Resume(Position),
     /// Take a new slot and read every table again, so that the topics agree with them: only when the operator asks.
@@ -128,8 +129,8 @@ pub const ROWS: &[Row] = &[
     Row { name: "timeline without the checkpoint", applies: other_timeline, decide: refuse_timeline, mended: true },
     Row { name: "server behind the checkpoint",    applies: server_behind,  decide: refuse_behind,   mended: true },
     Row { name: "nothing yet",     applies: |e| missing(e) && no_checkpoint(e), decide: |_| Decision::Create, mended: false },
-    Row { name: "intent, no slot", applies: |e| missing(e) && intent(e), decide: create_after_intent, mended: false },
-    Row { name: "intent, slot exists",      applies: intent,        decide: start_over,      mended: false },
+    Row { name: "intent, no slot", applies: |e| missing(e) && intent(e), decide: |_| Decision::Create, mended: false },
+    Row { name: "intent, slot exists",      applies: intent,        decide: |_| Decision::StartOver, mended: false },
     Row { name: "slot without checkpoint",  applies: no_checkpoint, decide: adopt_or_refuse, mended: false },
     Row { name: "slot missing or lost",     applies: |e| confirmed(e).is_none(), decide: refuse_lost, mended: true },
     Row { name: "slot ahead of checkpoint", applies: slot_ahead,    decide: refuse_gap,      mended: true },
@@ -151,7 +152,7 @@ pub fn resync(evidence: &Evidence, some: bool, begun: bool) -> (&'static str, De
         )),
         Decision::Refuse(_) if row.mended => Decision::Resync,
         Decision::Resume(_) if !some && !begun => Decision::Resync,
-        Decision::Create | Decision::StartOver { .. } => Decision::Refuse(format!(
+        Decision::Create | Decision::StartOver => Decision::Refuse(format!(
             "connector {:?} has published nothing yet that could be made to agree with the tables: `walferry run` takes \
              its first snapshot",
             evidence.connector
@@ -176,7 +177,7 @@ fn no_checkpoint(e: &Evidence) -> bool {
 }
 
 fn intent(e: &Evidence) -> bool {
-    matches!(e.checkpoint, Checkpoint::Intent { .. })
+    matches!(e.checkpoint, Checkpoint::Intent(_))
 }
 
 fn written(e: &Evidence) -> Option<&Written> {
@@ -193,12 +194,20 @@ fn confirmed(e: &Evidence) -> Option<Lsn> {
     }
 }
 
+fn home(e: &Evidence) -> Option<&Home> {
+    match &e.checkpoint {
+        Checkpoint::None => None,
+        Checkpoint::Intent(home) => Some(home),
+        Checkpoint::Position(written) => Some(&written.home),
+    }
+}
+
 fn other_cluster(e: &Evidence) -> bool {
-    written(e).is_some_and(|w| w.system_id != e.server.system_id)
+    home(e).is_some_and(|home| home.system_id != e.server.system_id)
 }
 
 fn other_slot(e: &Evidence) -> bool {
-    written(e).is_some_and(|w| w.database != e.server.database || w.slot != e.slot_name)
+    home(e).is_some_and(|home| home.database != e.server.database || home.slot != e.slot_name)
 }
 
 /// The checkpoint's timeline is ours, or an ancestor of ours that ended at or after the checkpoint. Of a transaction that
@@ -235,26 +244,48 @@ fn slot_ahead(e: &Evidence) -> bool {
 }
 
 fn refuse_cluster(e: &Evidence) -> Decision {
-    let Some(w) = written(e) else {
+    let Some(home) = home(e) else {
         return Decision::Create;
     };
-    Decision::Refuse(format!(
-        "the checkpoint of connector {:?} at {} belongs to the cluster with system identifier {}, but the server that \
-         answers has {}: its positions mean nothing here; point source.url at the old cluster, or give this source a \
-         connector name of its own",
-        e.connector, w.position.end_lsn, w.system_id, e.server.system_id
-    ))
+    let found = format!(
+        "the cluster with system identifier {}, but the server that answers has {}",
+        home.system_id, e.server.system_id
+    );
+    Decision::Refuse(match written(e) {
+        Some(w) => format!(
+            "the checkpoint of connector {:?} at {} belongs to {found}: its positions mean nothing here; point source.url \
+             at the old cluster, or give this source a connector name of its own",
+            e.connector, w.position.end_lsn
+        ),
+        None => unfinished(e, &found, home),
+    })
 }
 
 fn refuse_slot(e: &Evidence) -> Decision {
-    let Some(w) = written(e) else {
+    let Some(home) = home(e) else {
         return Decision::Create;
     };
-    Decision::Refuse(format!(
-        "the checkpoint of connector {:?} at {} belongs to slot {:?} in database {:?}, but the configuration says slot \
-         {:?} in database {:?}; restore the old settings, or use another connector name",
-        e.connector, w.position.end_lsn, w.slot, w.database, e.slot_name, e.server.database
-    ))
+    let found = format!(
+        "slot {:?} in database {:?}, but the configuration says slot {:?} in database {:?}",
+        home.slot, home.database, e.slot_name, e.server.database
+    );
+    Decision::Refuse(match written(e) {
+        Some(w) => format!(
+            "the checkpoint of connector {:?} at {} belongs to {found}; restore the old settings, or use another connector \
+             name",
+            e.connector, w.position.end_lsn
+        ),
+        None => unfinished(e, &found, home),
+    })
+}
+
+/// A start that began elsewhere. What it has left there is dropped by a person, and nothing here in its stead.
+fn unfinished(e: &Evidence, found: &str, home: &Home) -> String {
+    format!(
+        "a start of connector {:?} that did not finish belongs to {found}: it may have left slot {:?} there, which keeps WAL; \
+         restore the old settings to finish it, or drop that slot and begin here after `walferry checkpoint clear`",
+        e.connector, home.slot
+    )
 }
 
 fn refuse_timeline(e: &Evidence) -> Decision {
@@ -286,27 +317,6 @@ fn refuse_behind(e: &Evidence) -> Decision {
          with the tables again",
         e.connector, w.position.end_lsn, e.server.wal_flush
     ))
-}
-
-fn create_after_intent(e: &Evidence) -> Decision {
-    match e.checkpoint {
-        // The slot is gone, but rows were published: say so as when the slot is still there.
-        Checkpoint::Intent {
-            snapshot_begun: true,
-        } => Decision::StartOver {
-            snapshot_begun: true,
-        },
-        _ => Decision::Create,
-    }
-}
-
-fn start_over(e: &Evidence) -> Decision {
-    Decision::StartOver {
-        snapshot_begun: e.checkpoint
-            == Checkpoint::Intent {
-                snapshot_begun: true,
-            },
-    }
 }
 
 fn adopt_or_refuse(e: &Evidence) -> Decision {

@@ -245,6 +245,7 @@ impl Ring {
         let source = &self.config.source;
         let catalog = Catalog::connect(&source.connect).await?;
         let mut replication = Replication::connect(&source.connect).await?;
+        replication.expect_primary().await?;
         let identity = replication.identify().await?;
         let server = source::server(&mut replication, &identity).await?;
         self.same_timeline(&server)?;

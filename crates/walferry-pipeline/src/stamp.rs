@@ -105,10 +105,12 @@ impl Stamp {
         recovery::Written {
             position: inner.durable.position,
             needed: inner.durable.needed(),
-            system_id: inner.server.system_id.clone(),
             timeline: inner.server.timeline,
-            database: inner.server.database.clone(),
-            slot: self.slot.clone(),
+            home: recovery::Home {
+                system_id: inner.server.system_id.clone(),
+                database: inner.server.database.clone(),
+                slot: self.slot.clone(),
+            },
         }
     }
 
@@ -134,20 +136,21 @@ pub(crate) fn held(checkpoint: &Checkpoint) -> Option<Held> {
 
 /// A checkpoint record as the recovery table wants it.
 pub(crate) fn evidence(checkpoint: Option<&Checkpoint>) -> recovery::Checkpoint {
-    match checkpoint {
-        None => recovery::Checkpoint::None,
-        Some(checkpoint) => match checkpoint.position {
-            None => recovery::Checkpoint::Intent {
-                snapshot_begun: checkpoint.snapshot.is_some(),
-            },
-            Some(position) => recovery::Checkpoint::Position(recovery::Written {
-                position,
-                needed: held(checkpoint).map_or(position.end_lsn, |held| held.needed()),
-                system_id: checkpoint.system_id.clone(),
-                timeline: checkpoint.timeline,
-                database: checkpoint.database.clone(),
-                slot: checkpoint.slot.clone(),
-            }),
-        },
+    let Some(checkpoint) = checkpoint else {
+        return recovery::Checkpoint::None;
+    };
+    let home = recovery::Home {
+        system_id: checkpoint.system_id.clone(),
+        database: checkpoint.database.clone(),
+        slot: checkpoint.slot.clone(),
+    };
+    match held(checkpoint) {
+        None => recovery::Checkpoint::Intent(home),
+        Some(held) => recovery::Checkpoint::Position(recovery::Written {
+            position: held.position,
+            needed: held.needed(),
+            timeline: checkpoint.timeline,
+            home,
+        }),
     }
 }

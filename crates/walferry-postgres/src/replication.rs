@@ -6,10 +6,11 @@
 //! before that.
 //! Source: PostgreSQL documentation, "Streaming Replication Protocol".
 
-use walferry_event::Lsn;
+use walferry_event::{Disposition, Lsn};
 
 use crate::{
     ConnectConfig, Error,
+    kind::Kind,
     quote::{quote_ident, quote_replication_literal},
     session::{Session, TextRow, unexpected},
     startup,
@@ -21,6 +22,7 @@ pub struct Replication {
     session: Session,
     backend_pid: i32,
     server_version: u32,
+    place: String,
 }
 
 /// Which server and database a session is with.
@@ -83,12 +85,31 @@ impl Replication {
             session,
             backend_pid: logged_in.backend_pid,
             server_version,
+            place: config.place(),
         })
     }
 
     /// The process on the server that serves this session.
     pub fn backend_pid(&self) -> i32 {
         self.backend_pid
+    }
+
+    /// An error that may pass when the server is a standby. One that is none stays so for as long as the session lasts,
+    /// and so does the timeline that [`identify`](Self::identify) tells from then on.
+    pub async fn expect_primary(&mut self) -> Result<(), Error> {
+        let doing = "asking whether the server is a standby";
+        let rows = self.session.query(doing, "SHOW in_hot_standby").await?;
+        if text(doing, &rows, 0)? == "off" {
+            return Ok(());
+        }
+        Err(Error::new(
+            Kind::Server(Disposition::Retry),
+            format!(
+                "the server at {} is a standby: what is streamed from it may never have been once another server is \
+                 promoted; it is followed when it is promoted itself, or point source.url at the primary",
+                self.place
+            ),
+        ))
     }
 
     /// Which server this is.

@@ -197,7 +197,7 @@ pub(super) fn start(config: &Config, source: &Examined, start: Start, findings: 
     };
     let message = match start.decision {
         Decision::Create => created,
-        Decision::StartOver { .. } => format!("an unfinished start begins anew: {created}"),
+        Decision::StartOver => format!("an unfinished start begins anew: {created}"),
         Decision::Resume(position) => format!("goes on at {}", position.end_lsn),
         Decision::Resync => format!("slot {slot} is created anew, and every table is read again"),
         Decision::Refuse(reason) => {

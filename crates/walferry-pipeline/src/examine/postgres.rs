@@ -43,6 +43,13 @@ async fn look(config: &Config, findings: &mut Vec<Finding>) -> Result<Examined, 
     wal_level(&catalog, findings).await?;
     role(config, &catalog, findings).await?;
     let mut replication = Replication::connect(&config.source.connect).await?;
+    if let Err(error) = replication.expect_primary().await {
+        findings.push(Finding::new(
+            Severity::Error,
+            "postgresql",
+            error.to_string(),
+        ));
+    }
     let identity = replication.identify().await?;
     describe(&identity, findings);
     if let Some(reason) = source::origin_unknown(&config.source, identity.server_version) {

@@ -10,11 +10,17 @@ fn written(end: u64) -> Checkpoint {
             ordinal: None,
         },
         needed: Lsn(end),
-        system_id: "7".into(),
+        home: home(),
         timeline: 1,
+    })
+}
+
+fn home() -> Home {
+    Home {
+        system_id: "7".into(),
         database: "shop".into(),
         slot: "s".into(),
-    })
+    }
 }
 
 fn evidence(slot: Slot, checkpoint: Checkpoint) -> Evidence {
@@ -40,17 +46,10 @@ fn usable(confirmed: u64) -> Slot {
     }
 }
 
-const FRESH: Checkpoint = Checkpoint::Intent {
-    snapshot_begun: false,
-};
-const BEGUN: Checkpoint = Checkpoint::Intent {
-    snapshot_begun: true,
-};
-
 #[test]
 fn each_row_of_the_table_decides_its_case() {
     let lost = || Slot::Lost("wal_removed".into());
-    let again = |snapshot_begun| Decision::StartOver { snapshot_begun };
+    let intent = || Checkpoint::Intent(home());
     for (slot, checkpoint, row, expected) in [
         (
             Slot::Missing,
@@ -60,14 +59,22 @@ fn each_row_of_the_table_decides_its_case() {
         ),
         (
             Slot::Missing,
-            FRESH,
+            intent(),
             "intent, no slot",
             Some(Decision::Create),
         ),
-        (Slot::Missing, BEGUN, "intent, no slot", Some(again(true))),
-        (usable(5), FRESH, "intent, slot exists", Some(again(false))),
-        (usable(5), BEGUN, "intent, slot exists", Some(again(true))),
-        (lost(), FRESH, "intent, slot exists", Some(again(false))),
+        (
+            usable(5),
+            intent(),
+            "intent, slot exists",
+            Some(Decision::StartOver),
+        ),
+        (
+            lost(),
+            intent(),
+            "intent, slot exists",
+            Some(Decision::StartOver),
+        ),
         (usable(5), Checkpoint::None, "slot without checkpoint", None),
         (lost(), Checkpoint::None, "slot without checkpoint", None),
         (Slot::Missing, written(9), "slot missing or lost", None),
@@ -154,12 +161,35 @@ fn a_transaction_in_part_is_followed_only_to_a_timeline_that_has_its_commit() {
 
 #[test]
 fn another_cluster_or_slot_is_refused_before_anything_else() {
-    let mut case = evidence(Slot::Missing, written(9));
-    case.server.system_id = "8".into();
-    assert_eq!(decide(&case).0, "another cluster");
-    let mut case = evidence(usable(5), written(9));
-    case.server.database = "else".into();
-    assert_eq!(decide(&case).0, "another database or slot");
+    for checkpoint in [written(9), Checkpoint::Intent(home())] {
+        for slot in [Slot::Missing, usable(5)] {
+            let mut case = evidence(slot.clone(), checkpoint.clone());
+            case.server.system_id = "8".into();
+            let (row, decision) = decide(&case);
+            assert_eq!(row, "another cluster");
+            assert!(matches!(decision, Decision::Refuse(_)), "{decision:?}");
+            for (database, name) in [("else", "s"), ("shop", "else")] {
+                let mut case = evidence(slot.clone(), checkpoint.clone());
+                case.server.database = database.into();
+                case.slot_name = name.into();
+                let (row, decision) = decide(&case);
+                assert_eq!(row, "another database or slot");
+                assert!(matches!(decision, Decision::Refuse(_)), "{decision:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_intent_of_elsewhere_says_what_it_may_have_left_there() {
+    let mut case = evidence(usable(5), Checkpoint::Intent(home()));
+    case.slot_name = "other".into();
+    let Decision::Refuse(text) = decide(&case).1 else {
+        panic!("the slot here is not ours to drop");
+    };
+    for part in ["slot \"s\"", "slot \"other\"", "checkpoint clear"] {
+        assert!(text.contains(part), "{part} is missing in {text}");
+    }
 }
 
 #[test]
@@ -200,7 +230,7 @@ fn a_resync_takes_a_new_slot_where_a_start_is_refused_for_lost_changes() {
         cluster,
         evidence(Slot::Missing, Checkpoint::None),
         evidence(usable(5), Checkpoint::None),
-        evidence(usable(5), BEGUN),
+        evidence(usable(5), Checkpoint::Intent(home())),
     ] {
         assert!(refuses(resync(&case, false, false).1), "{case:?}");
     }
