@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use serde_json::Value as Json;
-use walferry_testkit::process::binary;
+use walferry_testkit::process::{Walferry, binary};
 
 use crate::place::{Place, READY};
 
@@ -241,4 +241,42 @@ fn status_and_checkpoint_show_where_a_connector_stands() {
     assert_eq!(code, Some(0), "{text}");
     let checkpoint: Json = serde_json::from_str(&text).unwrap();
     assert_eq!(checkpoint["end_lsn"], place.confirmed());
+}
+
+#[test]
+fn each_line_of_the_log_of_two_connectors_names_its_own() {
+    let place = Place::shared("two");
+    place.sql(TABLE);
+    let settings = place.all();
+    let mut other = settings.clone();
+    let name = format!("other_{}", place.name);
+    other
+        .set_text("name", &name)
+        .set_text("kafka.topic_prefix", &name);
+    settings.write(&place.folder).unwrap();
+    std::fs::write(place.folder.join("other.toml"), other.to_toml()).unwrap();
+    let folder = place.folder.to_str().unwrap();
+    let mut walferry =
+        Walferry::start_with(&["run", "-c", folder], &settings, &place.folder).unwrap();
+    walferry.wait_ready(READY);
+    place.drain("insert into t values (1, 'one')");
+    walferry.sigterm();
+    assert_eq!(walferry.wait_exit(READY), Some(0));
+    let lines: Vec<Json> = walferry
+        .log()
+        .iter()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    // What the process says for itself is of neither.
+    let of_connectors = |line: &&Json| {
+        line["target"]
+            .as_str()
+            .is_some_and(|it| !it.starts_with("walferry::"))
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    for line in lines.iter().filter(of_connectors) {
+        let connector = line["connector"].as_str();
+        seen.insert(connector.unwrap_or_else(|| panic!("it names no connector: {line}")));
+    }
+    assert_eq!(seen.len(), 2, "{seen:?}");
 }

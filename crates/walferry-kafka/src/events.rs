@@ -23,6 +23,8 @@ pub(crate) struct Events {
     disconnected: AtomicBool,
     /// A record of at least this many bytes is always alone in its request.
     alone_bytes_min: usize,
+    /// Whose events they are: librdkafka tells them on threads of its own.
+    span: tracing::Span,
 }
 
 impl Events {
@@ -31,6 +33,7 @@ impl Events {
             failed: Mutex::new(None),
             disconnected: AtomicBool::new(false),
             alone_bytes_min,
+            span: tracing::Span::current(),
         }
     }
 
@@ -58,6 +61,7 @@ impl ClientContext for Events {
         if facility == "FAIL" || facility == "REQTMOUT" {
             self.disconnected.store(true, Ordering::SeqCst);
         }
+        let _named = self.span.enter();
         // Each lost connection is a line of librdkafka's; that no broker answers is told once, by the monitor.
         if facility != "FAIL" && (level as i32) <= (RDKafkaLogLevel::Warning as i32) {
             tracing::warn!(target: "librdkafka", facility, "{message}");
@@ -68,6 +72,7 @@ impl ClientContext for Events {
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.disconnected.store(true, Ordering::SeqCst);
+        let _named = self.span.enter();
         tracing::debug!(target: "librdkafka", %error, "{reason}");
     }
 }

@@ -244,7 +244,9 @@ impl Transactions for Librdkafka {
             .name("walferry-poll".into())
             .spawn({
                 let (producer, polling) = (producer.clone(), polling.clone());
+                let span = tracing::Span::current();
                 move || {
+                    let _named = span.enter();
                     // The crate's poll spins through the last millisecond of its timeout, so the wait is ours.
                     while polling.load(Ordering::SeqCst) {
                         (0..EVENTS).for_each(|_| producer.poll(Duration::ZERO));

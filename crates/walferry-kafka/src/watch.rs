@@ -45,9 +45,11 @@ impl Watch {
         let (stop, stopped) = channel();
         let (ends, ended) = channel();
         let (brokers, topic) = (config.brokers.clone(), config.checkpoint_topic.clone());
+        let span = tracing::Span::current();
         std::thread::Builder::new()
             .name("walferry-watch".into())
             .spawn(move || {
+                let _named = span.enter();
                 loop {
                     let answer = client.fetch_metadata(Some(&topic), ANSWER);
                     health.answer(judge(&brokers, &topic, answer));

@@ -52,6 +52,13 @@ pub async fn run(
     status: Arc<Status>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), Error> {
+    let budget = config.publish.batch_budget_bytes();
+    if budget < config.publish.batch_bytes_max {
+        tracing::warn!(
+            budget,
+            "publish.batch_bytes_max is above a quarter of publish.memory_bytes_max: batches are cut at that"
+        );
+    }
     let config = Arc::new(config);
     let mut divergences = 0;
     let mut away = Retry::new(&config.errors);
@@ -281,7 +288,9 @@ impl Start {
                 flag.store(true, Ordering::Relaxed);
             }
         });
+        let span = tracing::Span::current();
         let opened = tokio::task::spawn_blocking(move || {
+            let _named = span.enter();
             // To open a publisher is patient in itself.
             walferry_kafka::ensure_checkpoint_topic(&kafka).map_err(|error| {
                 match has_turned && error.may_pass() {
@@ -493,7 +502,9 @@ fn context_headers(prefix: &str, run: &str) -> Vec<(String, String)> {
 }
 
 async fn claim(mut publisher: Publisher, checkpoint: Checkpoint) -> Result<Publisher, Error> {
+    let span = tracing::Span::current();
     let claimed = tokio::task::spawn_blocking(move || {
+        let _named = span.enter();
         publisher.claim(checkpoint)?;
         Ok::<_, walferry_kafka::Error>(publisher)
     });

@@ -9,6 +9,7 @@ use std::{
 };
 
 use tokio::{task::JoinHandle, time};
+use tracing::Instrument;
 use walferry_event::Lsn;
 use walferry_kafka::Health;
 use walferry_postgres::{Catalog, StreamHandle};
@@ -47,20 +48,20 @@ impl Monitor {
     ) -> Monitor {
         let stream = Watched::default();
         let tasks = vec![
-            tokio::spawn(watch_ring(
+            spawn(watch_ring(
                 config.clone(),
                 status.clone(),
                 kafka,
                 stream.clone(),
                 memory,
             )),
-            tokio::spawn(watch_registry(status.clone(), registry.clone())),
-            tokio::spawn(parking::watch(
+            spawn(watch_registry(status.clone(), registry.clone())),
+            spawn(parking::watch(
                 status.clone(),
                 registry,
                 config.errors.clone(),
             )),
-            tokio::spawn(watch_lag(config, status)),
+            spawn(watch_lag(config, status)),
         ];
         Monitor { tasks, stream }
     }
@@ -75,6 +76,11 @@ impl Monitor {
             task.abort();
         }
     }
+}
+
+/// A task whose log names its connector.
+fn spawn(task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    tokio::spawn(task.in_current_span())
 }
 
 async fn watch_ring(

@@ -88,9 +88,12 @@ pub(crate) fn spawn(
     body: impl FnOnce() -> Result<(), Error> + Send + 'static,
 ) -> Result<oneshot::Receiver<Result<(), Error>>, Error> {
     let (send, receive) = oneshot::channel();
+    // What the thread logs names its connector too.
+    let span = tracing::Span::current();
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(move || {
+            let _named = span.enter();
             // Nobody listens any more when the process is on its way out.
             let _ = send.send(body());
         })

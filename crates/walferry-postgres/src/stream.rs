@@ -196,7 +196,9 @@ pub fn spawn(
     let thread = std::thread::Builder::new().name("walferry-session".to_owned());
     let started = thread.spawn({
         let (last, shown) = (last.clone(), shown.clone());
+        let span = tracing::Span::current();
         move || {
+            let _named = span.enter();
             let outcome = body();
             shown.deaf.store(true, Relaxed);
             // Nobody listens any more when the process is on its way out.

@@ -43,11 +43,13 @@ pub(crate) fn start(loaded: &[Loaded]) -> Result<Option<Screen>> {
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
     match format {
         LogFormat::Json => {
-            // The threads of a connector are outside its span; where there is one connector, its name is known anyway.
+            // Where there is one connector, its name is known also for what the process says for itself.
             let connector = match loaded {
                 [one] => Some(one.pipeline.name.clone()),
                 _ => None,
             };
+            // Colours would stand between the span's field and its value.
+            let builder = builder.with_ansi(false);
             builder.event_format(JsonLines { connector }).init();
         }
         LogFormat::Text => {

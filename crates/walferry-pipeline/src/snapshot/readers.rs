@@ -11,6 +11,7 @@ use tokio::{
     sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch},
     time,
 };
+use tracing::Instrument;
 use walferry_event::{Relation, RowKey, RowRange};
 use walferry_postgres::{CopyBlock, SnapshotReader, TableScan, Visibility, parse_copy_row};
 
@@ -131,15 +132,18 @@ pub(crate) fn start(
         memory_kib,
         stop,
     });
-    let watching = tokio::spawn(watch_age(anchor, shared.clone(), connector));
-    tokio::spawn(async move {
+    let span = tracing::Span::current();
+    let watch = watch_age(anchor, shared.clone(), connector);
+    let watching = tokio::spawn(watch.instrument(span.clone()));
+    let readers = async move {
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..readers.max(1) {
-            tasks.spawn(read_all(shared.clone()));
+            tasks.spawn(read_all(shared.clone()).instrument(tracing::Span::current()));
         }
         while tasks.join_next().await.is_some() {}
         watching.abort();
-    });
+    };
+    tokio::spawn(readers.instrument(span));
     (heard, halt)
 }
 
