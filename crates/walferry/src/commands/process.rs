@@ -8,6 +8,7 @@ use anyhow::{Context, anyhow};
 use reqwest::Method;
 use serde_json::Value as Json;
 
+use super::status::base;
 use crate::{
     Failure,
     command_line::Running,
@@ -42,7 +43,7 @@ impl Process {
             ))
         })?;
         Ok(Process {
-            url: url.unwrap_or_else(|| "http://127.0.0.1:9464".to_owned()),
+            url: base(url.as_deref().unwrap_or("127.0.0.1:9464")),
             token,
             connector,
         })

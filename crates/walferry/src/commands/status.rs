@@ -1,46 +1,83 @@
 //! `walferry status`: what a running process says of itself.
 
-use std::time::Duration;
+use std::{
+    io::{self, IsTerminal},
+    time::Duration,
+};
 
 use anyhow::anyhow;
 use serde_json::Value as Json;
 
 use super::{process::client, wait};
-use crate::{Failure, bars, print};
+use crate::{Failure, bars, print, tell};
 
 const ANSWER: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// Clears the screen and goes to its upper left corner.
+const CLEAR: &str = "\x1b[2J\x1b[H";
+
 pub(crate) fn run(admin: &str, watch: bool, as_json: bool) -> Result<(), Failure> {
+    let url = format!("{}/status", base(admin).trim_end_matches('/'));
+    if !watch {
+        let status = wait(ask(&url))??;
+        return print(shown(&status, as_json, false).as_bytes());
+    }
+    let terminal = io::stdout().is_terminal();
     wait(async {
         loop {
-            let status = ask(admin).await?;
-            let text = if as_json {
-                format!("{status:#}\n")
-            } else {
-                status["connectors"]
-                    .as_array()
-                    .map(|connectors| connectors.iter().map(connector).collect())
-                    .unwrap_or_default()
+            // A process that starts again is waited for.
+            let text = match ask(&url).await {
+                Ok(status) => shown(&status, as_json, true),
+                Err(failure) if as_json => {
+                    tell(&failure.message);
+                    String::new()
+                }
+                Err(failure) => format!("{}\n", failure.message),
             };
-            print(text.as_bytes())?;
-            if !watch {
-                return Ok(());
+            let begin = match (as_json, terminal) {
+                (true, _) => "",
+                (false, true) => CLEAR,
+                (false, false) => "\n",
+            };
+            if !text.is_empty() {
+                print(format!("{begin}{text}").as_bytes())?;
             }
             tokio::time::sleep(AGAIN).await;
         }
     })?
 }
 
-async fn ask(admin: &str) -> Result<Json, Failure> {
-    let url = format!("{}/status", admin.trim_end_matches('/'));
+/// An address without a scheme is one of plain HTTP.
+pub(super) fn base(admin: &str) -> String {
+    match admin.contains("://") {
+        true => admin.to_owned(),
+        false => format!("http://{admin}"),
+    }
+}
+
+/// The status as text, as JSON for people or, when it is followed by others, as one line of it.
+fn shown(status: &Json, as_json: bool, one_line: bool) -> String {
+    match (as_json, one_line) {
+        (true, true) => format!("{status}\n"),
+        (true, false) => format!("{status:#}\n"),
+        (false, _) => {
+            let connectors = status["connectors"].as_array();
+            connectors
+                .map(|connectors| connectors.iter().map(connector).collect())
+                .unwrap_or_default()
+        }
+    }
+}
+
+async fn ask(url: &str) -> Result<Json, Failure> {
     let unanswered = |error: reqwest::Error| {
         anyhow!(
             "{url} does not answer: {}; is the process running, and is --admin its admin.listen?",
             error.without_url()
         )
     };
-    let answer = client(ANSWER)?.get(&url).send().await.map_err(unanswered)?;
+    let answer = client(ANSWER)?.get(url).send().await.map_err(unanswered)?;
     Ok(answer.json().await.map_err(unanswered)?)
 }
 
@@ -55,6 +92,14 @@ fn connector(it: &Json) -> String {
         text.push_str(&format!(" ({reason})"));
     }
     text.push('\n');
+    let source = &it["source"];
+    text.push_str(&format!(
+        "  source        PostgreSQL {}, timeline {}, slot {}, publication {}\n",
+        word(&source["server_version"]),
+        word(&source["timeline"]),
+        word(&source["slot"]),
+        word(&source["publication"])
+    ));
     for position in ["received", "published", "checkpointed", "confirmed"] {
         text.push_str(&format!(
             "  {position:<13} {}\n",
@@ -89,11 +134,53 @@ fn connector(it: &Json) -> String {
     }
     for table in list("tables") {
         text.push_str(&format!(
-            "  table {} → {}: {} changes\n",
+            "  table {} → {}: {} changes",
             word(&table["name"]),
             word(&table["topic"]),
             word(&table["changes"])
         ));
+        if let (Some(state @ ("parked" | "catching-up")), reason) =
+            (table["state"].as_str(), &table["reason"])
+        {
+            let since = word(&table["parked_since"]);
+            text.push_str(&format!(", {state} since {since}: {}", word(reason)));
+        }
+        text.push('\n');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_text_tells_of_the_source_and_of_tables_that_wait() {
+        let status = json!({ "connectors": [{
+            "name": "shop", "state": "streaming", "reason": null,
+            "source": { "server_version": "17.6", "timeline": 2, "slot": "walferry_shop", "publication": "p" },
+            "tables": [
+                { "name": "public.a", "topic": "t.a", "changes": 3, "state": "streaming" },
+                { "name": "public.b", "topic": "t.b", "changes": 1, "state": "parked",
+                  "parked_since": "2026-11-26T00:00:00Z", "reason": "the registry refused it" },
+            ],
+        }]});
+        let text = shown(&status, false, false);
+        for part in [
+            "PostgreSQL 17.6, timeline 2, slot walferry_shop",
+            "public.a → t.a: 3 changes\n",
+            "public.b → t.b: 1 changes, parked since 2026-11-26T00:00:00Z: the registry refused it\n",
+        ] {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+        assert_eq!(shown(&status, true, true).lines().count(), 1);
+    }
+
+    #[test]
+    fn an_address_needs_no_scheme() {
+        assert_eq!(base("127.0.0.1:9464"), "http://127.0.0.1:9464");
+        assert_eq!(base("https://w:1"), "https://w:1");
+    }
 }
