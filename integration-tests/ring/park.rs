@@ -183,8 +183,18 @@ fn a_parked_table_waits_and_catches_up_after_its_approval() {
     // Nobody but who has the token lets it go on.
     let body = format!("{{\"table\": \"{WAITS}\"}}");
     let url = format!("{}/control/schema/approve", walferry.admin_url());
-    let answer = http::request("POST", &url, &body, &[], Duration::from_secs(5)).unwrap();
-    assert_eq!(answer.status, 401, "{}", answer.body);
+    let token = format!("Bearer {TOKEN}");
+    let token = [("Authorization", token.as_str())];
+    for (body, token, status) in [
+        (body.as_str(), &[][..], 401),
+        // Who has no token learns nothing of the body either.
+        ("{\"tabel\": 1}", &[], 401),
+        ("{\"tabel\": 1}", &token, 422),
+        ("{\"table\": \"public.none\"}", &token, 404),
+    ] {
+        let answer = http::request("POST", &url, body, token, Duration::from_secs(5)).unwrap();
+        assert_eq!(answer.status, status, "{body}: {}", answer.body);
+    }
     let path = settings.write(&place.folder).unwrap();
     let (code, text) = approve(&["-c", path.to_str().unwrap()]);
     assert_eq!(code, Some(0), "{text}");

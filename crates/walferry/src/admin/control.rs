@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::State,
+    extract::{State, rejection::JsonRejection},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -29,22 +29,30 @@ pub(super) struct Approval {
     connector: Option<String>,
 }
 
+/// A body as the verb wants it, or why it is not.
+pub(super) type Body<T> = Result<Json<T>, JsonRejection>;
+
 /// Lets a parked table go on with the schema that the registry has refused.
 pub(super) async fn approve_schema(
     State(shown): State<Shown>,
     headers: HeaderMap,
-    Json(approval): Json<Approval>,
+    body: Body<Approval>,
 ) -> Response {
     const VERB: &str = "schema approve";
-    if let Err((status, reason)) = authorised(shown.token.as_ref(), &headers) {
-        tracing::warn!(target: "audit", verb = VERB, outcome = reason, "control call refused");
-        return said(status, "error", &reason);
-    }
-    let outcome = match chosen(&shown.connectors, &approval) {
-        Ok(status) => status.approve(&approval.table).await,
-        Err(reason) => Err(reason),
+    let approval = match admitted(&shown, &headers, VERB, body) {
+        Ok(approval) => approval,
+        Err(refused) => return refused,
     };
-    tracing::info!(target: "audit", verb = VERB, table = approval.table, connector = approval.connector,
+    let status = match chosen(&shown.connectors, &approval) {
+        Ok(status) => status,
+        Err((code, reason)) => {
+            tracing::warn!(target: "audit", verb = VERB, table = approval.table, connector = approval.connector,
+                outcome = reason, "control call refused");
+            return said(code, "error", &reason);
+        }
+    };
+    let outcome = status.approve(&approval.table).await;
+    tracing::info!(target: "audit", verb = VERB, table = approval.table, connector = status.name(),
         outcome = outcome.as_ref().map_or_else(String::as_str, String::as_str), "control call");
     match outcome {
         Ok(message) => said(StatusCode::OK, "message", &message),
@@ -52,28 +60,50 @@ pub(super) async fn approve_schema(
     }
 }
 
-/// The connector that is meant: the one that is named, else the one that has the table parked, else the only one.
+/// The body of a call that shows the token. The token is looked at first: to who has none, nothing is said of the body.
+pub(super) fn admitted<T>(
+    shown: &Shown,
+    headers: &HeaderMap,
+    verb: &str,
+    body: Body<T>,
+) -> Result<T, Response> {
+    let refused = match (authorised(shown.token.as_ref(), headers), body) {
+        (Ok(()), Ok(Json(body))) => return Ok(body),
+        (Ok(()), Err(rejection)) => (rejection.status(), rejection.body_text()),
+        (Err(refused), _) => refused,
+    };
+    let (status, reason) = refused;
+    tracing::warn!(target: "audit", verb, outcome = reason, "control call refused");
+    Err(said(status, "error", &reason))
+}
+
+/// The connector that is meant: the one that is named, else the one that has the table parked.
 fn chosen<'a>(
     connectors: &'a [Arc<Status>],
     approval: &Approval,
-) -> Result<&'a Arc<Status>, String> {
+) -> Result<&'a Arc<Status>, (StatusCode, String)> {
+    let absent = |reason: String| Err((StatusCode::NOT_FOUND, reason));
+    let table = &approval.table;
+    let parks = |it: &&Arc<Status>| it.parked().contains(table);
     if let Some(name) = &approval.connector {
-        let named = connectors.iter().find(|it| it.name() == name);
-        return named.ok_or_else(|| format!("there is no connector {name:?} in this process"));
+        return match connectors.iter().find(|it| it.name() == name) {
+            Some(named) if parks(&named) => Ok(named),
+            Some(_) => absent(format!(
+                "table {table:?} of connector {name:?} is not parked"
+            )),
+            None => absent(format!("there is no connector {name:?} in this process")),
+        };
     }
-    let parks = |it: &&Arc<Status>| it.parked().contains(&approval.table);
     let found: Vec<_> = connectors.iter().filter(parks).collect();
-    match (found.as_slice(), connectors) {
-        ([one], _) => Ok(one),
-        ([], [only]) => Ok(only),
-        ([], _) => Err(format!(
-            "no connector has table {:?} parked",
-            approval.table
-        )),
-        (several, _) => Err(format!(
-            "{} connectors have table {:?} parked: say which",
-            several.len(),
-            approval.table
+    match found.as_slice() {
+        [one] => Ok(one),
+        [] => absent(format!("no connector has table {table:?} parked")),
+        several => Err((
+            StatusCode::BAD_REQUEST,
+            format!(
+                "{} connectors have table {table:?} parked: say which",
+                several.len()
+            ),
         )),
     }
 }
@@ -148,21 +178,20 @@ mod tests {
     }
 
     #[test]
-    fn the_connector_that_is_meant_is_found() {
+    fn a_table_or_a_connector_that_is_not_there_is_not_found() {
         let connectors = [Arc::new(Status::new("a")), Arc::new(Status::new("b"))];
-        let approval = |connector: Option<&str>| Approval {
-            table: "public.t".into(),
-            connector: connector.map(str::to_owned),
-        };
-        assert_eq!(
-            chosen(&connectors, &approval(Some("b"))).unwrap().name(),
-            "b"
-        );
-        assert!(chosen(&connectors, &approval(Some("c"))).is_err());
-        assert!(chosen(&connectors, &approval(None)).is_err());
-        assert_eq!(
-            chosen(&connectors[..1], &approval(None)).unwrap().name(),
-            "a"
-        );
+        for (connector, part) in [
+            (Some("b"), "is not parked"),
+            (Some("c"), "no connector \"c\""),
+            (None, "no connector has table"),
+        ] {
+            let approval = Approval {
+                table: "public.t".into(),
+                connector: connector.map(str::to_owned),
+            };
+            let (status, reason) = chosen(&connectors, &approval).unwrap_err();
+            assert_eq!(status, StatusCode::NOT_FOUND);
+            assert!(reason.contains(part), "{reason}");
+        }
     }
 }

@@ -17,7 +17,7 @@ use walferry_pipeline::{Refused, Status, snapshot};
 
 use super::{
     Shown,
-    control::{authorised, said},
+    control::{Body, admitted, authorised, said},
 };
 
 /// Body of `POST /snapshots`.
@@ -41,11 +41,12 @@ pub(super) struct Wanted {
 pub(super) async fn start(
     State(shown): State<Shown>,
     headers: HeaderMap,
-    Json(wanted): Json<Wanted>,
+    body: Body<Wanted>,
 ) -> Response {
-    if let Some(refused) = refused(&shown, &headers, "snapshot start") {
-        return refused;
-    }
+    let wanted = match admitted(&shown, &headers, "snapshot start", body) {
+        Ok(wanted) => wanted,
+        Err(refused) => return refused,
+    };
     let chosen = match (&wanted.connector, &*shown.connectors) {
         (None, [only]) => Some(only),
         (None, _) => None,
