@@ -19,8 +19,9 @@ pub(crate) struct CommandLine {
 pub(crate) enum Command {
     /// Run one connector, or one per *.toml of a folder
     Run {
-        #[command(flatten)]
-        file: ConfigFile,
+        /// Configuration file of a connector, or a folder with one *.toml for each
+        #[arg(short = 'c', long = "config", value_name = "FILE|DIR")]
+        path: PathBuf,
         /// Take over a slot that exists while there is no checkpoint; what is before its position is not published
         #[arg(long)]
         adopt_slot: bool,
@@ -66,7 +67,7 @@ pub(crate) enum Command {
     },
     /// Show what a running process is doing
     Status {
-        /// Its admin server
+        /// Its admin server: a URL, or host:port
         #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9464")]
         admin: String,
         /// Ask again every second

@@ -118,10 +118,15 @@ fn explain(text: &str, place: &str, error: &toml::de::Error) -> String {
         Some((key, _)) => format!("{}: ", key.trim()),
         None => String::new(),
     };
-    format!(
-        "{place}:{line_number}: {key}{}",
-        with_nearest(error.message())
-    )
+    let number = match key.ends_with("_ms: ") {
+        true => "a number of milliseconds",
+        false => "a whole number",
+    };
+    let mut message = with_nearest(error.message());
+    for name in ["u64", "u32", "i32"] {
+        message = message.replace(&format!("expected {name}"), &format!("expected {number}"));
+    }
+    format!("{place}:{line_number}: {key}{message}")
 }
 
 /// Adds the nearest known name to serde's "unknown field".

@@ -78,8 +78,8 @@ fn main() -> ExitCode {
 
 fn run(line: CommandLine) -> Result<(), Failure> {
     match line.command {
-        Command::Run { file, adopt_slot } => commands::run::run(&file.path, adopt_slot),
         Command::Resync { file, tables } => commands::resync::run(&file.path, tables),
+        Command::Run { path, adopt_slot } => commands::run::run(&path, adopt_slot),
         Command::Check {
             file,
             fix_sql,
@@ -111,10 +111,10 @@ fn run(line: CommandLine) -> Result<(), Failure> {
             print(&text)
         }
         Command::Man => {
+            let mut command = CommandLine::command();
+            command.build();
             let mut text = Vec::new();
-            clap_mangen::Man::new(CommandLine::command())
-                .render(&mut text)
-                .map_err(anyhow::Error::from)?;
+            manual(&command, &mut text).map_err(anyhow::Error::from)?;
             print(&text)
         }
         Command::Docs(document) => {
@@ -125,6 +125,16 @@ fn run(line: CommandLine) -> Result<(), Failure> {
             print(text.as_bytes())
         }
     }
+}
+
+/// The manual page of a command, and then those of its own commands.
+fn manual(command: &clap::Command, text: &mut Vec<u8>) -> io::Result<()> {
+    clap_mangen::Man::new(command.clone()).render(text)?;
+    let shown = |it: &&clap::Command| !it.is_hide_set() && it.get_name() != "help";
+    command
+        .get_subcommands()
+        .filter(shown)
+        .try_for_each(|it| manual(it, text))
 }
 
 /// Writes a line of progress to standard error.
@@ -141,5 +151,22 @@ pub(crate) fn print(text: &[u8]) -> Result<(), Failure> {
             .context("writing to standard output")
             .into()),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manual_tells_of_every_command() {
+        let mut command = CommandLine::command();
+        command.build();
+        let mut text = Vec::new();
+        manual(&command, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        for part in ["fix\\-sql", "adopt\\-slot", "walferry\\-schema\\-approve"] {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
     }
 }

@@ -191,7 +191,12 @@ fn kafka(file: &File, name: &str, publish: &Publish, errors: &Errors) -> Result<
         queue_bytes_max: publish.queue_bytes_max(),
         topic_partitions: section.topics.partitions,
         topic_replication: section.topics.replication_factor,
-        topic_config: section.topics.config.clone(),
+        topic_config: {
+            let config = section.topics.config.iter();
+            config
+                .map(|(name, value)| (name.clone(), value.0.clone()))
+                .collect()
+        },
         retries: RetryLimits {
             retries_max: errors.retries_max,
             retry_min_ms: errors.retry_min_ms,
@@ -212,6 +217,14 @@ fn registry(file: &File) -> Result<Registry> {
             None => Ok(None),
         }
     };
+    if section.token.is_some() && (section.username.is_some() || section.password.is_some()) {
+        bail!(
+            "registry.token beside registry.username or registry.password: choose one way to log in"
+        );
+    }
+    if section.password.is_some() && section.username.is_none() {
+        bail!("registry.password needs registry.username");
+    }
     Ok(Registry {
         urls: url.split(',').map(|url| url.trim().to_owned()).collect(),
         username: section.username.clone(),

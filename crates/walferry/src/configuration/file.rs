@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Deserialize;
 
-use super::scalar::{Limit, SecretSource, Size};
+use super::scalar::{Limit, SecretSource, Size, Word};
 
 /// A part of the file: its structure, its defaults, and a row for each of its keys.
 macro_rules! section {
@@ -117,7 +117,7 @@ section! {
     TopicsSection ["kafka.topics"] {
         partitions: i32 = 1, "1", "partitions of a topic that is created";
         replication_factor: i32 = -1, "-1", "-1: the broker's default";
-        config: BTreeMap<String, String> = BTreeMap::new(), "none", "topic settings";
+        config: BTreeMap<String, Word> = BTreeMap::new(), "none", "topic settings";
     }
 }
 
@@ -165,7 +165,7 @@ section! {
 section! {
     /// `[publish]`.
     PublishSection ["publish"] {
-        batch_bytes_max: Size = Size(16 << 20), "16 MiB", "bytes after which a Kafka transaction is committed";
+        batch_bytes_max: Size = Size(16 << 20), "16 MiB", "bytes after which a Kafka transaction is committed; a quarter of `memory_bytes_max` at most";
         commit_interval_ms: u64 = 200, "200", "time after which it is; sooner when nothing more is waiting";
         memory_bytes_max: Size = Size(64 << 20), "64 MiB", "everything in flight; at least 16 MiB";
     }

@@ -145,6 +145,18 @@ impl<'de> Visitor<'de> for SecretVisitor {
         Ok(SecretSource::Literal(text.to_owned()))
     }
 
+    fn visit_i64<E: Error>(self, value: i64) -> Result<SecretSource, E> {
+        Ok(SecretSource::Literal(value.to_string()))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<SecretSource, E> {
+        Ok(SecretSource::Literal(value.to_string()))
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<SecretSource, E> {
+        Ok(SecretSource::Literal(value.to_string()))
+    }
+
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SecretSource, A::Error> {
         const KEYS: &[&str] = &["env", "file"];
         let Some(key) = map.next_key::<String>()? else {
@@ -167,6 +179,19 @@ impl<'de> Visitor<'de> for SecretVisitor {
 impl<'de> Deserialize<'de> for SecretSource {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<SecretSource, D::Error> {
         from.deserialize_any(SecretVisitor)
+    }
+}
+
+/// A text, or a number or `true` or `false` that is meant as one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Word(pub(crate) String);
+
+impl<'de> Deserialize<'de> for Word {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Word, D::Error> {
+        match SecretSource::deserialize(from)? {
+            SecretSource::Literal(text) => Ok(Word(text)),
+            _ => Err(D::Error::custom("a text or a number is expected")),
+        }
     }
 }
 
