@@ -30,6 +30,7 @@
 //! | `audit` | tables and topics compared: clean under load, planted faults found |
 //! | `compat` | what Debezium answered over a corpus of SQL, recorded, is given again |
 //! | `terminal` | bars of a snapshot |
+//! | `hand` | the position moved or forgotten by hand, and all of a connector removed |
 //! | `commands` | check, tail, status, checkpoint |
 //!
 //! Each test has its own database, slot and topics; one that harms a server has its own servers.
@@ -43,6 +44,7 @@ mod compat;
 mod crash;
 mod first_start;
 mod flat;
+mod hand;
 mod history;
 mod instances;
 mod kindness;

@@ -8,6 +8,7 @@
 //! Start reading at [`Publisher`] (the state machine), then `producer` (librdkafka behind six calls).
 
 mod admin;
+mod amend;
 mod block;
 mod checkpoint;
 mod clock;
@@ -28,6 +29,7 @@ pub use admin::{
     ensure_checkpoint_topic, ensure_roomy_topic, ensure_topic, ensure_topics, plan_topics,
     topics_missing,
 };
+pub use amend::amend_checkpoint;
 pub use block::{BlockPool, Headers, Judge, Oversize, OwnedRecord, RecordBlock, RecordRef};
 pub use checkpoint::{Checkpoint, Parked};
 pub use clock::now_rfc3339;

@@ -18,6 +18,7 @@ mod dead_letter;
 mod encode;
 mod error;
 mod examine;
+pub mod hand;
 pub mod ledger;
 mod monitor;
 mod options;

@@ -34,6 +34,17 @@ pub enum Checkpoint {
     Position(Written),
 }
 
+impl Checkpoint {
+    /// Where it belongs.
+    pub fn home(&self) -> Option<&Home> {
+        match self {
+            Checkpoint::None => None,
+            Checkpoint::Intent(home) => Some(home),
+            Checkpoint::Position(written) => Some(&written.home),
+        }
+    }
+}
+
 /// Where a checkpoint belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Home {
@@ -195,11 +206,7 @@ fn confirmed(e: &Evidence) -> Option<Lsn> {
 }
 
 fn home(e: &Evidence) -> Option<&Home> {
-    match &e.checkpoint {
-        Checkpoint::None => None,
-        Checkpoint::Intent(home) => Some(home),
-        Checkpoint::Position(written) => Some(&written.home),
-    }
+    e.checkpoint.home()
 }
 
 fn other_cluster(e: &Evidence) -> bool {

@@ -80,6 +80,13 @@ pub(crate) enum Command {
     /// The position in Kafka
     #[command(subcommand)]
     Checkpoint(Checkpoint),
+    /// Remove slot, publication and checkpoint of a connector that does not run; topics and schemas stay
+    Drop {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(flatten)]
+        consent: Consent,
+    },
     /// Snapshots of a running process
     #[command(subcommand)]
     Snapshot(Snapshot),
@@ -105,6 +112,24 @@ pub(crate) enum Checkpoint {
     Show {
         #[command(flatten)]
         file: ConfigFile,
+    },
+    /// Move the position of a connector that does not run: what is passed over is never published, and what is gone back
+    /// over is published again
+    Set {
+        /// All that was committed before it is taken to be in the topics, and nothing after
+        #[arg(value_name = "LSN")]
+        lsn: String,
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(flatten)]
+        consent: Consent,
+    },
+    /// Delete the checkpoint record: the next run begins anew, or refuses when the slot is still there
+    Clear {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(flatten)]
+        consent: Consent,
     },
 }
 
@@ -159,6 +184,14 @@ pub(crate) enum Snapshot {
         #[command(flatten)]
         process: Running,
     },
+}
+
+/// That it is meant.
+#[derive(Debug, Args)]
+pub(crate) struct Consent {
+    /// The connector's name, instead of the question for it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) yes: Option<String>,
 }
 
 /// Which running process.

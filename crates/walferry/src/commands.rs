@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod check;
 pub(crate) mod checkpoint;
+pub(crate) mod hand;
 mod hangup;
 mod process;
 pub(crate) mod resync;

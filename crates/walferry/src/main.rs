@@ -93,6 +93,13 @@ fn run(line: CommandLine) -> Result<(), Failure> {
         } => commands::tail::run(config.as_deref(), source.as_deref(), tables),
         Command::Status { admin, watch, json } => commands::status::run(&admin, watch, json),
         Command::Checkpoint(Checkpoint::Show { file }) => commands::checkpoint::show(&file.path),
+        Command::Checkpoint(Checkpoint::Set { lsn, file, consent }) => {
+            commands::hand::set(&file.path, &lsn, consent.yes)
+        }
+        Command::Checkpoint(Checkpoint::Clear { file, consent }) => {
+            commands::hand::clear(&file.path, consent.yes)
+        }
+        Command::Drop { file, consent } => commands::hand::remove(&file.path, consent.yes),
         Command::Snapshot(command) => commands::snapshot::run(command),
         Command::Schema(Schema::Show { tables }) => commands::schema::show(&tables),
         Command::Schema(Schema::Diff { tables }) => commands::schema::diff(&tables),

@@ -1,0 +1,110 @@
+//! What a person does to a connector that does not run: `checkpoint set`, `checkpoint clear`, `drop`.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use walferry_testkit::process::binary;
+
+use crate::place::{Place, READY};
+
+/// Runs a command on the connector, with an answer to its question: exit code, and all that it printed.
+fn said(path: &str, command: &[&str], answer: &str) -> (Option<i32>, String) {
+    let mut child = Command::new(binary().unwrap())
+        .args(command)
+        .args(["-c", path])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that asks nothing may have ended already.
+    let _ = child.stdin.take().unwrap().write_all(answer.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn the_position_is_moved_and_forgotten_only_when_the_name_is_said() {
+    let place = Place::shared("hand");
+    place.sql("create table t (id int primary key)");
+    let checker = place.checker(&["public.t"]);
+    let mut settings = place.all();
+    settings.set_text("snapshot.mode", "never");
+    let path = settings.write(&place.folder).unwrap();
+    let path = path.to_str().unwrap();
+    let name = place.name.clone();
+    let mut walferry = place.streaming(&settings);
+    place.drain("insert into t values (1)");
+    let confirmed = place.confirmed();
+    let set = ["checkpoint", "set", confirmed.as_str(), "--yes", &name];
+    let (code, text) = said(path, &set, "");
+    assert!(
+        code == Some(1) && text.contains("stop the connector"),
+        "{text}"
+    );
+    walferry.sigterm();
+    walferry.wait_exit(READY);
+    let confirmed = place.confirmed();
+
+    for (arguments, answer) in [
+        (&["checkpoint", "clear", "--yes", "another"][..], ""),
+        (&["checkpoint", "clear"], "another\n"),
+        (&["drop"], "\n"),
+    ] {
+        let (code, text) = said(path, arguments, answer);
+        assert!(
+            code == Some(2) && text.contains("nothing was done"),
+            "{text}"
+        );
+    }
+    assert_eq!(said(path, &["checkpoint", "show"], "").0, Some(0));
+    let (code, text) = said(path, &["checkpoint", "clear"], &format!("{name}\n"));
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("\"audit\""), "{text}");
+    assert_eq!(said(path, &["checkpoint", "show"], "").0, Some(1));
+    let (code, log) = place.run_ends(&settings);
+    assert_eq!(code, Some(3), "{log}");
+
+    let beyond = ["checkpoint", "set", "FFFFFFFF/0", "--yes", &name];
+    let (code, text) = said(path, &beyond, "");
+    assert!(
+        code == Some(1) && text.contains("where the WAL ends"),
+        "{text}"
+    );
+    let set = ["checkpoint", "set", confirmed.as_str(), "--yes", &name];
+    let (code, text) = said(path, &set, "");
+    assert_eq!(code, Some(0), "{text}");
+    let _walferry = place.streaming(&settings);
+    place.drain("insert into t values (2)");
+    checker.verdict().unwrap().assert_clean(2);
+}
+
+#[test]
+fn a_connector_that_is_removed_leaves_nothing_and_begins_anew() {
+    let place = Place::shared("removed");
+    place.sql("create table t (id int primary key)");
+    let settings = place.all();
+    let path = settings.write(&place.folder).unwrap();
+    let path = path.to_str().unwrap();
+    let mut walferry = place.streaming(&settings);
+    place.drain("insert into t values (1)");
+    walferry.sigterm();
+    walferry.wait_exit(READY);
+    let remove = ["drop", "--yes", &place.name];
+    let (code, text) = said(path, &remove, "");
+    assert_eq!(code, Some(0), "{text}");
+    let slots = format!(
+        "select count(*) from pg_replication_slots where slot_name = '{}'",
+        place.slot()
+    );
+    assert_eq!(place.value(&slots).as_deref(), Some("0"));
+    let publications = "select count(*) from pg_publication";
+    assert_eq!(place.value(publications).as_deref(), Some("0"));
+    assert_eq!(said(path, &["checkpoint", "show"], "").0, Some(1));
+    // A second time there is nothing to remove.
+    let (code, text) = said(path, &remove, "");
+    assert_eq!(code, Some(0), "{text}");
+    let _walferry = place.streaming(&settings);
+    place.drain("insert into t values (2)");
+}
