@@ -1,8 +1,10 @@
-//! What a person does to a connector that does not run: `checkpoint set`, `checkpoint clear`, `drop`.
+//! What a person does by hand: `pause` and `resume` while a connector runs; `checkpoint set`, `checkpoint clear` and `drop`
+//! while it does not.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use walferry_testkit::checker::parse_lsn;
 use walferry_testkit::process::binary;
 
 use crate::place::{Place, READY};
@@ -78,6 +80,57 @@ fn the_position_is_moved_and_forgotten_only_when_the_name_is_said() {
     let _walferry = place.streaming(&settings);
     place.drain("insert into t values (2)");
     checker.verdict().unwrap().assert_clean(2);
+}
+
+#[test]
+fn a_paused_connector_publishes_nothing_stays_alive_and_goes_on() {
+    let place = Place::shared("paused");
+    place.sql("create table t (id int primary key)");
+    let checker = place.checker(&["public.t"]);
+    let mut settings = place.all();
+    settings
+        .set_text("snapshot.mode", "never")
+        .set_text("admin.token", "let me in");
+    let path = settings.write(&place.folder).unwrap();
+    let path = path.to_str().unwrap();
+    let mut walferry = place.streaming(&settings);
+    place.drain("insert into t values (1)");
+    for restarted in [false, true] {
+        let (code, text) = said(path, &["pause"], "");
+        assert!(code == Some(0) && text.contains("paused"), "{text}");
+        let before = walferry.status().unwrap();
+        assert_eq!(before["state"], "paused");
+        let id = if restarted { 3 } else { 2 };
+        place.sql(&format!("insert into t values ({id})"));
+        let end = place.value("select pg_current_wal_flush_lsn()").unwrap();
+        let end = parse_lsn(&end).unwrap();
+        walferry.wait_status("it has been received", READY, |it| {
+            parse_lsn(it["positions"]["received"].as_str().unwrap()).unwrap() >= end
+        });
+        let after = walferry.status().unwrap();
+        assert_eq!(
+            after["positions"]["checkpointed"],
+            before["positions"]["checkpointed"]
+        );
+        assert_eq!(walferry.get("/livez").unwrap().status, 200);
+        walferry.wait_not_ready("walferry resume", READY);
+        if restarted {
+            walferry.sigterm();
+            assert_eq!(
+                walferry.wait_exit(READY),
+                Some(0),
+                "{}",
+                walferry.log_tail()
+            );
+            walferry = place.streaming(&settings);
+        } else {
+            let (code, text) = said(path, &["resume"], "");
+            assert_eq!(code, Some(0), "{text}");
+            walferry.wait_ready(READY);
+        }
+    }
+    place.drain("insert into t values (4)");
+    checker.verdict().unwrap().assert_clean(4);
 }
 
 #[test]

@@ -431,6 +431,7 @@ impl Start {
             stamp.clone(),
             self.status.clone(),
             feedback.clone(),
+            halted.clone(),
         );
         let runtime = tokio::runtime::Handle::current();
         let relations = Relations::new(

@@ -23,6 +23,7 @@ pub mod ledger;
 mod monitor;
 mod options;
 mod parking;
+mod pausing;
 mod publish;
 pub mod recovery;
 mod relations;

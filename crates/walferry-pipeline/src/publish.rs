@@ -15,7 +15,7 @@ use std::{
 };
 
 use metrics::{Counter, Histogram};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use walferry_kafka::{Parked, Publisher};
 use walferry_postgres::Feedback;
 
@@ -51,6 +51,8 @@ pub(crate) struct Publishing {
     stamp: Arc<Stamp>,
     status: Arc<Status>,
     feedback: Arc<Feedback>,
+    /// Whether the ring ends.
+    halted: watch::Receiver<bool>,
     meters: Meters,
 }
 
@@ -103,6 +105,7 @@ impl Publishing {
         stamp: Arc<Stamp>,
         status: Arc<Status>,
         feedback: Arc<Feedback>,
+        halted: watch::Receiver<bool>,
     ) -> Publishing {
         Publishing {
             publisher,
@@ -123,6 +126,7 @@ impl Publishing {
             stamp,
             status,
             feedback,
+            halted,
             meters: Meters::new(&config.name),
         }
     }
@@ -141,6 +145,7 @@ impl Publishing {
         let mut pause = false;
         loop {
             self.status.pulse("publish", STUCK);
+            self.hold()?;
             let next = match self.input.try_recv() {
                 Ok(block) => Some(block),
                 Err(TryRecvError::Disconnected) => return self.finish(),
@@ -193,6 +198,7 @@ impl Publishing {
             if self.marked(mark, bytes) {
                 self.commit()?;
             }
+            self.hold()?;
         }
         if let Some(idle) = block.idle {
             self.status.ledger.publish(idle.position.end_lsn);
@@ -200,6 +206,26 @@ impl Publishing {
         }
         self.urgent |= block.urgent;
         Ok(())
+    }
+
+    /// Waits while an operator holds publishing, at the end of a PostgreSQL transaction and with nothing open.
+    fn hold(&mut self) -> Result<(), Error> {
+        if !self.status.pausing.is_wanted() {
+            return Ok(());
+        }
+        let whole = match self.batch.cut() {
+            Some(cut) => cut.whole,
+            None => self.stamp.durable().position.ordinal.is_none(),
+        };
+        if !whole {
+            return Ok(());
+        }
+        self.commit()?;
+        match self.status.hold(|| *self.halted.borrow()) {
+            true => Ok(()),
+            // What waits is not published; it comes again at the next start.
+            false => Err(Error::stopped()),
+        }
     }
 
     /// Whether the batch ends at this mark.

@@ -23,6 +23,7 @@ use crate::{
     error::Labels,
     ledger::Ledger,
     parking::Parking,
+    pausing::Pausing,
     snapshot::{Event, Progress, Rates},
 };
 
@@ -98,6 +99,8 @@ pub struct Status {
     pub(crate) ledger: Ledger,
     /// The tables that wait.
     pub(crate) parking: Parking,
+    /// Publishing that an operator holds.
+    pub(crate) pausing: Pausing,
     inner: Mutex<Inner>,
     freshness_ms: AtomicI64,
     dead_letters: AtomicU64,
@@ -135,6 +138,7 @@ impl Status {
             name: name.into(),
             ledger: Ledger::default(),
             parking: Parking::default(),
+            pausing: Pausing::default(),
             inner: Mutex::new(Inner {
                 state: State::Starting,
                 reason: None,
@@ -173,6 +177,9 @@ impl Status {
                 Some(reason) => format!("{}: {reason}", inner.state.name()),
                 None => inner.state.name().to_owned(),
             });
+        }
+        if self.pausing.is_held() {
+            reasons.push("paused: publishing is held; `walferry resume` lets it go on".to_owned());
         }
         if let (Some(limit), Some(retained)) =
             (inner.retained_bytes_max, inner.lag.slot_retained_bytes)
@@ -226,7 +233,7 @@ impl Status {
     /// Everything, as the connector's element of `GET /status`.
     pub fn report(&self) -> ConnectorStatus {
         let inner = self.inner();
-        let state = effective_state(&inner);
+        let state = self.effective_state(&inner);
         let reason = inner.reason.clone().or_else(|| {
             (!inner.unreachable.is_empty()).then(|| {
                 let parts: Vec<String> = inner
@@ -266,7 +273,7 @@ impl Status {
         }
         inner.state = state;
         inner.reason = reason;
-        let effective = effective_state(&inner);
+        let effective = self.effective_state(&inner);
         drop(inner);
         self.publish_state(effective);
     }
@@ -283,7 +290,7 @@ impl Status {
             Ok(()) => inner.unreachable.remove(&peer),
             Err(reason) => inner.unreachable.insert(peer, reason.clone()),
         };
-        let effective = effective_state(&inner);
+        let effective = self.effective_state(&inner);
         drop(inner);
         match (before, outcome) {
             (None, Err(reason)) => {
@@ -298,6 +305,22 @@ impl Status {
         }
         metrics::gauge!("walferry_circuit_open", "connector" => self.name.clone(), "stage" => peer.name())
             .set(if self.inner().unreachable.contains_key(&peer) { 1.0 } else { 0.0 });
+        self.publish_state(effective);
+    }
+
+    fn effective_state(&self, inner: &Inner) -> State {
+        match inner.state {
+            State::Streaming | State::Snapshotting if !inner.unreachable.is_empty() => {
+                State::Retrying
+            }
+            State::Streaming | State::Snapshotting if self.pausing.is_held() => State::Paused,
+            state => state,
+        }
+    }
+
+    /// Tells the metric what the state is now.
+    pub(crate) fn show_state(&self) {
+        let effective = self.effective_state(&self.inner());
         self.publish_state(effective);
     }
 
@@ -393,13 +416,6 @@ fn with_parked(tables: &BTreeMap<String, TableStatus>, parking: &Parking) -> Vec
         table.reason = Some(seen.reason);
     }
     tables.into_values().collect()
-}
-
-fn effective_state(inner: &Inner) -> State {
-    match inner.state {
-        State::Streaming | State::Snapshotting if !inner.unreachable.is_empty() => State::Retrying,
-        state => state,
-    }
 }
 
 #[cfg(test)]

@@ -61,6 +61,8 @@ fn router(shown: Shown) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/status", get(status))
+        .route("/control/pause", post(control::pause))
+        .route("/control/resume", post(control::resume))
         .route("/control/schema/approve", post(control::approve_schema))
         .route("/snapshots", post(snapshots::start).get(snapshots::list))
         .route("/snapshots/{id}", delete(snapshots::cancel))

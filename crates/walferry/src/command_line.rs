@@ -77,6 +77,16 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Hold publishing at the end of a transaction; the session to PostgreSQL stays alive, and the slot keeps the WAL
+    Pause {
+        #[command(flatten)]
+        process: Running,
+    },
+    /// Let publishing go on
+    Resume {
+        #[command(flatten)]
+        process: Running,
+    },
     /// The position in Kafka
     #[command(subcommand)]
     Checkpoint(Checkpoint),

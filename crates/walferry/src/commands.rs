@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod checkpoint;
 pub(crate) mod hand;
 mod hangup;
+pub(crate) mod pause;
 mod process;
 pub(crate) mod resync;
 pub(crate) mod run;

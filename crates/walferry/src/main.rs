@@ -100,6 +100,8 @@ fn run(line: CommandLine) -> Result<(), Failure> {
             commands::hand::clear(&file.path, consent.yes)
         }
         Command::Drop { file, consent } => commands::hand::remove(&file.path, consent.yes),
+        Command::Pause { process } => commands::pause::pause(&process),
+        Command::Resume { process } => commands::pause::resume(&process),
         Command::Snapshot(command) => commands::snapshot::run(command),
         Command::Schema(Schema::Show { tables }) => commands::schema::show(&tables),
         Command::Schema(Schema::Diff { tables }) => commands::schema::diff(&tables),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
+    body::Bytes,
     extract::{State, rejection::JsonRejection},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
@@ -58,6 +59,79 @@ pub(super) async fn approve_schema(
         Ok(message) => said(StatusCode::OK, "message", &message),
         Err(reason) => said(StatusCode::CONFLICT, "error", &reason),
     }
+}
+
+/// Body of `POST /control/pause` and `/control/resume`; it may be left out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Which {
+    /// The connector; may be left out when there is only one.
+    connector: Option<String>,
+}
+
+/// Holds publishing at the end of a transaction.
+pub(super) async fn pause(State(shown): State<Shown>, headers: HeaderMap, body: Bytes) -> Response {
+    const VERB: &str = "pause";
+    let status = match which(&shown, &headers, VERB, &body) {
+        Ok(status) => status,
+        Err(refused) => return refused,
+    };
+    let outcome = status.pause().await;
+    tracing::info!(target: "audit", verb = VERB, connector = status.name(),
+        outcome = outcome.as_ref().map_or_else(String::as_str, String::as_str), "control call");
+    match outcome {
+        Ok(message) => said(StatusCode::OK, "message", &message),
+        Err(reason) => said(StatusCode::CONFLICT, "error", &reason),
+    }
+}
+
+/// Lets publishing go on.
+pub(super) async fn resume(
+    State(shown): State<Shown>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    const VERB: &str = "resume";
+    let status = match which(&shown, &headers, VERB, &body) {
+        Ok(status) => status,
+        Err(refused) => return refused,
+    };
+    let message = status.resume();
+    tracing::info!(target: "audit", verb = VERB, connector = status.name(), outcome = message, "control call");
+    said(StatusCode::OK, "message", &message)
+}
+
+/// The connector that a call of a verb means, when it shows the token.
+fn which<'a>(
+    shown: &'a Shown,
+    headers: &HeaderMap,
+    verb: &str,
+    body: &[u8],
+) -> Result<&'a Arc<Status>, Response> {
+    let chosen = || {
+        authorised(shown.token.as_ref(), headers)?;
+        let which = match body {
+            [] => Which::default(),
+            body => serde_json::from_slice(body)
+                .map_err(|error| (StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?,
+        };
+        match (&which.connector, &*shown.connectors) {
+            (None, [only]) => Ok(only),
+            (None, all) => {
+                let names: Vec<&str> = all.iter().map(|it| it.name()).collect();
+                let reason = format!("say which connector: one of {}", names.join(", "));
+                Err((StatusCode::BAD_REQUEST, reason))
+            }
+            (Some(name), all) => all.iter().find(|it| it.name() == name).ok_or_else(|| {
+                let reason = format!("there is no connector {name:?} in this process");
+                (StatusCode::NOT_FOUND, reason)
+            }),
+        }
+    };
+    chosen().map_err(|(status, reason)| {
+        tracing::warn!(target: "audit", verb, outcome = reason, "control call refused");
+        said(status, "error", &reason)
+    })
 }
 
 /// The body of a call that shows the token. The token is looked at first: to who has none, nothing is said of the body.
