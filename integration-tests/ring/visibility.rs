@@ -1,7 +1,7 @@
 //! The race between a commit's record in the WAL and its visibility, held open by a standby that never answers: the stream brings a
 //! change that no snapshot sees yet. A chunk waits for it; without that wait (a comparison of LSNs) it gives the old row last.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -153,9 +153,15 @@ fn last_word(guard: bool) -> String {
         .block_on(snapshot::start(&status, vec!["public.t".into()], None, 0))
         .unwrap();
     if guard {
-        // It does not end while the change is not visible.
-        std::thread::sleep(Duration::from_millis(1_500));
-        assert!(!done(&status), "the chunk did not wait");
+        // While the change is not visible, one snapshot after the other is taken and given up.
+        let mut given_up = BTreeSet::new();
+        let last = "select max(query_start)::text from pg_stat_activity
+                    where datname = current_database() and query = 'ROLLBACK'";
+        wait("several snapshots are given up", || {
+            assert!(!done(&status), "the chunk did not wait");
+            given_up.extend(place.value(last));
+            given_up.len() > 3
+        });
     } else {
         wait("the snapshot", || done(&status));
     }

@@ -4,9 +4,8 @@
 //! Invariant: the worker writes in exactly-once mode, as the product does.
 //! Start reading at [`ConnectServer::start`].
 
+use std::ffi::OsString;
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -42,26 +41,25 @@ impl ConnectServer {
         let port = Port::reserve()?;
         let properties = folder.path().join("worker.properties");
         fs::write(&properties, worker(&home, brokers, port.number()))?;
+        let mut arguments: Vec<OsString> = java::QUICK_START.map(Into::into).into();
+        arguments.extend([
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn".into(),
+            "-cp".into(),
+            home.join("libs").join("*").into_os_string(),
+            "org.apache.kafka.connect.cli.ConnectDistributed".into(),
+            properties.into_os_string(),
+        ]);
         let launch = Launch {
             name: format!("Kafka Connect {}", KAFKA_VERSION),
             program: java::find()?,
-            arguments: vec![
-                "-Xmx512m".into(),
-                "-XX:+UseSerialGC".into(),
-                "-XX:TieredStopAtLevel=1".into(),
-                "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn".into(),
-                "-cp".into(),
-                home.join("libs").join("*").into_os_string(),
-                "org.apache.kafka.connect.cli.ConnectDistributed".into(),
-                properties.into_os_string(),
-            ],
+            arguments,
             environment: Vec::new(),
             account: None,
             folder: folder.path().to_owned(),
             terminate_by: Signal::TERM,
             start_limit: START_LIMIT,
         };
-        let process = ServerProcess::spawn(launch, ready_on(port.number()))?;
+        let process = ServerProcess::spawn(launch, java::answers(port.number(), "/connectors"))?;
         Ok(Self {
             process,
             folder,
@@ -152,23 +150,7 @@ fn worker(home: &Path, brokers: &str, port: u16) -> String {
     )
 }
 
-/// Ready is what lists its connectors.
-fn ready_on(port: u16) -> impl Fn(&str) -> bool {
-    move |_| {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let request = format!("GET /connectors HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n");
-        let mut status = [0; 12];
-        TcpStream::connect_timeout(&address, PROBE_LIMIT).is_ok_and(|mut socket| {
-            socket.set_read_timeout(Some(PROBE_LIMIT)).is_ok()
-                && socket.write_all(request.as_bytes()).is_ok()
-                && socket.read_exact(&mut status).is_ok()
-                && status.ends_with(b" 200")
-        })
-    }
-}
-
 const START_LIMIT: Duration = Duration::from_secs(120);
-const PROBE_LIMIT: Duration = Duration::from_secs(3);
 
 const CONNECT_POM: &str = r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>

@@ -1,9 +1,12 @@
-//! The Java that runs Kafka and the registry.
+//! The Java that runs Kafka, Kafka Connect and the registry.
 //!
-//! Owns: finding one that is new enough. Never: installs it (see `tools`).
+//! Owns: finding one that is new enough, and what servers of HTTP in it have in common. Never: installs it (see `tools`).
 
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 
@@ -28,6 +31,27 @@ pub(crate) fn find_with_compiler() -> Result<PathBuf> {
         None => bail!("no Java {MAJOR_MIN} or later with its compiler found"),
     }
 }
+
+/// For servers that have to start soon and need no peak speed: the quick compiler alone halves the time.
+pub(super) const QUICK_START: [&str; 3] =
+    ["-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"];
+
+/// Ready is what answers this request with 200.
+pub(super) fn answers(port: u16, path: &str) -> impl Fn(&str) -> bool + use<> {
+    let request = format!("GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n");
+    move |_| {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let mut status = [0; 12];
+        TcpStream::connect_timeout(&address, PROBE_LIMIT).is_ok_and(|mut socket| {
+            socket.set_read_timeout(Some(PROBE_LIMIT)).is_ok()
+                && socket.write_all(request.as_bytes()).is_ok()
+                && socket.read_exact(&mut status).is_ok()
+                && status.ends_with(b" 200")
+        })
+    }
+}
+
+const PROBE_LIMIT: Duration = Duration::from_secs(3);
 
 fn candidates() -> Vec<PathBuf> {
     let mut candidates = Vec::new();

@@ -4,8 +4,6 @@
 //! Invariant: what was registered survives a kill, because the schemas lie in a database file.
 //! Start reading at [`RegistryServer::start`].
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -73,17 +71,11 @@ impl RegistryServer {
         let launch = Launch {
             name: format!("Apicurio Registry {}", artifacts::REGISTRY_VERSION),
             program: java::find()?,
-            // It starts in half the time with the quick compiler alone, and nothing here needs its peak speed.
-            arguments: [
-                "-Xmx512m",
-                "-XX:TieredStopAtLevel=1",
-                "-XX:+UseSerialGC",
-                "-jar",
-            ]
-            .into_iter()
-            .map(Into::into)
-            .chain([jar.into_os_string()])
-            .collect(),
+            arguments: (java::QUICK_START.into_iter())
+                .chain(["-jar"])
+                .map(Into::into)
+                .chain([jar.into_os_string()])
+                .collect(),
             environment,
             account: None,
             folder: folder.path().to_owned(),
@@ -182,20 +174,8 @@ fn runner_jar(home: &Path) -> Result<PathBuf> {
 
 /// Ready is what lists its subjects.
 fn ready_on(port: u16) -> impl Fn(&str) -> bool {
-    move |_| {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let request =
-            format!("GET {BASE_PATH}/subjects HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n");
-        let mut status = [0; 12];
-        TcpStream::connect_timeout(&address, PROBE_LIMIT).is_ok_and(|mut socket| {
-            socket.set_read_timeout(Some(PROBE_LIMIT)).is_ok()
-                && socket.write_all(request.as_bytes()).is_ok()
-                && socket.read_exact(&mut status).is_ok()
-                && status.ends_with(b" 200")
-        })
-    }
+    java::answers(port, &format!("{BASE_PATH}/subjects"))
 }
 
 const BASE_PATH: &str = "/apis/ccompat/v7";
 const START_LIMIT: Duration = Duration::from_secs(90);
-const PROBE_LIMIT: Duration = Duration::from_secs(3);
