@@ -30,6 +30,9 @@ const CHECKPOINT_TOPIC: &[(&str, &str)] = &[
 /// Kafka's default of `max.message.bytes`.
 const MESSAGE_BYTES_MAX: usize = 1_048_588;
 
+/// A topic that does not exist, and whether it could be created.
+pub type PlannedTopic = (String, Result<(), Error>);
+
 type Admin = AdminClient<Journal>;
 
 /// Creates the checkpoint topic when it is missing: one partition, compacted. One that exists has to be the same.
@@ -91,10 +94,7 @@ fn ensure(config: &Config, admin: &Admin, topics: &[&str]) -> Result<(), Error> 
 
 /// Those of `topics` that do not exist, each with whether it could be created; changes nothing. A checkpoint topic among
 /// them that does exist has to be one that can serve.
-pub fn plan_topics(
-    config: &Config,
-    topics: &[&str],
-) -> Result<Vec<(String, Result<(), Error>)>, Error> {
+pub fn plan_topics(config: &Config, topics: &[&str]) -> Result<Vec<PlannedTopic>, Error> {
     let admin = client(config)?;
     let missing = missing(config, &admin, topics)?;
     let checkpoint = config.checkpoint_topic.as_str();

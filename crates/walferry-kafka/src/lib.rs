@@ -26,8 +26,8 @@ mod transactions;
 mod watch;
 
 pub use admin::{
-    ensure_checkpoint_topic, ensure_roomy_topic, ensure_topic, ensure_topics, plan_topics,
-    topics_missing,
+    PlannedTopic, ensure_checkpoint_topic, ensure_roomy_topic, ensure_topic, ensure_topics,
+    plan_topics, topics_missing,
 };
 pub use amend::amend_checkpoint;
 pub use block::{BlockPool, Headers, Judge, Oversize, OwnedRecord, RecordBlock, RecordRef};

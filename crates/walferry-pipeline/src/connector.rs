@@ -430,8 +430,7 @@ impl Start {
             progress,
             stamp.clone(),
             self.status.clone(),
-            feedback.clone(),
-            halted.clone(),
+            (feedback.clone(), halted.clone()),
         );
         let runtime = tokio::runtime::Handle::current();
         let relations = Relations::new(

@@ -104,8 +104,7 @@ impl Publishing {
         snapshot: Option<Arc<Progress>>,
         stamp: Arc<Stamp>,
         status: Arc<Status>,
-        feedback: Arc<Feedback>,
-        halted: watch::Receiver<bool>,
+        (feedback, halted): (Arc<Feedback>, watch::Receiver<bool>),
     ) -> Publishing {
         Publishing {
             publisher,

@@ -42,7 +42,7 @@ pub(super) async fn approve_schema(
     const VERB: &str = "schema approve";
     let approval = match admitted(&shown, &headers, VERB, body) {
         Ok(approval) => approval,
-        Err(refused) => return refused,
+        Err((status, reason)) => return said(status, "error", &reason),
     };
     let status = match chosen(&shown.connectors, &approval) {
         Ok(status) => status,
@@ -74,7 +74,7 @@ pub(super) async fn pause(State(shown): State<Shown>, headers: HeaderMap, body: 
     const VERB: &str = "pause";
     let status = match which(&shown, &headers, VERB, &body) {
         Ok(status) => status,
-        Err(refused) => return refused,
+        Err((status, reason)) => return said(status, "error", &reason),
     };
     let outcome = status.pause().await;
     tracing::info!(target: "audit", verb = VERB, connector = status.name(),
@@ -94,7 +94,7 @@ pub(super) async fn resume(
     const VERB: &str = "resume";
     let status = match which(&shown, &headers, VERB, &body) {
         Ok(status) => status,
-        Err(refused) => return refused,
+        Err((status, reason)) => return said(status, "error", &reason),
     };
     let message = status.resume();
     tracing::info!(target: "audit", verb = VERB, connector = status.name(), outcome = message, "control call");
@@ -107,7 +107,7 @@ fn which<'a>(
     headers: &HeaderMap,
     verb: &str,
     body: &[u8],
-) -> Result<&'a Arc<Status>, Response> {
+) -> Result<&'a Arc<Status>, (StatusCode, String)> {
     let chosen = || {
         authorised(shown.token.as_ref(), headers)?;
         let which = match body {
@@ -128,9 +128,8 @@ fn which<'a>(
             }),
         }
     };
-    chosen().map_err(|(status, reason)| {
+    chosen().inspect_err(|(_, reason)| {
         tracing::warn!(target: "audit", verb, outcome = reason, "control call refused");
-        said(status, "error", &reason)
     })
 }
 
@@ -140,15 +139,14 @@ pub(super) fn admitted<T>(
     headers: &HeaderMap,
     verb: &str,
     body: Body<T>,
-) -> Result<T, Response> {
+) -> Result<T, (StatusCode, String)> {
     let refused = match (authorised(shown.token.as_ref(), headers), body) {
         (Ok(()), Ok(Json(body))) => return Ok(body),
         (Ok(()), Err(rejection)) => (rejection.status(), rejection.body_text()),
         (Err(refused), _) => refused,
     };
-    let (status, reason) = refused;
-    tracing::warn!(target: "audit", verb, outcome = reason, "control call refused");
-    Err(said(status, "error", &reason))
+    tracing::warn!(target: "audit", verb, outcome = refused.1, "control call refused");
+    Err(refused)
 }
 
 /// The connector that is meant: the one that is named, else the one that has the table parked.

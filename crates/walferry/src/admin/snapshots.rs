@@ -45,7 +45,7 @@ pub(super) async fn start(
 ) -> Response {
     let wanted = match admitted(&shown, &headers, "snapshot start", body) {
         Ok(wanted) => wanted,
-        Err(refused) => return refused,
+        Err((status, reason)) => return said(status, "error", &reason),
     };
     let chosen = match (&wanted.connector, &*shown.connectors) {
         (None, [only]) => Some(only),
