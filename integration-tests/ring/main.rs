@@ -25,6 +25,7 @@
 //! | `oversize` | a record that its topic refuses for its size |
 //! | `park` | a table that cannot go on waits, and the others go on |
 //! | `options` | exclude_columns, where, mask: streamed, in every snapshot, in dead letters, in the audit |
+//! | `tenants` | many tables into one topic with one schema |
 //! | `schema_commands` | show, diff and plan; subject strategies |
 //! | `memory` | a transaction larger than the memory, and a broker that is away |
 //! | `audit` | tables and topics compared: clean under load, planted faults found |
@@ -64,6 +65,7 @@ mod resync;
 mod schema_commands;
 mod schemas;
 mod snapshots;
+mod tenants;
 mod terminal;
 mod transactions;
 mod values;

@@ -238,7 +238,7 @@ fn a_publication_that_is_there_is_changed_at_the_next_start_and_check_says_so() 
 }
 
 /// Message and severity of each finding.
-fn check(place: &Place, settings: &Settings) -> Vec<(String, String)> {
+pub(crate) fn check(place: &Place, settings: &Settings) -> Vec<(String, String)> {
     let path = settings.write(&place.folder).unwrap();
     let output = Command::new(binary().unwrap())
         .args(["check", "--json", "-c"])

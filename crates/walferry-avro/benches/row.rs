@@ -133,6 +133,8 @@ fn plan() -> EncodePlan {
         topic: "shop.public.bench",
         server: "shop",
         database: "shop",
+        shared: false,
+        physical_table: None,
     };
     let mut plan = EncodePlan::compile(&table, &naming, &Format::default())
         .expect("seven columns of distinct names");

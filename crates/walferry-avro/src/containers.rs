@@ -9,7 +9,8 @@
 //! `{{1,2},{3,4}}` or `[0:1]={1,2}`, and nothing of the shape is lost. Elements of an enum or of `tsvector` are not
 //! optional, as consumers know it, until one is NULL.
 //!
-//! A composite is a record `<topic>.<schema of the type>.<type>` of optional fields.
+//! A composite is a record `<topic>.<schema of the type>.<type>` of optional fields; `<topic>.type.<type>` where tables of
+//! several schemas go to the topic, and the type is of the table's own.
 
 use std::collections::HashMap;
 
@@ -28,12 +29,17 @@ use crate::schema::{Avro, Field, Place, Record, TypeSchema};
 use crate::vector::{Vector, Width};
 use crate::writer::{Slot, Writer};
 
+/// Stands for the table's own schema in names.
+const OWN: &str = "type";
+
 /// Maps the types of one table.
 #[derive(Debug)]
 pub(crate) struct Mapper<'a> {
     format: &'a Format,
     /// The table's.
     namespace: &'a str,
+    /// The table's schema, where no name may say it.
+    pub(crate) own_schema: Option<&'a str>,
     /// For the rows of a snapshot.
     reading: bool,
     /// Of the column in hand: labels have come that its enums do not have.
@@ -47,6 +53,7 @@ impl<'a> Mapper<'a> {
         Mapper {
             format,
             namespace,
+            own_schema: None,
             reading,
             any_label: false,
             composites: HashMap::new(),
@@ -156,7 +163,11 @@ impl<'a> Mapper<'a> {
         data_type: &ColumnType,
         composite: &CompositeType,
     ) -> (String, String) {
-        let namespace = format!("{}.{}", self.namespace, self.field_name(&composite.schema));
+        let schema = match self.own_schema {
+            Some(own) if own == composite.schema => OWN.to_owned(),
+            _ => self.field_name(&composite.schema),
+        };
+        let namespace = format!("{}.{schema}", self.namespace);
         let name = self.field_name(&data_type.name);
         let mut number = 1_u32;
         loop {

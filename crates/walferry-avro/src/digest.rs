@@ -49,6 +49,18 @@ pub struct Envelope {
     pub last_commit_lsn: Option<u64>,
     /// Whether there is a row after the change.
     pub has_row: bool,
+    /// [`table_digest`] of `source.schema` and `source.table`.
+    pub table: u64,
+}
+
+/// Stands for the name of a table where names are only compared.
+pub fn table_digest(schema: &[u8], table: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for name in [schema, table] {
+        hasher.write_usize(name.len());
+        hasher.write(name);
+    }
+    hasher.finish()
 }
 
 /// Reads values of one schema in Debezium's envelope.
@@ -166,8 +178,11 @@ impl EnvelopeReader {
         bytes: &mut &[u8],
         envelope: &mut Envelope,
     ) -> Result<(), ReadError> {
+        let (mut schema, mut table): (&[u8], &[u8]) = (&[], &[]);
         for field in self.schema.fields(node).unwrap_or_default() {
             match field.name.as_str() {
+                "schema" => schema = self.string(field.node, bytes)?.unwrap_or_default(),
+                "table" => table = self.string(field.node, bytes)?.unwrap_or_default(),
                 "lsn" => envelope.lsn = self.number(field.node, bytes)?.map(|it| it as u64),
                 "txId" => {
                     let xid = self.number(field.node, bytes)?;
@@ -180,6 +195,7 @@ impl EnvelopeReader {
                 _ => self.schema.skip(field.node, bytes)?,
             }
         }
+        envelope.table = table_digest(schema, table);
         Ok(())
     }
 

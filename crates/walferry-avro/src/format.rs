@@ -59,7 +59,14 @@ pub struct Naming<'a> {
     pub server: &'a str,
     /// `source.db`.
     pub database: &'a str,
+    /// Whether tables of other schemas go to the topic, too: then no name in a schema says which of them it is.
+    pub shared: bool,
+    /// What the last field of the key says, [`PHYSICAL_TABLE`], where several tables share the topic; else there is none.
+    pub physical_table: Option<&'a str>,
 }
+
+/// The field of the key that tells tables of one topic apart; named as Debezium's ByLogicalTableRouter names it.
+pub const PHYSICAL_TABLE: &str = "__dbz__physicalTableIdentifier";
 
 /// A word that is not one of a mode's.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -77,12 +77,12 @@ mod wire;
 mod writer;
 
 pub use digest::{
-    Envelope as RecordEnvelope, EnvelopeReader, KeyReader, OperationReader, ReadError,
+    Envelope as RecordEnvelope, EnvelopeReader, KeyReader, OperationReader, ReadError, table_digest,
 };
 pub use error::{EncodeError, EncodeErrorKind, Error};
 pub use format::{
     BinaryMode, DecimalMode, Envelope, Format, FunctionDefaults, HstoreMode, IntervalMode, Naming,
-    TimeMode, UnknownMode,
+    PHYSICAL_TABLE, TimeMode, UnknownMode,
 };
 pub use message::MessagePlan;
 pub use plan::{EncodePlan, Row};

@@ -24,11 +24,11 @@ use walferry_event::{Datum, Operation, Origin, Table};
 use crate::containers::Mapper;
 use crate::envelope::{self, Source};
 use crate::error::{EncodeError, EncodeErrorKind, Error, Kind};
-use crate::format::{Envelope, Format, Naming};
+use crate::format::{Envelope, Format, Naming, PHYSICAL_TABLE};
 use crate::quirks::Quirk;
 use crate::schema::{self, Field};
 use crate::treatment::Treatments;
-use crate::wire::{BRANCH_0, BRANCH_1, Header};
+use crate::wire::{self, BRANCH_0, BRANCH_1, Header};
 use crate::writer::Writer;
 use crate::{key_json, names};
 use column::Column;
@@ -54,6 +54,8 @@ pub struct EncodePlan {
     /// For the rows of a snapshot, where a quirk tells them from those of the stream.
     read_columns: Option<Box<[Column]>>,
     key: Box<[usize]>,
+    /// [`PHYSICAL_TABLE`] as it ends every key; empty where the key has no such field.
+    key_end: Box<[u8]>,
     /// What is not known of a key is its default or zero ([`Quirk::KeyOutsideIdentity`]).
     key_filled: bool,
     /// The value is the row itself ([`flat`]).
@@ -100,6 +102,7 @@ impl EncodePlan {
         };
         let compile = |reading: bool| -> Result<(Vec<Column>, Vec<Option<Field>>), Error> {
             let mut mapper = Mapper::new(format, &namespace, reading);
+            mapper.own_schema = naming.shared.then_some(relation.schema.as_str());
             let columns = table.columns.iter();
             columns
                 .map(|it| Column::compile(it, &mut mapper, format, treatments).map_err(&fail))
@@ -115,7 +118,21 @@ impl EncodePlan {
         let has_field = |at: &usize| fields[*at].is_some();
         let key: Box<[usize]> = table.key.iter().copied().filter(has_field).collect();
         let key_fields = key.iter().filter_map(|&at| fields[at].as_ref());
-        let key_schema = (!key.is_empty()).then(|| schema::key(&namespace, key_fields));
+        if naming.physical_table.is_some()
+            && let Some(field) = key_fields.clone().find(|it| it.name == PHYSICAL_TABLE)
+        {
+            return Err(fail(Kind::Collision {
+                first: field.name.clone(),
+                second: "the table's own name".into(),
+                field: field.name.clone(),
+            }));
+        }
+        let told_apart = naming.physical_table.is_some();
+        let key_schema = (!key.is_empty()).then(|| schema::key(&namespace, key_fields, told_apart));
+        let mut key_end = Vec::new();
+        if let Some(table) = naming.physical_table {
+            wire::bytes(&mut key_end, table.as_bytes());
+        }
         Ok(EncodePlan {
             table: relation.qualified_name(),
             names: table
@@ -126,6 +143,7 @@ impl EncodePlan {
             columns: columns.into(),
             read_columns: read_columns.map(|(columns, _)| columns.into()),
             key,
+            key_end: key_end.into(),
             key_filled: format.quirks.has(Quirk::KeyOutsideIdentity),
             key_schema,
             flat: format.envelope == Envelope::Flat,
@@ -186,10 +204,16 @@ impl EncodePlan {
             };
             written.map_err(|kind| self.fault(at, kind))?;
         }
+        out.extend_from_slice(&self.key_end);
         Ok(())
     }
 
-    /// Writes the key of a row as compact JSON, `{"id":2}`; nothing for a table without a key.
+    /// What every key of the table ends with: the field that tells it apart from other tables of its topic, encoded.
+    pub fn key_end(&self) -> &[u8] {
+        &self.key_end
+    }
+
+    /// Writes the key of a row as compact JSON, `{"id":2}`; nothing for a table without a key. It has the columns alone.
     pub fn key_json(&self, row: &[Datum<'_>], out: &mut Vec<u8>) -> Result<(), EncodeError> {
         if self.key.is_empty() {
             return Ok(());

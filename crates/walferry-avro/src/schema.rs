@@ -16,6 +16,7 @@
 
 use std::collections::HashSet;
 
+use crate::format::PHYSICAL_TABLE;
 use crate::{java, wire};
 
 /// The Avro type under a column's properties.
@@ -345,13 +346,24 @@ fn columns<'a>(namespace: &str, columns: impl Iterator<Item = &'a Field>) -> Str
 }
 
 /// The key's schema; `namespace` is the adjusted topic.
-pub(crate) fn key<'a>(namespace: &str, fields: impl Iterator<Item = &'a Field>) -> String {
+pub(crate) fn key<'a>(
+    namespace: &str,
+    fields: impl Iterator<Item = &'a Field>,
+    physical_table: bool,
+) -> String {
+    let mut fields = columns(namespace, fields);
+    if physical_table {
+        fields.pop();
+        fields.push_str(&format!(
+            r#",{{"name":"{PHYSICAL_TABLE}","type":"string"}}]"#
+        ));
+    }
     object(
         [
             ("type", quoted("record")),
             ("name", quoted("Key")),
             ("namespace", quoted(namespace)),
-            ("fields", columns(namespace, fields)),
+            ("fields", fields),
             ("connect.name", quoted(&format!("{namespace}.Key"))),
         ]
         .into_iter(),

@@ -22,7 +22,9 @@ use std::{
 use tokio::time::{self, Instant};
 use walferry_event::{Datum, Lsn};
 use walferry_kafka::Checkpoint;
-use walferry_postgres::{Catalog, CreatedSlot, Replication, SnapshotReader, parse_copy_row};
+use walferry_postgres::{
+    Catalog, CreatedSlot, Replication, SnapshotReader, TableInfo, parse_copy_row,
+};
 use walferry_registry::Registry;
 
 pub use report::{AuditDifference, AuditReport, TableAudit};
@@ -128,6 +130,8 @@ async fn describe(
             )));
         }
     }
+    let topic = |it: &TableInfo| config.topic(&it.schema, &it.name);
+    let topics: Vec<String> = tables.iter().map(topic).collect();
     tables.retain(|it| named.is_empty() || named.contains(&it.qualified_name()));
     let mut subjects = Vec::new();
     for table in tables {
@@ -135,6 +139,7 @@ async fn describe(
         let version = catalog.table(&relation, config.key_rules()).await?;
         let mut subject = Subject::new(config, version)?;
         subject.row_filter = row_filter;
+        subject.shared = topics.iter().filter(|it| **it == subject.topic).count() > 1;
         subjects.push(subject);
     }
     Ok(subjects)

@@ -14,7 +14,7 @@ pub use walferry_registry::Config as Registry;
 
 use walferry_postgres::KeyRules;
 
-use crate::{changes::Tombstones, selection, selection::Selection};
+use crate::{changes::Tombstones, selection, selection::Selection, sharing};
 
 /// One connector.
 #[derive(Clone, Debug)]
@@ -207,8 +207,10 @@ pub struct Errors {
 pub struct TableConfig {
     /// `schema.table`, or a glob of such names.
     pub name: String,
-    /// Its topic, when not `prefix.schema.table`.
+    /// Its topic, when not `prefix.schema.table`; `{schema}` and `{table}` in it stand for the table's own.
     pub topic: Option<String>,
+    /// Whether its keys tell it apart from other tables of its topic.
+    pub table_in_key: Option<bool>,
     /// Its message key, when not the primary key.
     pub key: Option<Vec<String>>,
     /// Its policy.
@@ -291,22 +293,52 @@ impl Config {
         format!("{}.transaction", self.topic_prefix)
     }
 
-    /// The topic of a table: its own, or `prefix.schema.table` with what Kafka does not allow in names replaced by `_`.
+    /// The topic of a table: the one of its settings, or `prefix.schema.table`, with what Kafka does not allow in names
+    /// replaced by `_`.
     pub fn topic(&self, schema: &str, table: &str) -> String {
-        if let Some(topic) = self
-            .table(&format!("{schema}.{table}"))
-            .and_then(|t| t.topic.clone())
-        {
-            return topic;
+        let own = self.table(&format!("{schema}.{table}"));
+        match own.and_then(|own| own.topic.as_deref()) {
+            Some(topic) => topic
+                .replace("{schema}", &allowed(schema))
+                .replace("{table}", &allowed(table)),
+            None => self.topic_of_its_own(schema, table),
         }
-        format!("{}.{schema}.{table}", self.topic_prefix)
-            .chars()
-            .map(|c| match c {
-                'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '_' | '-' => c,
-                _ => '_',
-            })
-            .collect()
     }
+
+    fn topic_of_its_own(&self, schema: &str, table: &str) -> String {
+        allowed(&format!("{}.{schema}.{table}", self.topic_prefix))
+    }
+
+    /// Whether the configuration may send other tables to the table's topic, too. The tables that there are do not matter, so
+    /// that one that is created later changes no schema.
+    pub(crate) fn shares_topic(&self, schema: &str, table: &str) -> bool {
+        let own = self.table(&format!("{schema}.{table}"));
+        let Some((own, topic)) = own.and_then(|own| Some((own, own.topic.as_deref()?))) else {
+            return false;
+        };
+        let others = self.tables.iter().filter(|it| it.name != own.name);
+        let mut others = others.filter_map(|it| it.topic.as_deref());
+        sharing::has_many(&own.name, topic) || others.any(|it| sharing::may_meet(it, topic))
+    }
+
+    /// What tells the table apart in the keys of a topic that several share: the topic that it would have of its own.
+    pub(crate) fn physical_table(&self, schema: &str, table: &str) -> Option<String> {
+        let own = self.table(&format!("{schema}.{table}"))?;
+        own.topic.as_ref()?;
+        let apart = own.table_in_key;
+        let apart = apart.unwrap_or_else(|| self.shares_topic(schema, table));
+        apart.then(|| self.topic_of_its_own(schema, table))
+    }
+}
+
+/// A name with what Kafka does not allow in topics replaced by `_`.
+fn allowed(name: &str) -> String {
+    name.chars()
+        .map(|c| match c {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '_' | '-' => c,
+            _ => '_',
+        })
+        .collect()
 }
 
 /// The full name of a record schema: its namespace and name.

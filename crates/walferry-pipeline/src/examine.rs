@@ -89,6 +89,7 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
         findings.extend(options.iter().cloned());
     }
     plan::topics(config, source, &mut findings).await;
+    plan::shared_topics(config, source, &mut findings).await;
     if let Some(registry) = &registry {
         plan::schemas(config, source, registry, &mut findings).await;
     }

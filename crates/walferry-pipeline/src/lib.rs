@@ -32,6 +32,7 @@ mod retry;
 mod ring;
 pub mod schemas;
 mod selection;
+mod sharing;
 pub mod snapshot;
 mod sorter;
 mod source;

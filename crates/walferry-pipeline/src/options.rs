@@ -23,7 +23,7 @@ use crate::{
     config::{Config, Mask, TableConfig},
     error::Error,
     relations::choose_key,
-    selection,
+    selection, sharing,
 };
 
 /// The first version that has row filters and column lists.
@@ -82,7 +82,7 @@ pub(crate) async fn hold(
     for table in tables {
         wanted(config, catalog, table).await?;
     }
-    Ok(())
+    sharing::hold(config, catalog, tables).await
 }
 
 /// A `[[table]]` that no followed table has the settings of. Most likely a typing error, and what it leaves out or masks
@@ -266,12 +266,16 @@ pub(crate) fn encode_plan(
     table: &Table,
     topic: &str,
 ) -> Result<EncodePlan, Error> {
+    let relation = &table.relation;
+    let physical_table = config.physical_table(&relation.schema, &relation.name);
     let naming = Naming {
         topic,
         server: &config.topic_prefix,
         database: &config.source.connect.database,
+        shared: config.shares_topic(&relation.schema, &relation.name),
+        physical_table: physical_table.as_deref(),
     };
-    let name = table.relation.qualified_name();
+    let name = relation.qualified_name();
     if let Some(own) = config.table(&name) {
         keys_differ(own, &name, table)?;
     }

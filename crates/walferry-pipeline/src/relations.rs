@@ -5,6 +5,7 @@
 //! topics that it writes to exist.
 //! Start reading at [`Relations::learn`].
 
+mod key;
 mod reload;
 mod versions;
 
@@ -16,6 +17,8 @@ use walferry_event::{Lsn, Relation, Table};
 use walferry_postgres::Catalog;
 use walferry_registry::Registry;
 
+pub(crate) use key::choose_key;
+
 use crate::{
     config::{Config, Policy},
     error::{Error, Passing},
@@ -23,6 +26,7 @@ use crate::{
     retry::{self, Retry},
     schemas,
     selection::Selection,
+    sharing,
     status::{SchemaIds, Status, TableStatus},
 };
 
@@ -43,7 +47,7 @@ pub(crate) struct Plan {
     pub(crate) letter_bytes_max: usize,
     /// What happens to a change that cannot be encoded.
     pub(crate) policy: Policy,
-    /// Why no change of this version can be encoded: the registry refused its schema.
+    /// Why no change of this version can be encoded: its schema was refused.
     pub(crate) refused: Option<String>,
     /// Changes by operation, in the order of `OPERATIONS`, for the metric; taken when a block is sealed.
     pub(crate) changes: [u64; 4],
@@ -140,6 +144,13 @@ impl Relations {
     pub(crate) fn plans(&mut self) -> impl Iterator<Item = &mut Plan> {
         self.entries.values_mut().filter_map(|entry| match entry {
             Entry::Followed(plan) => Some(&mut **plan),
+            Entry::Ignored => None,
+        })
+    }
+
+    fn followed(&self) -> impl Iterator<Item = &Plan> {
+        self.entries.values().filter_map(|entry| match entry {
+            Entry::Followed(plan) => Some(&**plan),
             Entry::Ignored => None,
         })
     }
@@ -337,7 +348,12 @@ impl Relations {
 
     fn register(&mut self, plan: &mut Plan, at: Lsn) -> Result<(), Error> {
         let offers: Vec<_> = offers(&self.config, &plan.topic, &plan.encode).collect();
-        let outcome = self.register_all(&offers).map(|ids| {
+        let beside = self.other_key(plan);
+        let registered = match beside {
+            Some(reason) => Err(Refusal::Schema(reason)),
+            None => self.register_all(&offers),
+        };
+        let outcome = registered.map(|ids| {
             let id = |wanted| {
                 let parts = offers.iter().map(|(part, _)| *part);
                 parts.zip(&ids).find(|(part, _)| *part == wanted)
@@ -358,18 +374,31 @@ impl Relations {
             }
             Err(Refusal::Schema(reason)) if plan.policy == Policy::Stop => {
                 let error = Error::failed(format!(
-                    "table {} at {at}: the registry refused its schema: {reason}; mend the table or the subject's \
+                    "table {} at {at}: its schema is refused: {reason}; mend the table or the subject's \
                      compatibility level, or set errors = \"park\" or \"dead-letter\" for this table",
                     plan.name
                 ));
                 Err(error.labelled("registry", "schema"))
             }
             Err(Refusal::Schema(reason)) => {
-                tracing::error!(table = &*plan.name, lsn = %at, error = %reason, "the registry refused a schema");
+                tracing::error!(table = &*plan.name, lsn = %at, error = %reason, "a schema is refused");
                 plan.refused = Some(reason);
                 Ok(())
             }
         }
+    }
+
+    /// Why the key of a table does not go with those of other tables of its topic. One that was dropped does not count.
+    fn other_key(&self, plan: &Plan) -> Option<String> {
+        let others = sharing::other_keys(self.followed(), plan);
+        let catalog = self.catalog.as_ref().filter(|_| !others.is_empty());
+        let tables = catalog.map(|it| self.runtime.block_on(it.tables()));
+        let gone = |oid: u32| match &tables {
+            Some(Ok(tables)) => !tables.iter().any(|it| it.oid == oid),
+            _ => false,
+        };
+        let mut others = others.into_iter().filter(|(oid, _)| !gone(*oid));
+        others.next().map(|(_, reason)| reason)
     }
 
     /// Makes sure of a topic that is no table's, and registers its two schemas.
@@ -464,37 +493,4 @@ enum Refusal {
     Schema(String),
     /// Anything else, after all tries.
     Error(Error),
-}
-
-/// Replaces the key by the configured one.
-pub(crate) fn choose_key(config: &Config, table: &mut Table) -> Result<(), Error> {
-    let name = table.relation.qualified_name();
-    let Some(key) = config.table(&name).and_then(|t| t.key.as_ref()) else {
-        return Ok(());
-    };
-    table.key = key
-        .iter()
-        .map(|column| {
-            table
-                .columns
-                .iter()
-                .position(|c| c.name == *column)
-                .ok_or_else(|| {
-                    Error::invalid(format!(
-                        "table {name}: key column {column:?} of the configuration does not exist"
-                    ))
-                })
-        })
-        .collect::<Result<_, _>>()?;
-    let columns = &table.relation.columns;
-    // Without an identity no old row ever comes, so a key has nothing to lie within.
-    let anywhere =
-        config.key_rules().outside_identity || columns.iter().all(|column| !column.in_identity);
-    if !anywhere && !table.key.iter().all(|&i| columns[i].in_identity) {
-        return Err(Error::invalid(format!(
-            "table {name}: the configured key is not part of the replica identity, so deletes could not be published \
-             under it; ALTER TABLE … REPLICA IDENTITY FULL, or choose other key columns"
-        )));
-    }
-    Ok(())
 }

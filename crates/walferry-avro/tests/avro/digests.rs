@@ -73,6 +73,7 @@ fn a_record_says_who_changed_it_and_has_a_hash_for_each_column() {
         xid: Some(77),
         last_commit_lsn: Some(4900),
         has_row: true,
+        table: walferry_avro::table_digest(b"inventory", b"orders"),
     };
     assert_eq!(envelope, expected);
     assert_eq!(hashes.len(), ROW.len());

@@ -11,6 +11,8 @@ const NAMING: Naming<'static> = Naming {
     topic: "",
     server: "shop",
     database: "db",
+    shared: false,
+    physical_table: None,
 };
 const BLOCK: TransactionBlock<'static> = TransactionBlock {
     id: "7:80",

@@ -154,6 +154,8 @@ pub(crate) const NAMING: Naming<'static> = Naming {
     topic: "shop.inventory.orders",
     server: "shop",
     database: "shopdb",
+    shared: false,
+    physical_table: None,
 };
 
 pub(crate) fn plan(columns: Vec<Column>, key: &[usize], format: &Format) -> EncodePlan {

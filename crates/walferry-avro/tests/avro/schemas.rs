@@ -1,9 +1,9 @@
 //! Schema text, property by property, against the dictionary's.
 
 use walferry_avro::{
-    BinaryMode, DecimalMode, EncodePlan, Format, FunctionDefaults, Naming, TimeMode,
+    BinaryMode, DecimalMode, EncodePlan, Format, FunctionDefaults, Naming, PHYSICAL_TABLE, TimeMode,
 };
-use walferry_event::Column;
+use walferry_event::{Column, Datum};
 
 use crate::harness::*;
 
@@ -396,4 +396,44 @@ fn sixteen_hundred_columns() {
         .map(|at| column(&format!("c{at}"), NUMERIC, -1))
         .collect();
     assert_eq!(fields(columns, &Format::default()).len(), 1_600);
+}
+
+#[test]
+fn keys_of_a_shared_topic_end_with_the_table() {
+    let naming = Naming {
+        topic: "shop.orders",
+        shared: true,
+        physical_table: Some("shop.tenant_a.orders"),
+        ..NAMING
+    };
+    let columns = || vec![required(column("id", INT4, -1)), column("v", TEXT, -1)];
+    let told = table(columns(), &[0]);
+    let plan = EncodePlan::compile(&told, &naming, &Format::default()).unwrap();
+    let schema = plan.key_schema().unwrap();
+    assert_eq!(
+        schema,
+        r#"{"type":"record","name":"Key","namespace":"shop.orders","fields":[{"name":"id","type":"int"},{"name":"__dbz__physicalTableIdentifier","type":"string"}],"connect.name":"shop.orders.Key"}"#
+    );
+    let row = [Datum::Text(b"7"), Datum::Null];
+    let mut key = Vec::new();
+    plan.key(&row, &mut key).unwrap();
+    let decoded = decode(schema, &key);
+    assert_eq!(show(&field(&decoded, "id")), "int 7");
+    assert_eq!(
+        show(&field(&decoded, PHYSICAL_TABLE)),
+        "string shop.tenant_a.orders"
+    );
+    assert!(key.ends_with(plan.key_end()));
+    let mut json = Vec::new();
+    plan.key_json(&row, &mut json).unwrap();
+    assert_eq!(
+        json, br#"{"id":7}"#,
+        "the headers of a key change have the columns"
+    );
+    // A table without a key has none here either; a column of that name would be the same field.
+    let keyless = EncodePlan::compile(&table(columns(), &[]), &naming, &Format::default()).unwrap();
+    assert_eq!(keyless.key_schema(), None);
+    let taken = table(vec![required(column(PHYSICAL_TABLE, TEXT, -1))], &[0]);
+    let error = EncodePlan::compile(&taken, &naming, &Format::default()).unwrap_err();
+    assert!(error.to_string().contains(PHYSICAL_TABLE), "{error}");
 }

@@ -5,9 +5,9 @@
 //! (`source.sequence`) never falls; within a transaction the LSNs never fall.
 //! Start reading at [`Records::take`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use walferry_avro::EnvelopeReader;
+use walferry_avro::{EnvelopeReader, table_digest};
 use walferry_event::Lsn;
 use walferry_kafka::TopicRecord;
 use walferry_registry::Registry;
@@ -46,6 +46,10 @@ pub(super) struct Records<'a> {
     differences_max: usize,
     versions: HashMap<u32, Version>,
     tails: HashMap<i32, Tail>,
+    /// The table's name, where other tables go to the topic too.
+    own: Option<u64>,
+    /// Partitions of such a topic whose last value was of the table: a tombstone goes with the record before it.
+    ours: HashSet<i32>,
     before: Vec<u64>,
     hashes: Vec<u64>,
     bytes: Vec<u8>,
@@ -76,6 +80,11 @@ impl<'a> Records<'a> {
             differences_max,
             versions: HashMap::new(),
             tails: HashMap::new(),
+            own: subject.shared.then(|| {
+                let relation = &subject.table.relation;
+                table_digest(relation.schema.as_bytes(), relation.name.as_bytes())
+            }),
+            ours: HashSet::new(),
             before: Vec::new(),
             hashes: Vec::new(),
             bytes: Vec::new(),
@@ -87,7 +96,6 @@ impl<'a> Records<'a> {
 
     /// The next record.
     pub(super) fn take(&mut self, record: TopicRecord<'_>) -> Result<(), Error> {
-        self.report.records += 1;
         let key = record.key.and_then(|key| key.get(FRAME_BYTES..));
         let mut entry = Entry {
             key: key.unwrap_or_default().to_vec(),
@@ -98,9 +106,14 @@ impl<'a> Records<'a> {
             seen: true,
             columns: Vec::new(),
         };
-        if let Some(value) = record.value {
-            self.value(&record, value, &mut entry)?;
+        let ours = match record.value {
+            Some(value) => self.value(&record, value, &mut entry)?,
+            None => self.tombstone(record.partition, &entry.key),
+        };
+        if !ours {
+            return Ok(());
         }
+        self.report.records += 1;
         if key.is_some() {
             self.push(&entry)?;
         }
@@ -138,12 +151,23 @@ impl<'a> Records<'a> {
         Ok(())
     }
 
+    /// Whether a record without a value is of the table.
+    fn tombstone(&self, partition: i32, key: &[u8]) -> bool {
+        let end = self.subject.key_end();
+        match self.own {
+            Some(_) if end.is_empty() => self.ours.contains(&partition),
+            Some(_) => key.ends_with(end),
+            None => true,
+        }
+    }
+
+    /// Takes a value apart; whether it is of the table.
     fn value(
         &mut self,
         record: &TopicRecord<'_>,
         value: &[u8],
         entry: &mut Entry,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let place = || format!("topic {:?} offset {}", self.subject.topic, record.offset);
         let (id, body) = framed(value).ok_or_else(|| {
             Error::failed(format!(
@@ -161,6 +185,13 @@ impl<'a> Records<'a> {
                 .read_both(body, &mut self.before, &mut self.hashes),
         };
         let found = read.map_err(|error| Error::failed(format!("{place}: {error}")))?;
+        if self.own.is_some_and(|own| own != found.table) {
+            self.ours.remove(&record.partition);
+            return Ok(false);
+        }
+        if self.own.is_some() {
+            self.ours.insert(record.partition);
+        }
         entry.lsn = found.lsn.unwrap_or_default();
         entry.operation = found.operation;
         // A row of a snapshot has no transaction of its own, whatever its record says.
@@ -194,7 +225,7 @@ impl<'a> Records<'a> {
                 });
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Asks the registry for a schema that has not been seen yet.

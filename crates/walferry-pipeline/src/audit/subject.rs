@@ -18,6 +18,8 @@ pub(super) struct Subject {
     pub(super) name: String,
     pub(super) topic: String,
     pub(super) table: Table,
+    /// Whether other tables go to its topic, too.
+    pub(super) shared: bool,
     /// Which of its rows are published, as SQL.
     pub(super) row_filter: Option<String>,
     /// Where the WAL ended when its last row had been read.
@@ -48,6 +50,7 @@ impl Subject {
             columns: columns.collect(),
             keys: keys.map_err(unreadable)?,
             topic,
+            shared: false,
             row_filter: None,
             read_until: Lsn::ZERO,
             plan,
@@ -142,6 +145,11 @@ impl Subject {
             }
             (self.plan, self.reader) = compile(config, &self.table, &self.topic)?;
         }
+    }
+
+    /// What its keys end with, where that tells it apart from other tables of its topic.
+    pub(super) fn key_end(&self) -> &[u8] {
+        self.plan.key_end()
     }
 
     /// A key as text.

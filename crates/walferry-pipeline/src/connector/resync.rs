@@ -198,16 +198,17 @@ async fn jobs(
                 "table {name}: its rows may not be read; GRANT SELECT ON {name} TO the role of source.url"
             )));
         }
+        let keyed = has_key(config, catalog, table).await?;
+        let apart = keyed && config.physical_table(&table.schema, &table.name).is_some();
         let other = |it: &&TableInfo| it.oid != table.oid && topic(it) == topic(table);
-        if let Some(other) = all.iter().find(other) {
+        if let Some(other) = all.iter().find(other).filter(|_| !apart) {
             return Err(Error::invalid(format!(
                 "tables {name} and {} share topic {:?}, so that it cannot be told which keys of it are gone from which table; \
-                 give each its own topic",
+                 let keys tell them apart (table_in_key), or give each its own topic",
                 other.qualified_name(),
                 topic(table)
             )));
         }
-        let keyed = has_key(config, catalog, table).await?;
         let skips = |operation| config.skipped_operations.contains(&operation);
         if !keyed && (skips(Operation::Truncate) || config.format.envelope == Envelope::Flat) {
             return Err(Error::invalid(format!(

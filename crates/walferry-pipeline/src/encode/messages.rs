@@ -94,6 +94,8 @@ impl Encoder {
             topic: &topic,
             server: &self.config.topic_prefix,
             database: &self.config.source.connect.database,
+            shared: false,
+            physical_table: None,
         };
         let mut plan = MessagePlan::new(&naming, &self.config.format);
         let (key, value) = self

@@ -1,5 +1,7 @@
 //! The plan of `walferry check`: what `run` would do with topics, schemas, slot and snapshot.
 
+use std::collections::BTreeSet;
+
 use walferry_event::Table;
 use walferry_kafka::Checkpoint;
 use walferry_postgres::{TableInfo, quote_literal, quote_table};
@@ -9,7 +11,9 @@ use super::{Finding, Severity, postgres::Examined};
 use crate::{
     config::{Config, Policy, SnapshotMode},
     recovery::{self, Decision, Slot},
-    schemas, source, stamp,
+    schemas,
+    sharing::{self, Weight},
+    source, stamp,
 };
 
 /// Which topics `run` would create, and those that it could not use or create.
@@ -20,7 +24,7 @@ pub(super) async fn topics(config: &Config, source: &Examined, findings: &mut Ve
         .any(|policy| policy == Policy::DeadLetter)
         .then(|| config.errors.dead_letter_topic.clone());
     let tables = source.tables.iter();
-    let topics: Vec<String> = tables
+    let topics: BTreeSet<String> = tables
         .map(|table| config.topic(&table.schema, &table.name))
         .chain([config.kafka.checkpoint_topic.clone()])
         .chain(letters(config, source))
@@ -56,6 +60,24 @@ fn letters(config: &Config, source: &Examined) -> Option<String> {
     tables
         .any(|table| config.policy(&table.qualified_name()) == Policy::DeadLetter)
         .then(|| config.errors.dead_letter_topic.clone())
+}
+
+/// Whether tables can share their topics.
+pub(super) async fn shared_topics(config: &Config, source: &Examined, findings: &mut Vec<Finding>) {
+    let said = match sharing::look(config, &source.catalog, &source.tables).await {
+        Ok(said) => said,
+        // What is wrong with a table is said with its schemas.
+        Err(_) => return,
+    };
+    for it in said {
+        let severity = match it.weight {
+            Weight::Fine => Severity::Ok,
+            Weight::Look => Severity::Warning,
+            Weight::Refused => Severity::Error,
+        };
+        let subject = format!("topic {}", it.topic);
+        findings.push(Finding::new(severity, subject, it.message));
+    }
 }
 
 /// Whether the registry would take each table's schemas.

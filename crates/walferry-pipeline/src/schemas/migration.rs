@@ -191,7 +191,10 @@ async fn subject(
         .values()
         .filter_map(|(_, it)| it.as_ref().ok())
         .flatten();
-    let old = all.find(|it| it.subject == schema.subject);
+    // Another table's is the best there is when the table is new, and the subject not.
+    let of_table = |it: &&SubjectSchema| it.subject == schema.subject && it.table == schema.table;
+    let old = all.clone().find(of_table);
+    let old = old.or_else(|| all.find(|it| it.subject == schema.subject));
     let mut planned = PlannedSubject {
         subject: schema.subject.clone(),
         part: schema.part,

@@ -127,6 +127,21 @@ insert into t values (1, 'x');
 insert into t values (2, 'y');
 delete from t where id = 1;
 
+-- case routed
+-- covers: tables of two schemas in one topic with one schema, told apart in their keys
+-- groups: one-topic
+-- schemas: routed_a, routed_b
+-- topics: routed.t
+create table routed_a.t (id int primary key, note text);
+create table routed_b.t (id int primary key, note text);
+insert into routed_a.t values (1, 'a');
+insert into routed_b.t values (1, 'b');
+-- stream
+insert into routed_b.t values (2, 'b');
+update routed_a.t set note = 'c' where id = 1;
+update routed_b.t set id = 3 where id = 2;
+delete from routed_b.t where id = 1;
+
 -- case no-snapshot
 -- covers: rows that were there before the start are not read
 -- groups: no-snapshot

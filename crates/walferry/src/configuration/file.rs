@@ -202,7 +202,8 @@ section! {
     /// `[[table]]`.
     TableSection ["table"] {
         name: Option<String> = None, "required", "`schema.table`, or a glob of such names; a table's very name wins, else the last glob";
-        topic: Option<String> = None, "`<prefix>.<schema>.<table>`", "where its records go";
+        topic: Option<String> = None, "`<prefix>.<schema>.<table>`", "where its records go; `{schema}` and `{table}` stand for the table's own. Several tables may share a topic and its subjects when their keys have one schema";
+        table_in_key: Option<bool> = None, "`true` where the configuration sends several tables to the `topic`", "whether keys end with the field `__dbz__physicalTableIdentifier`, which says the topic that the table would have of its own, so that equal keys of different tables stay different, as behind Debezium's ByLogicalTableRouter; `false` is as behind its RegexRouter";
         key: Option<Vec<String>> = None, "primary key, or the replica identity index", "columns of the message key";
         errors: Option<Policy> = None, "`errors.policy`", "this table's policy";
         exclude_columns: Vec<String> = Vec::new(), "none", "columns that are not published: by a column list of the publication (PostgreSQL 15), else left out by Walferry";

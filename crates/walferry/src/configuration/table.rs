@@ -39,16 +39,32 @@ pub(super) fn tables(file: &File) -> Result<Vec<TableConfig>> {
             bail!("[[table]] {name:?}: where is empty; take it out to publish every row");
         }
         tables.push(TableConfig {
-            name,
-            topic: section.topic.clone(),
+            topic: topic(section.topic.as_deref(), &name)?,
+            table_in_key: section.table_in_key,
             key: section.key.clone(),
             errors: section.errors.map(policy),
             exclude_columns: section.exclude_columns.clone(),
             row_filter: section.r#where.clone(),
             masks,
+            name,
         });
     }
     Ok(tables)
+}
+
+fn topic(topic: Option<&str>, of: &str) -> Result<Option<String>> {
+    let Some(topic) = topic else {
+        return Ok(None);
+    };
+    let plain = topic.replace("{schema}", "").replace("{table}", "");
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if topic.is_empty() || !plain.chars().all(allowed) {
+        bail!(
+            "[[table]] {of:?}: topic {topic:?} may only hold letters, digits, ., _ and -, and {{schema}} and {{table}} for the \
+             table's own"
+        );
+    }
+    Ok(Some(topic.to_owned()))
 }
 
 fn mask(entry: &MaskSection) -> Result<Mask> {

@@ -260,6 +260,9 @@ impl Search {
         let Some((id, key)) = record.key.and_then(parts) else {
             return Ok(None); // Of a truncate, or from before the table had a key.
         };
+        if !key.ends_with(self.keys.key_end()) {
+            return Ok(None); // Of another table of the topic.
+        }
         let alive = match record.value {
             None => false,
             Some(value) => {

@@ -45,6 +45,8 @@ fn sweep() -> Sweep {
         topic: "s.public.t",
         server: "s",
         database: "d",
+        shared: false,
+        physical_table: None,
     };
     let plan = EncodePlan::compile(&table, &naming, &Format::default()).unwrap();
     Sweep::new(0, 0, 1, table.relation, plan)
