@@ -18,12 +18,8 @@ use crate::{
 
 /// Which topics `run` would create, and those that it could not use or create.
 pub(super) async fn topics(config: &Config, source: &Examined, findings: &mut Vec<Finding>) {
-    let names = source.tables.iter().map(TableInfo::qualified_name);
-    let dead_letters = names
-        .map(|name| config.policy(&name))
-        .any(|policy| policy == Policy::DeadLetter)
-        .then(|| config.errors.dead_letter_topic.clone());
     let tables = source.tables.iter();
+    // Several tables may share a topic, and a broker refuses a request that names one twice.
     let topics: BTreeSet<String> = tables
         .map(|table| config.topic(&table.schema, &table.name))
         .chain([config.kafka.checkpoint_topic.clone()])
@@ -33,7 +29,6 @@ pub(super) async fn topics(config: &Config, source: &Examined, findings: &mut Ve
                 .transaction_metadata
                 .then(|| config.transaction_topic()),
         )
-        .chain(dead_letters)
         .collect();
     let kafka = config.kafka.clone();
     let asked = tokio::task::spawn_blocking(move || {
