@@ -40,12 +40,12 @@ enum Command {
     ///
     /// --only GROUP,… and --case NAME,… choose; --replay compares with what is recorded of Debezium; --record renews that
     Compat(Rest),
-    /// Speed: drain, latency or micro, side by side with the ceiling
+    /// Speed, each figure beside its ceiling: drain, latency, snapshot; or micro, of a row alone
     Bench(Rest),
     /// Random histories of DDL and DML with restarts, compared with what PostgreSQL says itself
     History(Rest),
-    /// Kill everything at random moments and check that nothing is lost, doubled or reordered
-    Chaos(ChaosArguments),
+    /// Kill everything at random moments of a stream or of snapshots, and check that nothing is lost, doubled or reordered
+    Chaos(Rest),
     /// Random values of every type in every mode, against what PostgreSQL's own casts say of them
     Values(Rest),
 }
@@ -76,18 +76,6 @@ struct TestArguments {
 }
 
 #[derive(Args)]
-struct ChaosArguments {
-    /// Repeats the run that printed this seed
-    #[arg(long)]
-    seed: Option<u64>,
-    /// How many times something is killed
-    #[arg(long)]
-    kills: Option<u32>,
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    rest: Vec<String>,
-}
-
-#[derive(Args)]
 struct Rest {
     /// Handed on as they are
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -105,19 +93,13 @@ fn main() -> ExitCode {
         Command::Fuzz { seconds, target } => commands::fuzz::run(seconds, target.as_deref()),
         Command::Demo(rest) => commands::program::run("walferry-demo", &rest.arguments),
         Command::Compat(rest) => commands::compat::run(&rest.arguments),
+        Command::Bench(rest) if rest.arguments.first().is_some_and(|word| word == "micro") => {
+            commands::program::micro()
+        }
         Command::Bench(rest) => commands::program::run("walferry-bench", &rest.arguments),
         Command::History(rest) => commands::program::run("walferry-history", &rest.arguments),
         Command::Values(rest) => commands::program::run("walferry-values", &rest.arguments),
-        Command::Chaos(chaos) => {
-            let mut arguments = Vec::new();
-            let seed = chaos.seed.map(|seed| ("--seed", seed.to_string()));
-            let kills = chaos.kills.map(|kills| ("--kills", kills.to_string()));
-            for (name, value) in [seed, kills].into_iter().flatten() {
-                arguments.extend([name.to_owned(), value]);
-            }
-            arguments.extend(chaos.rest);
-            commands::program::run("walferry-chaos", &arguments)
-        }
+        Command::Chaos(rest) => commands::program::run("walferry-chaos", &rest.arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

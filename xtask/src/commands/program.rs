@@ -45,3 +45,18 @@ pub fn run(program: &str, arguments: &[String]) -> Result<()> {
             .env("WALFERRY_BIN", target("release").join("walferry")),
     )
 }
+
+/// The micro benchmarks: a message parsed, a row encoded.
+///
+/// # Errors
+/// They do not build or fail.
+pub fn micro() -> Result<()> {
+    stack::ensure(BUILD_TOOLS)?;
+    let of_a_row = [
+        "--package",
+        "walferry-pgoutput",
+        "--package",
+        "walferry-avro",
+    ];
+    step::run("micro", cargo().arg("bench").args(of_a_row))
+}

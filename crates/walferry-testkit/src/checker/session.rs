@@ -192,6 +192,23 @@ impl Session {
         }
     }
 
+    /// Runs `COPY … TO STDOUT` and drops what it brings. Returns the bytes of the rows.
+    pub fn copy_to_nowhere(&mut self, sql: &str) -> Result<u64> {
+        let mut text = sql.as_bytes().to_vec();
+        text.push(0);
+        self.send(b'Q', &text)?;
+        let (mut bytes, mut body) = (0, Vec::new());
+        let mut failure = None;
+        loop {
+            match self.read_into(&mut body)? {
+                b'd' => bytes += body.len() as u64,
+                b'E' => failure = Some(anyhow::anyhow!("{}", error_text(&body))),
+                b'Z' => return failure.map_or(Ok(bytes), Err),
+                _ => {}
+            }
+        }
+    }
+
     /// Begins the copy stream of a slot; afterwards the socket carries copy data until it is closed. Returns the socket
     /// and what it brought already.
     pub fn start_replication(mut self, slot: &str, options: &str) -> Result<(TcpStream, Vec<u8>)> {
@@ -222,16 +239,23 @@ impl Session {
     }
 
     fn read(&mut self) -> Result<(u8, Vec<u8>)> {
+        let mut body = Vec::new();
+        let tag = self.read_into(&mut body)?;
+        Ok((tag, body))
+    }
+
+    /// Reads a message's body over what `body` held, and returns its tag.
+    fn read_into(&mut self, body: &mut Vec<u8>) -> Result<u8> {
         let mut head = [0_u8; 5];
         self.reader
             .read_exact(&mut head)
             .context("PostgreSQL closed the connection")?;
         let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
-        let mut body = vec![0; length.saturating_sub(4)];
+        body.resize(length.saturating_sub(4), 0);
         self.reader
-            .read_exact(&mut body)
+            .read_exact(body)
             .context("PostgreSQL closed the connection")?;
-        Ok((head[0], body))
+        Ok(head[0])
     }
 }
 

@@ -1,11 +1,12 @@
 //! Loads: what writes into PostgreSQL while something is proved or measured.
 //!
-//! Owns: [`MixedLoad`] (every kind of change, seeded), [`mod@bench`] (the table of the speed tests), [`Shop`] (the demo's), [`BareReader`] (the
+//! Owns: [`MixedLoad`] (every kind of change, seeded), [`mod@bench`] (the table of the speed tests), [`Shop`] (the demo's), [`old_rows`] (what a snapshot reads), [`BareReader`] (the
 //! ceiling of the speed tests), [`drain`] (waiting for the connector to have all). Never: a check of what arrives.
 
 mod bare_reader;
 pub mod bench;
 mod mixed;
+pub mod old_rows;
 mod shop;
 mod writer;
 

@@ -1,4 +1,4 @@
-//! The command line of the testkit's programs: `--name value` pairs and `--flag`s.
+//! The command line of the testkit's programs: `--name value` pairs and `--flag`s, after a word where there is a choice.
 //!
 //! Owns: their reading, and [`print_line`] for results. An unknown name is an error that lists the known ones.
 
@@ -18,6 +18,22 @@ impl Arguments {
     /// Reads this program's command line. `names` take a value, `flags` take none.
     pub fn of_this_program(names: &[&str], flags: &[&str]) -> Result<Arguments> {
         Arguments::read(std::env::args().skip(1), names, flags)
+    }
+
+    /// As [`Arguments::of_this_program`], after one of `words`, which may be left out.
+    pub fn after_word(
+        words: &[&str],
+        names: &[&str],
+        flags: &[&str],
+    ) -> Result<(Option<String>, Arguments)> {
+        let mut given = std::env::args().skip(1).peekable();
+        let word = given.next_if(|word| !word.starts_with('-'));
+        if let Some(word) = &word
+            && !words.contains(&word.as_str())
+        {
+            bail!("{word:?} is not known; there are {}", words.join(", "));
+        }
+        Ok((word, Arguments::read(given, names, flags)?))
     }
 
     fn read(

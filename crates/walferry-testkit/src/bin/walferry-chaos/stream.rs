@@ -1,85 +1,23 @@
-//! Kills Walferry (and, if asked, its servers) at random moments under a mixed load, and checks that every committed
-//! change is in Kafka exactly once and in order.
+//! Kills under a mixed load of a connector that streams.
 //!
-//! Owns: servers of its own, the load, the killing, the verdict. Exit status 0 only when all counts are zero.
-//!
-//! `walferry-chaos [--seed N] [--kills N] [--minutes N] [--servers postgres,kafka,registry] [--rate N] [--writers N]
-//! [--postgres MAJOR] [--truncate] [--keep]`
+//! Owns: one campaign and its verdict. Four kills in ten fall into a start.
 
 use std::path::Path;
-use std::process::ExitCode;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use walferry_testkit::checker::Checker;
-use walferry_testkit::load::{self, MixedLoad, MixedOptions};
-use walferry_testkit::process::{Arguments, Settings, Walferry, print_line};
-use walferry_testkit::stack::{POSTGRES_MAJOR_DEFAULT, Stack};
+use walferry_testkit::load::{self, MixedLoad};
+use walferry_testkit::process::{Settings, Walferry, print_line};
+use walferry_testkit::stack::Stack;
 
-/// How long a start may take when nothing is killed.
-const READY: Duration = Duration::from_secs(60);
-/// How long the rest of the load may take after the last kill.
-const DRAIN: Duration = Duration::from_secs(300);
+use crate::{DRAIN, Plan, READY, kill_server};
 
-const NAMES: &[&str] = &[
-    "seed", "kills", "minutes", "servers", "rate", "writers", "postgres",
-];
-
-fn main() -> ExitCode {
-    match run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            print_line(&format!("chaos failed: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-struct Plan {
-    seed: u64,
-    kills: u32,
-    until: Option<Duration>,
-    servers: Vec<String>,
-    mixed: MixedOptions,
-}
-
-fn run() -> Result<bool> {
-    let arguments = Arguments::of_this_program(NAMES, &["truncate", "keep"])?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.subsec_nanos();
-    let seed = arguments.value("seed", u64::from(now))?;
-    let minutes: f64 = arguments.value("minutes", 0.0)?;
-    let plan = Plan {
-        seed,
-        kills: arguments.value("kills", if minutes > 0.0 { u32::MAX } else { 100 })?,
-        until: (minutes > 0.0).then(|| Duration::from_secs_f64(minutes * 60.0)),
-        servers: arguments.list("servers"),
-        mixed: MixedOptions {
-            seed,
-            writers: arguments.value("writers", 3)?,
-            transactions_per_second: Some(arguments.value("rate", 150.0)?),
-            truncate: arguments.has("truncate"),
-            ..MixedOptions::default()
-        },
-    };
-    print_line(&format!(
-        "seed {seed}; again with: cargo xtask chaos --seed {seed}"
-    ));
-    let mut stack = Stack::start(arguments.value("postgres", POSTGRES_MAJOR_DEFAULT)?)?;
-    let folder = std::env::temp_dir().join(format!("walferry-chaos-{}", std::process::id()));
-    let outcome = campaign(&plan, &mut stack, &folder);
-    if arguments.has("keep") || !matches!(outcome, Ok(true)) {
-        print_line(&format!("the log of every run is in {}", folder.display()));
-    } else {
-        let _ = std::fs::remove_dir_all(&folder);
-    }
-    outcome
-}
-
-fn campaign(plan: &Plan, stack: &mut Stack, folder: &Path) -> Result<bool> {
+/// Whether all counts are zero.
+pub(crate) fn campaign(plan: &Plan, stack: &mut Stack, folder: &Path) -> Result<bool> {
     let url = load::create_database(&stack.postgres.url(), "chaos")?;
     MixedLoad::create_tables(&url, "public")?;
     let tables = MixedLoad::tables("public");
@@ -147,7 +85,8 @@ fn killing(
         thread::sleep(Duration::from_millis(wait_ms));
         if !plan.servers.is_empty() && random.random_ratio(1, 4) {
             let server = &plan.servers[random.random_range(0..plan.servers.len())];
-            kill_server(server, stack, random.random_range(0..3_000))?;
+            let down = Duration::from_millis(random.random_range(0..3_000));
+            kill_server(server, stack, down)?;
             outcome.servers += 1;
         }
         if let Some(status) = walferry.exited() {
@@ -171,28 +110,4 @@ fn killing(
         }
     }
     Ok(outcome)
-}
-
-fn kill_server(server: &str, stack: &mut Stack, down_ms: u64) -> Result<()> {
-    let down = || thread::sleep(Duration::from_millis(down_ms));
-    match server {
-        "postgres" => {
-            stack.postgres.kill9()?;
-            down();
-            stack.postgres.restart()
-        }
-        "kafka" => {
-            stack.kafka.kill9()?;
-            down();
-            stack.kafka.restart()
-        }
-        "registry" => {
-            stack.registry.kill9()?;
-            down();
-            stack.registry.restart()
-        }
-        other => {
-            anyhow::bail!("there is no server {other:?}; postgres, kafka and registry are known")
-        }
-    }
 }
