@@ -403,4 +403,8 @@ fn rows_without_a_key_are_read_once() {
     let report = checker.verdict().unwrap();
     assert!(report.is_clean(), "{report}");
     assert!(report.snapshot_rows > 70_000, "{report}");
+    // What was deleted before it was read is in no record as a row.
+    let path = settings.write(&place.folder).unwrap();
+    let audit = place.ends(&settings, &["audit", "-c", &path.to_string_lossy()]);
+    assert_eq!(audit.0, Some(0), "{}", audit.1);
 }

@@ -253,7 +253,7 @@ fn compare(
         ..TableAudit::default()
     };
     let missing = walferry_kafka::topics_missing(&config.kafka, &[&subject.topic])?;
-    let mut truncated = None;
+    let (mut truncated, mut snapshot_until) = (None, None);
     // A table that never had a row may have no topic yet.
     if missing.is_empty() {
         let mut records = Records::new(
@@ -267,7 +267,7 @@ fn compare(
         let take = |record: walferry_kafka::TopicRecord<'_>| records.take(record);
         let never = AtomicBool::new(false);
         let ends = walferry_kafka::read_topic(&config.kafka, &subject.topic, &never, take)?;
-        truncated = records.truncated;
+        (truncated, snapshot_until) = (records.truncated, records.snapshot_until);
         if records.truncated_while_read {
             // Not even a snapshot from before it sees the rows that a truncate removes.
             report.incomplete.push(format!(
@@ -309,7 +309,7 @@ fn compare(
         each(&mut |entry| judge.take(entry))?;
         judge.finish();
     } else {
-        let mut multiset = Multiset::new(&mut report, differences_max, truncated);
+        let mut multiset = Multiset::new(&mut report, differences_max, truncated, snapshot_until);
         each(&mut |entry| multiset.take(entry))?;
         multiset.finish();
     }

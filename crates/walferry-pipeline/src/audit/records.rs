@@ -57,6 +57,8 @@ pub(super) struct Records<'a> {
     pub(super) unlike: u64,
     /// LSN of the last truncate that the moment holds.
     pub(super) truncated: Option<u64>,
+    /// LSN of the last row of a snapshot.
+    pub(super) snapshot_until: Option<u64>,
     /// The table was truncated between the moment and the end of its reading.
     pub(super) truncated_while_read: bool,
 }
@@ -90,6 +92,7 @@ impl<'a> Records<'a> {
             bytes: Vec::new(),
             unlike: 0,
             truncated: None,
+            snapshot_until: None,
             truncated_while_read: false,
         }
     }
@@ -201,6 +204,9 @@ impl<'a> Records<'a> {
             self.images(entry, found.has_row, id)?;
         } else if found.has_row {
             entry.columns = version.columns(&self.hashes, self.subject);
+        }
+        if found.operation == b'r' {
+            self.snapshot_until = self.snapshot_until.max(Some(entry.lsn));
         }
         if found.operation == b't' {
             if entry.seen {

@@ -128,10 +128,6 @@ impl<'a> Campaign<'a> {
         let load = MixedLoad::start(&self.url, &plan.mixed)?;
         let begun = Instant::now();
         let mut walferry = Walferry::start(&self.settings, self.folder)?;
-        let line = walferry.wait_log("slot created", READY);
-        let line: serde_json::Value = serde_json::from_str(&line)?;
-        let lsn = line["lsn"].as_str().and_then(parse_lsn);
-        self.checker.rules.start = Start::Beside(lsn.context("no LSN of the slot")?);
         if matches!(self.kind, Kind::Asked) {
             walferry.wait_status("streaming", READY, |it| it["state"] == "streaming");
             self.ask_for_all()?;
@@ -172,6 +168,12 @@ impl<'a> Campaign<'a> {
         let last = MixedLoad::last_statement("public");
         load::drain(&self.url, &format!("walferry_{}", self.name), &last, DRAIN)
             .with_context(|| format!("the rest did not arrive\n{}", walferry.log_tail()))?;
+        // A kill before anything was published has the slot made anew.
+        let log = std::fs::read_to_string(walferry.log_path())?;
+        let created = log.lines().rfind(|line| line.contains("slot created"));
+        let created: serde_json::Value = serde_json::from_str(created.context("no slot")?)?;
+        let lsn = created["lsn"].as_str().and_then(parse_lsn);
+        self.checker.rules.start = Start::Beside(lsn.context("no LSN of the slot")?);
         let report = self.checker.verdict()?;
         let audited = self.audit()?;
         print_line(&format!(
