@@ -4,10 +4,16 @@
 //! Invariant: when a call has returned, each of its topics exists and has a leader.
 //! Start reading at [`ensure_checkpoint_topic`].
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use rdkafka::{
-    admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
+    admin::{
+        AdminClient, AdminOptions, NewTopic, OwnedResourceSpecifier, ResourceSpecifier,
+        TopicReplication,
+    },
     error::{KafkaError, RDKafkaErrorCode as Code},
     metadata::MetadataTopic,
 };
@@ -48,22 +54,25 @@ pub fn ensure_checkpoint_topic(config: &Config) -> Result<(), Error> {
     check_checkpoint_topic(config, &admin)
 }
 
-/// Creates those of `topics` that are missing.
-pub fn ensure_topics(config: &Config, topics: &[&str]) -> Result<(), Error> {
-    ensure(config, &client(config)?, topics)
-}
-
-/// Creates a topic if it is missing. The bytes that a batch of records, or one of its own, may have there.
-pub fn ensure_topic(config: &Config, topic: &str) -> Result<usize, Error> {
+/// Creates those of `topics` that are missing. The bytes that a batch of records, or one of its own, may have in each.
+pub fn ensure_topics(config: &Config, topics: &[&str]) -> Result<Vec<usize>, Error> {
     let admin = client(config)?;
-    ensure(config, &admin, &[topic])?;
+    ensure(config, &admin, topics)?;
     // Where the right to ask is not granted the broker's default is as good a guess as any: it says what may be refused,
     // and the broker says what is.
-    let limit = setting(&admin, topic, "max.message.bytes").ok();
-    let limit = limit.and_then(|limit| limit.parse().ok());
-    Ok(limit
-        .unwrap_or(MESSAGE_BYTES_MAX)
-        .min(config.message_bytes_max()))
+    let limits = settings(&admin, topics, "max.message.bytes").unwrap_or_default();
+    let limit = |topic: &&str| limits.get(*topic).and_then(|limit| limit.parse().ok());
+    let max = |topic| {
+        let limit = limit(topic).unwrap_or(MESSAGE_BYTES_MAX);
+        limit.min(config.message_bytes_max())
+    };
+    Ok(topics.iter().map(max).collect())
+}
+
+/// As [`ensure_topics`], for one.
+pub fn ensure_topic(config: &Config, topic: &str) -> Result<usize, Error> {
+    let max = ensure_topics(config, &[topic])?;
+    Ok(max.first().copied().unwrap_or(MESSAGE_BYTES_MAX))
 }
 
 /// As [`ensure_topic`], for one that takes what others refuse for its size: it is created with room for the largest
@@ -273,16 +282,31 @@ fn check_checkpoint_topic(config: &Config, admin: &Admin) -> Result<(), Error> {
 }
 
 fn setting(admin: &Admin, topic: &str, name: &str) -> Result<String, Code> {
-    let of = [ResourceSpecifier::Topic(topic)];
+    settings(admin, &[topic], name)?
+        .remove(topic)
+        .ok_or(Code::Fail)
+}
+
+/// A setting of topics, by topic.
+fn settings(admin: &Admin, topics: &[&str], name: &str) -> Result<HashMap<String, String>, Code> {
+    if topics.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let of: Vec<_> = topics
+        .iter()
+        .map(|it| ResourceSpecifier::Topic(it))
+        .collect();
     let answer = futures_executor::block_on(admin.describe_configs(&of, &options()))
         .map_err(|error| error.rdkafka_error_code().unwrap_or(Code::Fail))?;
+    let mut settings = HashMap::new();
     for resource in answer {
-        let value = resource?.get(name).and_then(|entry| entry.value.clone());
-        if let Some(value) = value {
-            return Ok(value);
+        let resource = resource?;
+        let value = resource.get(name).and_then(|entry| entry.value.clone());
+        if let (OwnedResourceSpecifier::Topic(topic), Some(value)) = (&resource.specifier, value) {
+            settings.insert(topic.clone(), value);
         }
     }
-    Err(Code::Fail)
+    Ok(settings)
 }
 
 fn options() -> AdminOptions {

@@ -5,6 +5,7 @@
 //! topics that it writes to exist.
 //! Start reading at [`Relations::learn`].
 
+mod ahead;
 mod key;
 mod reload;
 mod versions;
@@ -92,6 +93,8 @@ pub(crate) struct Relations {
     described: HashMap<u32, Relation>,
     /// What it has said of relations that are not followed.
     ignored: HashMap<u32, Relation>,
+    /// What the catalog said of tables whose first row is still to come.
+    ahead: HashMap<u32, Table>,
 }
 
 impl Relations {
@@ -114,6 +117,7 @@ impl Relations {
             entries: HashMap::new(),
             described: HashMap::new(),
             ignored: HashMap::new(),
+            ahead: HashMap::new(),
         }
     }
 
@@ -192,7 +196,7 @@ impl Relations {
             self.ignored.insert(oid, relation);
             return Ok(());
         }
-        let mut table = self.look_up(&relation)?;
+        let mut table = self.known(&relation)?;
         if let Some(Entry::Followed(plan)) = self.entries.get(&oid) {
             keep_wide(&plan.table, &mut table);
             if plan.table == table && plan.refused.is_none() {
@@ -245,31 +249,6 @@ impl Relations {
         }
         self.entries.insert(oid, Entry::Followed(Box::new(plan)));
         Ok(())
-    }
-
-    /// Asks the catalog, over a connection of our own that is opened again when it is lost. A server that does not answer
-    /// over a new connection either is away: the stream is given up and connected again, patiently. To wait for it here
-    /// would hold up its orderly end, which waits for the stream.
-    fn look_up(&mut self, relation: &Relation) -> Result<Table, Error> {
-        let connect = &self.config.source.connect;
-        let rules = self.config.key_rules();
-        let catalog = &mut self.catalog;
-        let asked = self.runtime.block_on(async {
-            if let Some(open) = catalog {
-                match open.table(relation, rules).await {
-                    Err(error) if error.may_pass() => {}
-                    answer => return answer,
-                }
-            }
-            let open = catalog.insert(Catalog::connect(connect).await?);
-            open.table(relation, rules).await
-        });
-        let mut table = asked.map_err(|error| {
-            self.catalog = None;
-            Error::from(error)
-        })?;
-        choose_key(&self.config, &mut table)?;
-        Ok(table)
     }
 
     /// Compiles the plan of a table version, registers its schemas and makes sure that its topic exists.

@@ -1,6 +1,6 @@
 //! What the stream does not say: tables, types, slots, publications, privileges.
 //!
-//! Owns [`Catalog`], one connection on `tokio-postgres`. Never: caches an answer; opens a second connection when the first is lost.
+//! Owns [`Catalog`], one connection on `tokio-postgres`. Never: keeps an answer; opens a second connection when the first is lost.
 //! Invariant: every question names its relations by schema, and the session's search path is `pg_catalog` alone, so no
 //! object of a user can stand in for one of the server's.
 //! Source: PostgreSQL documentation, "System Catalogs" and "System Views"; versions 14 to 18.
@@ -14,11 +14,11 @@ mod slots;
 mod tables;
 mod trial;
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
-use tokio::time;
+use tokio::{sync::Mutex, time};
 use tokio_postgres::{
-    Client, Config, Row, SimpleQueryMessage,
+    Client, Config, Row, SimpleQueryMessage, Statement,
     config::SslMode,
     types::{FromSql, ToSql},
 };
@@ -40,6 +40,8 @@ pub use trial::Trial;
 pub struct Catalog {
     client: Client,
     server_version: u32,
+    /// Questions that are asked of each table, as the server knows them.
+    prepared: Mutex<HashMap<&'static str, Statement>>,
 }
 
 /// Who we are on the server.
@@ -168,6 +170,7 @@ impl Catalog {
     async fn of(client: Client) -> Result<Catalog, Error> {
         let mut catalog = Catalog {
             client,
+            prepared: Mutex::default(),
             server_version: 0,
         };
         let version = catalog.setting("server_version_num").await?;
@@ -257,10 +260,28 @@ impl Catalog {
         question: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Error> {
-        match time::timeout(ANSWER_MAX, self.client.query(question, parameters)).await {
-            Ok(answer) => answer.map_err(|error| Error::client(doing, error)),
-            Err(_) => Err(Error::late(doing, ANSWER_MAX.as_millis() as u64)),
-        }
+        let answer = self.client.query(question, parameters);
+        in_time(doing, answer).await
+    }
+
+    /// As [`Catalog::all`], for a question that is asked of each of many tables: the server parses it once.
+    async fn all_again(
+        &self,
+        doing: &str,
+        question: &'static str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Error> {
+        let known = self.prepared.lock().await.get(question).cloned();
+        let statement = match known {
+            Some(statement) => statement,
+            None => {
+                let statement = in_time(doing, self.client.prepare(question)).await?;
+                let mut prepared = self.prepared.lock().await;
+                prepared.insert(question, statement.clone());
+                statement
+            }
+        };
+        in_time(doing, self.client.query(&statement, parameters)).await
     }
 
     async fn one(
@@ -295,4 +316,14 @@ fn value<'a, T: FromSql<'a>>(doing: &str, row: &'a Row, column: usize) -> Result
 fn lsn(doing: &str, text: String) -> Result<Lsn, Error> {
     text.parse()
         .map_err(|error| Error::protocol(format!("{doing}: {error}")))
+}
+
+async fn in_time<T>(
+    doing: &str,
+    answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, Error> {
+    match time::timeout(ANSWER_MAX, answer).await {
+        Ok(answer) => answer.map_err(|error| Error::client(doing, error)),
+        Err(_) => Err(Error::late(doing, ANSWER_MAX.as_millis() as u64)),
+    }
 }

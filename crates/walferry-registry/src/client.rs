@@ -33,7 +33,7 @@ pub struct Registry {
     /// The settings of the last registration and the secrets that they were made with: a client reads all certificates
     /// of the machine when it is made.
     settings: Mutex<Option<(Secrets, SrSettings)>>,
-    /// Ids by subject and schema. Held over a call, so that one schema is registered by one call.
+    /// Ids by subject and schema.
     ids: Mutex<HashMap<(String, String), u32>>,
 }
 
@@ -81,16 +81,14 @@ impl Registry {
 
     /// The id of a schema under a subject, registering it if it is new. Answered from memory the second time.
     pub async fn register(&self, subject: &str, schema: &str) -> Result<u32, Error> {
-        let mut ids = self.ids.lock().await;
-        let key = (subject.to_owned(), schema.to_owned());
-        if let Some(id) = ids.get(&key) {
-            return Ok(*id);
+        if let Some(id) = self.remembered(subject, schema).await {
+            return Ok(id);
         }
         let supplied = SuppliedSchema::new(None, SchemaType::Avro, schema.to_owned());
         let answer = post_schema(&self.settings().await?, encoded(subject), supplied).await;
         match answer {
             Ok(registered) => {
-                ids.insert(key, registered.id);
+                self.remember(subject, schema, registered.id).await;
                 Ok(registered.id)
             }
             Err(error) => {
@@ -142,7 +140,7 @@ impl Registry {
             .call(|client, url| client.post(url).json(&body), &path)
             .await?
         {
-            Answer::Missing => Ok(Verdict::New),
+            Answer::Missing(_) => Ok(Verdict::New),
             Answer::Body(text) => {
                 let verdict: Compatibility = serde_json::from_str(&text).map_err(|error| {
                     Error::new(
@@ -169,7 +167,7 @@ impl Registry {
             .call(|client, url| client.get(url), &format!("schemas/ids/{id}"))
             .await?
         {
-            Answer::Missing => Ok(None),
+            Answer::Missing(_) => Ok(None),
             Answer::Body(text) => match serde_json::from_str::<Body>(&text) {
                 Ok(body) => Ok(Some(body.schema)),
                 Err(error) => Err(Error::new(
@@ -269,10 +267,11 @@ impl Registry {
         if status.is_success() {
             return Ok(Answer::Body(text));
         }
+        let reason = serde_json::from_str::<RawError>(&text);
         if status.as_u16() == 404 {
-            return Ok(Answer::Missing);
+            return Ok(Answer::Missing(reason.map_or(404, |it| it.error_code)));
         }
-        match serde_json::from_str::<RawError>(&text) {
+        match reason {
             Ok(raw) => Err(Error::answered(raw.error_code, &raw.message)),
             Err(_) => Err(Error::answered(status.as_u16().into(), "without a reason")),
         }
@@ -327,7 +326,8 @@ impl Registry {
 /// What a call brought.
 pub(crate) enum Answer {
     Body(String),
-    Missing,
+    /// 404, with the registry's own code.
+    Missing(u32),
 }
 
 fn read(name: &str, secret: &walferry_event::Secret) -> Result<String, Error> {

@@ -38,7 +38,7 @@ impl Registry {
     pub async fn latest(&self, subject: &str) -> Result<Option<Registered>, Error> {
         let path = format!("subjects/{}/versions/latest", encoded(subject));
         match self.call(|client, url| client.get(url), &path).await? {
-            Answer::Missing => Ok(None),
+            Answer::Missing(_) => Ok(None),
             Answer::Body(text) => read(subject, &text).map(Some),
         }
     }
@@ -52,7 +52,7 @@ impl Registry {
     pub async fn level(&self, subject: &str) -> Result<Option<String>, Error> {
         let path = format!("config/{}", encoded(subject));
         match self.call(|client, url| client.get(url), &path).await? {
-            Answer::Missing => Ok(None),
+            Answer::Missing(_) => Ok(None),
             Answer::Body(text) => Ok(Some(read::<Level>(subject, &text)?.level)),
         }
     }

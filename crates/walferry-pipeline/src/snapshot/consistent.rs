@@ -105,6 +105,8 @@ impl<'a> Run<'a> {
             tail: None,
             left: false,
         };
+        let relations: Vec<_> = task.sources.iter().map(|it| it.relation.clone()).collect();
+        run.encoder.relations().prepare(&relations);
         let config = &task.config;
         let (mut heard, halt) = runtime.block_on(async {
             start(

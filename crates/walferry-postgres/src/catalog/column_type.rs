@@ -96,7 +96,7 @@ impl Catalog {
                 FROM pg_catalog.pg_attribute f
                 WHERE t.typtype = 'c' AND f.attrelid = t.typrelid AND f.attnum > 0 AND NOT f.attisdropped) AS a";
         let mut types = Types::default();
-        for row in self.all(doing, QUESTION, &[&oids]).await? {
+        for row in self.all_again(doing, QUESTION, &[&oids]).await? {
             let code: String = value(doing, &row, 2)?;
             let element: Option<u32> = value(doing, &row, 7)?;
             let delimiter: Option<String> = value(doing, &row, 8)?;

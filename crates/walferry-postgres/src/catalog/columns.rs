@@ -66,7 +66,7 @@ impl Catalog {
                    ON d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.attgenerated = ''
             WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped";
         let mut columns = HashMap::new();
-        for row in self.all(doing, QUESTION, &[&oid]).await? {
+        for row in self.all_again(doing, QUESTION, &[&oid]).await? {
             let required: bool = value(doing, &row, 2)?;
             let known = Known {
                 type_oid: value(doing, &row, 1)?,
@@ -91,7 +91,7 @@ impl Catalog {
                 WHERE p.place <= i.indnkeyatts) k
             WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND (i.indpred IS NULL OR $2) AND i.indexprs IS NULL
             ORDER BY i.indisprimary DESC, c.relname";
-        let rows = self.all(doing, QUESTION, &[&oid, &partial]).await?;
+        let rows = self.all_again(doing, QUESTION, &[&oid, &partial]).await?;
         rows.iter().map(|row| value(doing, row, 0)).collect()
     }
 
@@ -130,7 +130,7 @@ impl Catalog {
             WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
             ORDER BY a.attnum";
         let doing = &format!("describing the table with oid {oid}");
-        let rows = self.all(doing, QUESTION, &[&oid]).await?;
+        let rows = self.all_again(doing, QUESTION, &[&oid]).await?;
         let Some(row) = rows.first() else {
             return Err(Error::new(
                 Kind::Settings,
@@ -146,7 +146,7 @@ impl Catalog {
             columns: Vec::new(),
         };
         let shown = self.shown(publication, oid).await?;
-        for row in self.all(doing, COLUMNS, &[&oid]).await? {
+        for row in self.all_again(doing, COLUMNS, &[&oid]).await? {
             let generated: String = value(doing, &row, 3)?;
             let name: String = value(doing, &row, 0)?;
             if shown.contains(&name, &generated) {

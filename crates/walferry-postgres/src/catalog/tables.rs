@@ -92,6 +92,16 @@ impl TableInfo {
 }
 
 impl Catalog {
+    /// Those of the tables that have a file with something in it; an empty table has none, nor has a partitioned one.
+    pub async fn filled(&self, oids: &[u32]) -> Result<Vec<u32>, Error> {
+        const QUESTION: &str = "\
+            SELECT oid FROM pg_catalog.pg_class
+            WHERE oid = ANY ($1) AND pg_catalog.pg_relation_size(oid) > 0";
+        let doing = "asking which tables have rows";
+        let rows = self.all(doing, QUESTION, &[&oids]).await?;
+        rows.iter().map(|row| value(doing, row, 0)).collect()
+    }
+
     /// Every user's table of the database, by name.
     pub async fn tables(&self) -> Result<Vec<TableInfo>, Error> {
         const QUESTION: &str = "\

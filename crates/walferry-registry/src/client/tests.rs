@@ -141,12 +141,23 @@ async fn schemas_are_registered_together_or_not_at_all() {
 async fn schemas_that_are_new_are_checked_and_then_registered() {
     let (registry, _) = fake(vec![
         NOT_FOUND,
-        (404, r#"{"error_code":40401,"message":"subject not found"}"#),
+        (200, r#"{"is_compatible":true}"#),
         (200, r#"{"id":8}"#),
     ]);
     for _ in 0..2 {
         assert_eq!(registry.register_all(&[("s", "v")]).await.unwrap(), [8]);
     }
+}
+
+#[tokio::test]
+async fn a_subject_that_does_not_exist_is_not_asked_for_its_level() {
+    let (registry, asked) = fake(vec![
+        (404, r#"{"error_code":40401,"message":"subject not found"}"#),
+        (200, r#"{"id":8}"#),
+    ]);
+    registry.register_ahead(&[vec![("s", "v")]]).await;
+    assert_eq!(registry.register_all(&[("s", "v")]).await.unwrap(), [8]);
+    assert_eq!(asked.try_iter().count(), 2);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 //!
 //! Owns: the figures of its four measurements. A snapshot lasts from the start of the process, which has neither slot nor
 //! topic, to the moment when the process says that all rows are committed; then the topics are counted with
-//! `read_committed`, outside of the time.
+//! `read_committed`, outside of the time. As with the drain, a first round warms the servers up.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -38,10 +38,10 @@ impl Bench {
         session.execute("checkpoint")?;
         print_line(&format!("snapshot of {rows} rows, 7 columns"));
         print_line(
-            "round  readers  COPY rows/s  walferry rows/s  ratio  CPU s/M: process broker  peak RSS MiB",
+            "  round readers  COPY rows/s  walferry rows/s  ratio  CPU s/M: process broker  peak RSS MiB",
         );
         let mut ratios = [Vec::new(), Vec::new()];
-        for round in 1..=rounds {
+        for round in 0..=rounds {
             for readers in [1, 2] {
                 let begun = Instant::now();
                 session.copy_to_nowhere("copy public.bench to stdout")?;
@@ -53,14 +53,21 @@ impl Bench {
                 let million = rows as f64 / 1e6;
                 let ratio = copy.as_secs_f64() / taken.elapsed.as_secs_f64();
                 print_line(&format!(
-                    "{round:>5} {readers:>8} {:>12.0} {:>16.0} {ratio:>6.2} {:>16.2} {:>6.2} {:>13.1}",
+                    "{:>7} {readers:>7} {:>12.0} {:>16.0} {ratio:>6.2} {:>16.2} {:>6.2} {:>13.1}",
+                    if round == 0 {
+                        "warm up".to_owned()
+                    } else {
+                        round.to_string()
+                    },
                     rows as f64 / copy.as_secs_f64(),
                     rows as f64 / taken.elapsed.as_secs_f64(),
                     taken.process.cpu_seconds / million,
                     taken.broker_cpu_seconds / million,
                     taken.process.rss_peak_bytes as f64 / MIB,
                 ));
-                ratios[readers - 1].push(ratio);
+                if round > 0 {
+                    ratios[readers - 1].push(ratio);
+                }
             }
         }
         let [one, two] = ratios.map(median);

@@ -1,0 +1,101 @@
+//! What the catalog says of relations; topics and schemas of tables whose rows will be read soon, for many tables at once.
+//!
+//! Owns the questions to the catalog. What is made ahead has no outcome: what is there when a table's first row comes costs nothing then, and what is not is made, or refused, by
+//! [`Relations::settle`]. One table after the other, two hundred took a minute in their snapshot, nearly all of it waiting.
+//! Never for a table without rows, whose topic and schema come with its first change.
+
+use std::sync::Arc;
+
+use walferry_event::{Relation, Table};
+use walferry_postgres::Catalog;
+
+use super::{Relations, choose_key, offers};
+use crate::{
+    error::{Error, Passing},
+    parking::Offer,
+    schemas,
+};
+
+impl Relations {
+    /// Makes what these tables need, as far as it goes.
+    pub(crate) fn prepare(&mut self, relations: &[Relation]) {
+        if let Err(error) = self.try_prepare(relations) {
+            tracing::debug!(%error, "topics and schemas are made table by table");
+        }
+    }
+
+    /// What the catalog says of a relation, asked now unless it was asked ahead.
+    pub(super) fn known(&mut self, relation: &Relation) -> Result<Table, Error> {
+        match self.ahead.remove(&relation.oid) {
+            Some(table) if table.relation == *relation => Ok(table),
+            _ => self.look_up(relation),
+        }
+    }
+
+    /// Asks the catalog, over a connection of our own that is opened again when it is lost. A server that does not answer
+    /// over a new connection either is away: the stream is given up and connected again, patiently. To wait for it here
+    /// would hold up its orderly end, which waits for the stream.
+    pub(super) fn look_up(&mut self, relation: &Relation) -> Result<Table, Error> {
+        let connect = &self.config.source.connect;
+        let rules = self.config.key_rules();
+        let catalog = &mut self.catalog;
+        let asked = self.runtime.block_on(async {
+            if let Some(open) = catalog {
+                match open.table(relation, rules).await {
+                    Err(error) if error.may_pass() => {}
+                    answer => return answer,
+                }
+            }
+            let open = catalog.insert(Catalog::connect(connect).await?);
+            open.table(relation, rules).await
+        });
+        let mut table = asked.map_err(|error| {
+            self.catalog = None;
+            Error::from(error)
+        })?;
+        choose_key(&self.config, &mut table)?;
+        Ok(table)
+    }
+
+    fn try_prepare(&mut self, relations: &[Relation]) -> Result<(), Error> {
+        let oids: Vec<u32> = relations.iter().map(|it| it.oid).collect();
+        let connect = self.config.source.connect.clone();
+        let catalog = &mut self.catalog;
+        let filled = self.runtime.block_on(async {
+            if catalog.is_none() {
+                *catalog = Some(Catalog::connect(&connect).await?);
+            }
+            match catalog {
+                Some(catalog) => catalog.filled(&oids).await,
+                None => Ok(Vec::new()),
+            }
+        })?;
+        let (mut topics, mut versions) = (Vec::new(), Vec::new());
+        for relation in relations.iter().filter(|it| filled.contains(&it.oid)) {
+            let table = self.look_up(relation)?;
+            let compiled = schemas::compile(&self.config, &table)?;
+            self.ahead.insert(relation.oid, table);
+            let made = offers(&self.config, &compiled.topic, &compiled.encode);
+            versions.push(made.map(|(_, offer)| offer).collect::<Vec<_>>());
+            topics.push(Arc::<str>::from(compiled.topic));
+        }
+        topics.retain(|topic| !self.known_topics.iter().any(|(known, _)| known == topic));
+        topics.sort();
+        topics.dedup();
+        let names: Vec<&str> = topics.iter().map(AsRef::as_ref).collect();
+        let max = walferry_kafka::ensure_topics(&self.config.kafka, &names)?;
+        self.known_topics.extend(topics.into_iter().zip(max));
+        let versions: Vec<Vec<(&str, &str)>> = versions.iter().map(|it| pairs(it)).collect();
+        self.runtime
+            .block_on(self.registry.register_ahead(&versions));
+        Ok(())
+    }
+}
+
+fn pairs(offers: &[Offer]) -> Vec<(&str, &str)> {
+    let mut pairs = Vec::with_capacity(offers.len());
+    for Offer { subject, schema } in offers {
+        pairs.push((subject.as_str(), schema.as_str()));
+    }
+    pairs
+}
