@@ -245,7 +245,7 @@ fn status_and_checkpoint_show_where_a_connector_stands() {
 
 #[test]
 fn each_line_of_the_log_of_two_connectors_names_its_own() {
-    let place = Place::shared("two");
+    let place = Place::shared("two_connectors");
     place.sql(TABLE);
     let settings = place.all();
     let mut other = settings.clone();

@@ -1,6 +1,7 @@
 //! Where a test runs: a database of its own, a name for slot and topics, the settings of its connector.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use walferry_testkit::checker::{Checker, Report, Session, quote_literal};
@@ -30,9 +31,11 @@ impl Place {
         Place::on(Stack::shared().unwrap(), name)
     }
 
-    /// On servers of the test's own.
+    /// On servers of the test's own. No two places share a name, even where two tests ask for one.
     pub(crate) fn on(servers: &Coordinates, name: &str) -> Place {
-        let name = format!("{name}_{}", std::process::id());
+        static PLACES: AtomicU32 = AtomicU32::new(0);
+        let number = PLACES.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{name}_{}_{number}", std::process::id());
         Place {
             url: load::create_database(&servers.postgres_url, &name).unwrap(),
             brokers: servers.kafka_brokers.clone(),
