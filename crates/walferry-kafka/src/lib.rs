@@ -36,6 +36,7 @@ pub use clock::now_rfc3339;
 pub use config::{Config, RetryLimits};
 pub use error::Error;
 pub use health::Health;
+pub use native::give_back_large_buffers;
 pub use publisher::{CommitReport, Publisher};
 pub use reader::read_checkpoint;
 pub use topic::{PartitionEnds, TopicRecord, read_topic};

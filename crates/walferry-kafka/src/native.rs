@@ -1,4 +1,5 @@
-//! The two calls of librdkafka that its Rust crate makes slow: flush and commit, straight and timed apart.
+//! The two calls of librdkafka that its Rust crate makes slow: flush and commit, straight and timed apart; and how its
+//! memory is given back.
 //!
 //! Owns the only `unsafe` code of the project. The crate's own `flush` and `commit_transaction` wait in steps of 100 ms
 //! because they poll in between; here another thread polls, so the plain calls return as soon as they are done.
@@ -63,5 +64,16 @@ pub(crate) fn commit(
         };
         sys::rd_kafka_error_destroy(error);
         Err(described)
+    }
+}
+
+/// Lets each buffer of 1 MiB or more go back to the system as soon as it is free, librdkafka's copies of records too. glibc
+/// else raises that size with each buffer that is freed, to 32 MiB at most (`mallopt(3)`, `M_MMAP_THRESHOLD`), and what rows of
+/// megabytes leave in its heap is a third of the process. To be called before there are other threads.
+pub fn give_back_large_buffers() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: the call takes two numbers, and nothing else allocates meanwhile.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 20);
     }
 }

@@ -53,3 +53,4 @@ pub use status::{
     TableStatus,
 };
 pub use tail::{Tail, tail};
+pub use walferry_kafka::give_back_large_buffers;

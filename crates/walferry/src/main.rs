@@ -64,6 +64,7 @@ impl From<walferry_pipeline::Error> for Failure {
 }
 
 fn main() -> ExitCode {
+    walferry_pipeline::give_back_large_buffers();
     match run(CommandLine::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
