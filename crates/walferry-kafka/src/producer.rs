@@ -54,12 +54,15 @@ pub(crate) struct Librdkafka {
     committed_at: Option<Instant>,
     pause: Duration,
     sent_bytes: usize,
+    sent: usize,
 }
 
 const POLL: Duration = Duration::from_millis(10);
 /// Events that are taken at each poll; a failed batch is one event.
 const EVENTS: usize = 16;
 const FULL_PAUSE: Duration = Duration::from_millis(2);
+/// Full batches are sent by now, and what is left in the queue waits to be asked for.
+const SETTLED: Duration = Duration::from_millis(10);
 /// Between a commit and the next first record: spares the 20 ms that a too early AddPartitions costs.
 const PAUSE_MIN: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(20);
@@ -80,6 +83,7 @@ impl Librdkafka {
             committed_at: None,
             pause: PAUSE_MIN,
             sent_bytes: 0,
+            sent: 0,
         }
     }
 
@@ -98,22 +102,45 @@ impl Librdkafka {
         self.live()?.producer.context().fault().map_or(Ok(()), Err)
     }
 
-    /// Waits until librdkafka's queue is half empty: waking it for each record costs twice the processor time.
+    /// Waits until librdkafka's queue is half empty: waking it for each record costs twice the processor time. Records of so many
+    /// partitions that none fills a batch are sent by a flush.
     fn wait_for_room(&self) -> Result<(), Fault> {
         let producer = &self.live()?.producer;
         let half = producer.in_flight_count().min(QUEUE_MESSAGES_MAX) / 2;
-        while producer.in_flight_count() > half {
+        loop {
+            if self.settle(half)? <= half {
+                return Ok(());
+            }
+            native::flush(producer, SETTLED);
+        }
+    }
+
+    /// Waits until librdkafka's queue has no more than `enough` records, or no more of them are acknowledged.
+    fn settle(&self, enough: i32) -> Result<i32, Fault> {
+        let producer = &self.live()?.producer;
+        let (mut left, mut fell) = (producer.in_flight_count(), Instant::now());
+        while left > enough && fell.elapsed() < SETTLED {
             self.failure()?;
             if self.stopped() {
                 return Err(Fault::Stopped);
             }
             std::thread::sleep(FULL_PAUSE);
+            let now = producer.in_flight_count();
+            if now < left {
+                (left, fell) = (now, Instant::now());
+            }
         }
-        Ok(())
+        Ok(left)
     }
 
-    /// Waits until every record is acknowledged.
+    /// Waits until every record is acknowledged. librdkafka sends what makes no full batch only when it is flushed, and its
+    /// thread spins as long as a flush lasts: full batches are waited for before.
     fn flush(&self) -> Result<(), Fault> {
+        let batch = self.config.batch_bytes();
+        if self.sent_bytes >= batch {
+            let records = self.sent.saturating_mul(batch) / self.sent_bytes;
+            self.settle(i32::try_from(records).unwrap_or(i32::MAX))?;
+        }
         let until = Instant::now() + TRANSACTION_TIMEOUT;
         let producer = &self.live()?.producer;
         while !native::flush(producer, STEP) {
@@ -150,7 +177,7 @@ impl Librdkafka {
         } else {
             self.pause.mul_f64(0.98).max(PAUSE_MIN)
         };
-        self.sent_bytes = 0;
+        (self.sent_bytes, self.sent) = (0, 0);
     }
 }
 
@@ -168,6 +195,7 @@ impl Transactions for Librdkafka {
 
     fn send(&mut self, record: RecordRef<'_>, sequence: usize) -> Result<(), Fault> {
         self.sent_bytes += record.value.map_or(0, <[u8]>::len);
+        self.sent += 1;
         loop {
             let mut outgoing = BaseRecord::with_opaque_to(record.topic, sequence);
             outgoing.key = record.key;

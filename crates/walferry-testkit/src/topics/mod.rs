@@ -204,13 +204,15 @@ impl Reader {
         &mut self,
         mut each: impl FnMut(&BorrowedMessage<'_>) -> Result<()>,
     ) -> Result<u64> {
-        let (mut count, mut heard) = (0, Instant::now());
-        while !self.at_end()? {
+        let (mut count, mut heard, mut far) = (0, Instant::now(), false);
+        while far || !self.at_end()? {
+            far = false;
             match self.consumer.poll(Duration::from_millis(100)) {
                 Some(Ok(message)) => {
                     count += 1;
                     heard = Instant::now();
                     each(&message)?;
+                    far = is_far(&self.assigned, &message);
                 }
                 Some(Err(error)) if heard.elapsed() > SILENCE => {
                     return Err(error).context("cannot read");
@@ -265,6 +267,17 @@ impl Reader {
             .iter()
             .all(|place| place.position >= place.end))
     }
+}
+
+/// Behind its partition's last record stand the marks of transactions, seldom more than this many.
+const MARKS_MAX: i64 = 16;
+
+/// Whether a record is so far from its partition's end that the end need not be asked for: to ask costs more than to read.
+fn is_far(assigned: &[Assigned], message: &BorrowedMessage<'_>) -> bool {
+    let place = assigned
+        .iter()
+        .find(|place| place.partition == message.partition() && *place.topic == *message.topic());
+    place.is_some_and(|place| message.offset() + MARKS_MAX < place.end)
 }
 
 /// The first field of a framed Avro key, if that is an int or a long: cheaper than a whole decoding when many keys are
