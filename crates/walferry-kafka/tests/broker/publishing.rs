@@ -151,3 +151,22 @@ fn the_queue_s_bound_is_far_below_a_batch_and_nothing_is_lost_for_it() {
     publisher.commit(checkpoint("one", 2)).unwrap();
     assert_eq!(place.numbers(&topic), (0..50_000).collect::<Vec<_>>());
 }
+
+#[test]
+fn records_of_many_partitions_do_not_wait_until_they_fill_batches() {
+    let mut place = Place::shared();
+    place.config.topic_partitions = 64;
+    let topic = place.topic("many", &[]);
+    let mut publisher = place.publisher("one");
+    // Six times what librdkafka's queue holds: each time it would linger for a second.
+    let count = 180_000;
+    let block = numbers(&topic, 0..count, 20);
+    let began = Instant::now();
+    publisher.append(&block, 0..count as usize).unwrap();
+    publisher.commit(checkpoint("one", 2)).unwrap();
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(6), "{took:?}");
+    let mut found = place.numbers(&topic);
+    found.sort_unstable();
+    assert_eq!(found, (0..count).collect::<Vec<_>>());
+}

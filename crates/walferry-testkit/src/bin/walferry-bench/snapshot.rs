@@ -141,13 +141,13 @@ impl Bench {
         let name = "beside";
         let mut session = Session::connect(&self.url)?;
         session.execute("truncate public.bench")?;
-        session.execute(&format!(
+        bench::fill(&self.url, 1, rows)?;
+        session.execute(
             "create table public.history (like public.bench including all);
-             call public.bench_fill(1, {rows});
              insert into public.history select * from public.bench;
-             truncate public.bench;
-             vacuum analyze public.history"
-        ))?;
+             truncate public.bench",
+        )?;
+        session.execute("vacuum analyze public.history")?;
         let mut settings = self.settings_of(name, &["public.bench", "public.history"])?;
         settings
             .set_text("snapshot.mode", "never")
