@@ -2,7 +2,7 @@
 //!
 //! Owns the order of the steps. A temporary slot is created, which gives a moment between two commits and the tables as of
 //! then; they are read; when the connector's checkpoint has passed the moment, the topics are read, and of them what
-//! precedes it ([`moment`]). Rows and records meet as hashes of their columns in a sort that spills to disk.
+//! precedes it (`moment`). Rows and records meet as hashes of their columns in a sort that spills to disk.
 //! Never: writes to the source, the topics or the registry. Nothing but hashes and keys is kept of a row.
 //! Start reading at [`audit`].
 

@@ -206,7 +206,7 @@ impl Status {
         self.parking.seen().into_keys().collect()
     }
 
-    /// Lets a parked table go on; see [`Parking::approve`].
+    /// Lets a parked table go on; see `Parking::approve`.
     ///
     /// # Errors
     /// The table is not parked, or the registry does not answer; in words for the operator.

@@ -2,7 +2,7 @@
 //!
 //! Owns the one error of this crate and its ways on. Never: carries a row value or a secret.
 //! Invariant: the text names what was being done, why it failed and, where a person has to act, the remedy.
-//! Start reading at [`Kind`](crate::kind::Kind); what the server's own errors mean is in `server_error`.
+//! Start reading at [`Kind`]; what the server's own errors mean is in `server_error`.
 
 use std::{error::Error as StdError, fmt, io};
 
