@@ -2,7 +2,8 @@
 //!
 //! Owns the rule, and the account of what the open Kafka transaction holds. Never touches Kafka.
 //! The rule: commit at the first end of a PostgreSQL transaction after the budget of bytes or time is used up, or when
-//! nothing more waits. Inside a PostgreSQL transaction only when that one alone has used the budget, when the batch has
+//! nothing more waits. Changes of the stream that share a batch with rows of a snapshot, of which more always waits, have
+//! half of the time. Inside a PostgreSQL transaction only when that one alone has used the budget, when the batch has
 //! reached twice the budget, or when the Kafka transaction would grow too old.
 //! Invariant: a PostgreSQL transaction smaller than the budget is never cut, but for age; `bytes <= 2 * budget + one block`.
 
@@ -28,6 +29,7 @@ pub(crate) struct Cut {
 pub(crate) struct Batch {
     budget_bytes: u64,
     interval: Duration,
+    shared: bool,
     opened: Option<Instant>,
     bytes: u64,
     unfinished_bytes: u64,
@@ -40,11 +42,17 @@ impl Batch {
         Batch {
             budget_bytes,
             interval,
+            shared: false,
             opened: None,
             bytes: 0,
             unfinished_bytes: 0,
             last: None,
         }
+    }
+
+    /// The batch holds changes of the stream among rows of a snapshot.
+    pub(crate) fn share(&mut self) {
+        self.shared = true;
     }
 
     /// Records of `bytes` were handed to Kafka, and `cut` stands behind them. Says whether to commit there.
@@ -66,12 +74,16 @@ impl Batch {
         };
         let age = now.saturating_duration_since(opened);
         if cut.whole {
-            self.bytes >= self.budget_bytes || age >= self.interval
+            self.bytes >= self.budget_bytes || age >= self.interval()
         } else {
             self.unfinished_bytes >= self.budget_bytes
                 || self.bytes >= 2 * self.budget_bytes
                 || age >= OPEN_MAX
         }
+    }
+
+    fn interval(&self) -> Duration {
+        self.interval / if self.shared { 2 } else { 1 }
     }
 
     /// Whether the batch should be committed because nothing more waits.
@@ -82,7 +94,7 @@ impl Batch {
     /// When [`Batch::due`] may turn true without more records.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let limit = if self.last?.whole {
-            self.interval
+            self.interval()
         } else {
             OPEN_MAX
         };
@@ -102,6 +114,7 @@ impl Batch {
     /// The batch was committed: the next one is empty. What is unfinished goes on in it.
     pub(crate) fn clear(&mut self) {
         self.opened = None;
+        self.shared = false;
         self.bytes = 0;
         self.unfinished_bytes = 0;
         self.last = None;
@@ -162,6 +175,18 @@ mod tests {
         assert!(!batch.due(now + Duration::from_secs(9)));
         assert!(batch.due(now + OPEN_MAX));
         assert_eq!(batch.deadline(), Some(now + OPEN_MAX));
+    }
+
+    #[test]
+    fn changes_among_rows_of_a_snapshot_have_half_of_the_time() {
+        let (mut batch, now) = batch();
+        let half = now + Duration::from_millis(100);
+        batch.share();
+        assert!(!batch.add(1, cut(true), now));
+        assert_eq!(batch.deadline(), Some(half));
+        assert!(batch.due(half));
+        batch.clear();
+        assert!(!batch.add(1, cut(true), now) && !batch.due(half));
     }
 
     #[test]

@@ -238,6 +238,9 @@ impl Publishing {
         if mark.snapshot.is_some() {
             self.snapshot.clone_from(&mark.snapshot);
         }
+        if self.snapshot.is_some() && !self.commit_times_us.is_empty() {
+            self.batch.share();
+        }
         let due = self.batch.add(bytes, mark.cut, Instant::now());
         if due && !mark.cut.whole {
             tracing::info!(lsn = %mark.cut.position.commit_lsn, xid = mark.xid,
