@@ -24,7 +24,7 @@ pub(crate) fn fill(place: &Place, rows: u32) {
     ));
 }
 
-/// Changes rows that a snapshot has to read: other values, other keys, TOAST left out, gone and back again.
+/// Changes rows that a snapshot has to read: other values, other keys, TOAST left out, gone and back again. A round may come twice.
 pub(crate) fn meddle(place: &Place, round: u32) {
     place.sql(&format!(
         "update orders set amount = amount + 1 where writer = 99 and id % 97 = {round};
@@ -34,7 +34,8 @@ pub(crate) fn meddle(place: &Place, round: u32) {
          delete from items where writer = 99 and order_id % 73 = {round};
          update documents set version = version + 1 where writer = 99 and length(name) % 7 = {round} % 7;
          update documents set body = repeat('z', 2500) where writer = 99 and hashtext(name) % 11 = {round};
-         insert into documents (name, writer, body, version) values ('New {round}', 99, repeat('n', 3000), 1)"
+         insert into documents (name, writer, body, version) values ('New {round}', 99, repeat('n', 3000), 1)
+           on conflict do nothing"
     ));
 }
 
