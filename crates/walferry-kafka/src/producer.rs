@@ -54,7 +54,7 @@ pub(crate) struct Librdkafka {
     committed_at: Option<Instant>,
     pause: Duration,
     sent_bytes: usize,
-    sent: usize,
+    sent_records: usize,
 }
 
 const POLL: Duration = Duration::from_millis(10);
@@ -83,7 +83,7 @@ impl Librdkafka {
             committed_at: None,
             pause: PAUSE_MIN,
             sent_bytes: 0,
-            sent: 0,
+            sent_records: 0,
         }
     }
 
@@ -138,7 +138,7 @@ impl Librdkafka {
     fn flush(&self) -> Result<(), Fault> {
         let batch = self.config.batch_bytes();
         if self.sent_bytes >= batch {
-            let records = self.sent.saturating_mul(batch) / self.sent_bytes;
+            let records = self.sent_records.saturating_mul(batch) / self.sent_bytes;
             self.settle(i32::try_from(records).unwrap_or(i32::MAX))?;
         }
         let until = Instant::now() + TRANSACTION_TIMEOUT;
@@ -177,7 +177,7 @@ impl Librdkafka {
         } else {
             self.pause.mul_f64(0.98).max(PAUSE_MIN)
         };
-        (self.sent_bytes, self.sent) = (0, 0);
+        (self.sent_bytes, self.sent_records) = (0, 0);
     }
 }
 
@@ -195,7 +195,7 @@ impl Transactions for Librdkafka {
 
     fn send(&mut self, record: RecordRef<'_>, sequence: usize) -> Result<(), Fault> {
         self.sent_bytes += record.value.map_or(0, <[u8]>::len);
-        self.sent += 1;
+        self.sent_records += 1;
         loop {
             let mut outgoing = BaseRecord::with_opaque_to(record.topic, sequence);
             outgoing.key = record.key;

@@ -166,7 +166,7 @@ section! {
     /// `[publish]`.
     PublishSection ["publish"] {
         batch_bytes_max: Size = Size(16 << 20), "16 MiB", "bytes after which a Kafka transaction is committed; a quarter of `memory_bytes_max` at most";
-        commit_interval_ms: u64 = 200, "200", "time after which it is; sooner when nothing more is waiting";
+        commit_interval_ms: u64 = 200, "200", "time after which it is, half of it for changes beside a snapshot; sooner when nothing more is waiting";
         memory_bytes_max: Size = Size(64 << 20), "64 MiB", "everything in flight; at least 16 MiB";
     }
 }
