@@ -1,11 +1,12 @@
 //! A table changes while it is followed: its new schema is registered before its first record; one that the registry
 //! refuses, and a value that Avro cannot hold, follow the table's policy.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::Message;
 use rdkafka::message::Headers;
 use serde_json::Value as Json;
+use walferry_testkit::checker::Session;
 use walferry_testkit::process::http;
 use walferry_testkit::topics::Reader;
 
@@ -42,6 +43,62 @@ fn columns_come_go_and_change_under_load() {
     walferry.sigterm();
     assert_eq!(walferry.wait_exit(READY), Some(0));
 }
+
+#[test]
+fn rows_from_before_their_key_was_renamed_and_retyped_keep_it() {
+    let place = Place::shared("old_key");
+    place.sql("create table t (id int primary key, alt bigint not null unique); alter table t replica identity full");
+    let mut settings = place.all();
+    settings.set_text("snapshot.mode", "never");
+    let mut walferry = place.streaming(&settings);
+    let checker = place.checker(&["public.t"]);
+    place.sql("insert into t values (1, 10)");
+    walferry.sigterm();
+    assert_eq!(walferry.wait_exit(READY), Some(0));
+    // The stream says of whole old rows which columns they have, and not which of them are the key.
+    place.sql("insert into t values (2, 20); update t set alt = 21 where id = 2");
+    place.sql("alter table t alter column id type bigint; insert into t values (3, 30)");
+    place.sql(
+        "begin; insert into t values (4, 40); alter table t rename column id to number; commit",
+    );
+    let mut walferry = place.streaming(&settings);
+    place.drain("select pg_logical_emit_message(true, 'end', '')");
+    let report = checker.verdict().unwrap();
+    assert!(report.is_clean() && report.observed == 5, "{report}");
+    walferry.sigterm();
+    assert_eq!(walferry.wait_exit(READY), Some(0));
+}
+
+#[test]
+fn a_table_that_is_renamed_while_a_start_looks_at_it_is_looked_for_again() {
+    let place = Place::shared("renamed");
+    place.sql("create table t (id int primary key)");
+    let settings = place.all();
+    let mut walferry = place.streaming(&settings);
+    walferry.sigterm();
+    assert_eq!(walferry.wait_exit(READY), Some(0));
+    place.sql("create table a (id int primary key); insert into a values (1)");
+    let mut session = Session::connect(&place.url).unwrap();
+    session.execute("begin; alter table a rename to b").unwrap();
+    let mut walferry = place.start(&settings);
+    // It sees `a`, and cannot have it.
+    let begun = Instant::now();
+    while place.value(WAITING).as_deref() == Some("0") {
+        assert!(begun.elapsed() < READY, "nobody waits for the table");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    session.execute("commit").unwrap();
+    walferry.wait_status("the history of b", READY, |status| {
+        let snapshot = status["snapshot"].as_array().into_iter().flatten();
+        let done = |it: &Json| it["name"] == "public.b" && it["state"] == "done";
+        status["state"] == "streaming" && snapshot.filter(|it| done(it)).count() == 1
+    });
+    walferry.sigterm();
+    assert_eq!(walferry.wait_exit(READY), Some(0));
+}
+
+const WAITING: &str = "select count(*) from pg_locks where not granted and database = (
+    select oid from pg_database where datname = current_database())";
 
 /// What the dead-letter topic holds.
 pub(crate) fn letters(place: &Place) -> Vec<(Json, String)> {

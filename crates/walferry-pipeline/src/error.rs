@@ -65,7 +65,7 @@ impl Error {
         Error::of(Kind::Fenced, message)
     }
 
-    /// What was read is not what the checkpoint goes on with.
+    /// What was read is not what the checkpoint goes on with, or not there any more.
     pub(crate) fn diverged(message: impl Into<String>) -> Error {
         Error::of(Kind::Diverged, message)
     }
@@ -169,6 +169,7 @@ impl From<walferry_postgres::Error> for Error {
     fn from(error: walferry_postgres::Error) -> Error {
         let kind = match error.may_pass() {
             true => Kind::Away,
+            false if error.is_stale() => Kind::Diverged,
             false => Kind::Failed,
         };
         Error::from_stage(kind, ("postgresql", error.kind()), error)

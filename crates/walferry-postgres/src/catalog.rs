@@ -5,10 +5,11 @@
 //! object of a user can stand in for one of the server's.
 //! Source: PostgreSQL documentation, "System Catalogs" and "System Views"; versions 14 to 18.
 //!
-//! Start reading at [`Catalog::connect`]; `slots`, `publications`, `tables`, `columns` and `types` hold the questions.
+//! Start reading at [`Catalog::connect`]; `slots`, `publications`, `tables`, `columns`, `key` and `column_type` hold the questions.
 
 mod column_type;
 mod columns;
+mod key;
 mod publications;
 mod slots;
 mod tables;
@@ -30,7 +31,7 @@ use crate::{
     socket, startup, tls, tls_refusal,
 };
 
-pub use columns::KeyRules;
+pub use key::KeyRules;
 pub use publications::{PublicationInfo, Publish, PublishedTable, change_sql};
 pub use slots::SlotInfo;
 pub use tables::{RelationKind, TableInfo, TableName};

@@ -101,14 +101,16 @@ impl Error {
             Kind::Unreachable => Disposition::Retry,
             Kind::Lost | Kind::Silent | Kind::Late => Disposition::Reconnect,
             Kind::Server(disposition) => disposition,
-            Kind::Settings | Kind::Tls | Kind::Auth | Kind::Protocol => Disposition::Halt,
+            Kind::Settings | Kind::Tls | Kind::Auth | Kind::Stale | Kind::Protocol => {
+                Disposition::Halt
+            }
         }
     }
 
     /// The `kind` label of `walferry_errors_total`.
     pub fn kind(&self) -> &'static str {
         match self.0.kind {
-            Kind::Settings => "validation",
+            Kind::Settings | Kind::Stale => "validation",
             Kind::Unreachable | Kind::Lost | Kind::Tls => "connection",
             Kind::Auth => "auth",
             Kind::Silent | Kind::Late => "timeout",
@@ -120,6 +122,12 @@ impl Error {
     /// The server's five-character code, when the server said no.
     pub fn sqlstate(&self) -> Option<&str> {
         self.0.sqlstate.as_deref()
+    }
+
+    /// Whether tables are not any more as they were listed a moment ago: somebody has created, dropped or renamed one
+    /// meanwhile.
+    pub fn is_stale(&self) -> bool {
+        self.0.kind == Kind::Stale
     }
 
     /// Whether the connection was given up because the peer had fallen silent.

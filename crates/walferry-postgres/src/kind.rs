@@ -11,6 +11,7 @@ use walferry_event::Disposition;
 /// | lost | the connection ended | reconnect |
 /// | silent | the connection is open but nothing came over it | reconnect |
 /// | late | an answer took longer than its limit | reconnect |
+/// | stale | a table that was listed a moment ago is not there any more, or goes by another name | halt: look again |
 /// | server | any other error of the server, by its SQLSTATE | as `server_error` says |
 /// | protocol | bytes that are not what the protocol says | halt: not PostgreSQL, or damaged on the way |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,7 @@ pub(crate) enum Kind {
     Lost,
     Silent,
     Late,
+    Stale,
     Server(Disposition),
     Protocol,
 }

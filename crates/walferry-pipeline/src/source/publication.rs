@@ -5,7 +5,7 @@
 //! Invariant: no table is streamed with rows that its `where` leaves out.
 //! Start reading at [`ensure_publication`].
 
-use walferry_postgres::{Catalog, PublicationInfo, Publish, RelationKind, TableInfo, TableName};
+use walferry_postgres::{Catalog, PublicationInfo, Publish, RelationKind, TableInfo};
 
 use crate::{
     config::{Config, Source},
@@ -41,6 +41,7 @@ pub(crate) async fn ensure_publication(
     for table in tables {
         let wanted = options::wanted(config, catalog, table).await?;
         if let Some(it) = unpublished(&config.source, &publication, table, &wanted.publish) {
+            still_there(catalog, &[table]).await?;
             return Err(Error::invalid(format!(
                 "publication {name:?} {}: {}, with {}",
                 it.what, it.remedy, it.sql
@@ -65,7 +66,28 @@ pub(crate) async fn added<'a>(
     let fresh = tables
         .iter()
         .filter(|it| may_be_added(&config.source, &publication, it));
-    Ok(fresh.collect())
+    let fresh: Vec<&TableInfo> = fresh.collect();
+    still_there(catalog, &fresh).await?;
+    Ok(fresh)
+}
+
+/// Tables that were listed before the publication was looked at: one that is gone by now, or has another name, was perhaps
+/// never missing from it.
+async fn still_there(catalog: &Catalog, tables: &[&TableInfo]) -> Result<(), Error> {
+    if tables.is_empty() {
+        return Ok(());
+    }
+    let now = catalog.tables().await?;
+    for table in tables {
+        let same = |it: &TableInfo| it.oid == table.oid && it.table_name() == table.table_name();
+        if !now.iter().any(same) {
+            return Err(Error::diverged(format!(
+                "table {} was dropped or renamed while the publication was looked at",
+                table.qualified_name()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The chosen tables that the publication lists, and that were not followed `before`: what was changed meanwhile is not in
@@ -167,8 +189,7 @@ pub(crate) fn unpublished(
 
 /// Whether a publication lists a table.
 pub(crate) fn lists(publication: &PublicationInfo, table: &TableInfo) -> bool {
-    let same = |it: &TableName| it.schema == table.schema && it.name == table.name;
-    publication.tables.iter().any(same)
+    publication.tables.contains(&table.oid)
 }
 
 /// Whether it carries partitions, or what has them, under the other's name.
@@ -292,7 +313,7 @@ mod tests {
 
     fn table(name: &str, kind: RelationKind) -> TableInfo {
         TableInfo {
-            oid: 1,
+            oid: oid(name),
             schema: "public".into(),
             name: name.into(),
             replica_identity: ReplicaIdentity::Default,
@@ -305,6 +326,10 @@ mod tests {
         }
     }
 
+    fn oid(name: &str) -> u32 {
+        name.bytes().map(u32::from).sum()
+    }
+
     fn sql(root: bool, via_root: bool, listed: &str, table: &TableInfo) -> Option<String> {
         let publication = PublicationInfo {
             owned: true,
@@ -314,10 +339,7 @@ mod tests {
             updates: true,
             deletes: true,
             truncates: true,
-            tables: vec![TableName {
-                schema: "public".into(),
-                name: listed.into(),
-            }],
+            tables: vec![oid(listed)],
         };
         let publish = Publish::whole(table.table_name());
         unpublished(&source(root), &publication, table, &publish).map(|it| it.sql)

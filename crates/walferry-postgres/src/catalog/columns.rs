@@ -1,42 +1,36 @@
-//! What a table's columns are: nullability, defaults, types, the key.
+//! What a table's columns are: nullability, defaults, types. Its key is in `key`.
 //!
 //! Owns [`Catalog::table`] and [`Catalog::relation`]. Never: trusts the catalog over the stream; the stream may be older.
 //! Invariant: a column of the stream is the catalog's only when name and type agree; any other is nullable and has no
 //! default, so nothing that is still to come contradicts its schema.
-//! Source: PostgreSQL documentation, `pg_attribute`, `pg_attrdef`, `pg_index`, "Logical Replication Message Formats".
+//! Source: PostgreSQL documentation, `pg_attribute`, `pg_attrdef`, "Logical Replication Message Formats".
 
 use std::collections::{HashMap, HashSet};
 
-use walferry_event::{Column, Relation, RelationColumn, ReplicaIdentity, Table};
+use walferry_event::{Column, Relation, RelationColumn, Table};
 
 use super::{
-    Catalog,
+    Catalog, KeyRules,
     column_type::{Types, dimensions},
+    key::{Keys, choose_key},
     tables::identity_of,
     value,
 };
 use crate::{Error, kind::Kind};
 
 /// What the catalog says of a column now.
-struct Known {
-    type_oid: u32,
-    nullable: bool,
-    default: Option<String>,
+pub(super) struct Known {
+    /// `attnum`: stays when the column is renamed.
+    pub(super) number: i16,
+    pub(super) type_oid: u32,
+    pub(super) nullable: bool,
+    pub(super) default: Option<String>,
     /// `attndims`: a hint.
-    dimensions: u32,
+    pub(super) dimensions: u32,
 }
 
-/// The columns of each unique index without expressions, in its order; the primary key comes first, then by name.
-type Keys = Vec<Vec<String>>;
-
-/// Which unique indexes give a message key, beyond the primary key and those without expressions and conditions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct KeyRules {
-    /// An index with a condition counts too, though different rows may then share a key.
-    pub partial_indexes: bool,
-    /// The first index is the key even where old rows do not carry its columns.
-    pub outside_identity: bool,
-}
+/// What the catalog says of a table's columns, by their names.
+pub(super) type Columns = HashMap<String, Known>;
 
 impl Catalog {
     /// A relation of the stream with what only the catalog knows. A table that is gone, or a column that is another one
@@ -56,10 +50,10 @@ impl Catalog {
         Ok(describe(relation, &known, &types, &keys, rules))
     }
 
-    async fn known_columns(&self, doing: &str, oid: u32) -> Result<HashMap<String, Known>, Error> {
+    async fn known_columns(&self, doing: &str, oid: u32) -> Result<Columns, Error> {
         const QUESTION: &str = "\
             SELECT a.attname::text, a.atttypid, a.attnotnull OR (t.typtype = 'd' AND t.typnotnull),
-                   pg_catalog.pg_get_expr(d.adbin, d.adrelid), a.attndims::int
+                   pg_catalog.pg_get_expr(d.adbin, d.adrelid), a.attndims::int, a.attnum
             FROM pg_catalog.pg_attribute a
             JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
             LEFT JOIN pg_catalog.pg_attrdef d
@@ -69,6 +63,7 @@ impl Catalog {
         for row in self.all_again(doing, QUESTION, &[&oid]).await? {
             let required: bool = value(doing, &row, 2)?;
             let known = Known {
+                number: value(doing, &row, 5)?,
                 type_oid: value(doing, &row, 1)?,
                 nullable: !required,
                 default: value(doing, &row, 3)?,
@@ -77,22 +72,6 @@ impl Catalog {
             columns.insert(value(doing, &row, 0)?, known);
         }
         Ok(columns)
-    }
-
-    async fn keys(&self, doing: &str, oid: u32, partial: bool) -> Result<Keys, Error> {
-        const QUESTION: &str = "\
-            SELECT k.names
-            FROM pg_catalog.pg_index i
-            JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
-            CROSS JOIN LATERAL (
-                SELECT pg_catalog.array_agg(a.attname::text ORDER BY p.place) AS names
-                FROM pg_catalog.unnest(i.indkey::smallint[]) WITH ORDINALITY AS p (attnum, place)
-                JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = p.attnum
-                WHERE p.place <= i.indnkeyatts) k
-            WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND (i.indpred IS NULL OR $2) AND i.indexprs IS NULL
-            ORDER BY i.indisprimary DESC, c.relname";
-        let rows = self.all_again(doing, QUESTION, &[&oid, &partial]).await?;
-        rows.iter().map(|row| value(doing, row, 0)).collect()
     }
 
     /// A table as the stream would describe it now, with every column that is published without a column list.
@@ -133,7 +112,7 @@ impl Catalog {
         let rows = self.all_again(doing, QUESTION, &[&oid]).await?;
         let Some(row) = rows.first() else {
             return Err(Error::new(
-                Kind::Settings,
+                Kind::Stale,
                 format!("{doing}: it was dropped a moment ago; start again"),
             ));
         };
@@ -209,7 +188,7 @@ impl Shown {
 /// Puts stream and catalog together.
 fn describe(
     relation: &Relation,
-    known: &HashMap<String, Known>,
+    known: &Columns,
     types: &Types,
     keys: &Keys,
     rules: KeyRules,
@@ -233,48 +212,14 @@ fn describe(
     Table {
         relation: relation.clone(),
         columns: columns.collect(),
-        key: choose_key(relation, keys, rules, |column| agreed(column).is_some()),
-    }
-}
-
-/// The first key whose columns the stream has and old rows carry; else the columns that old rows carry. By default old
-/// rows carry the primary key as it was then, so a key of fewer columns is a later one.
-fn choose_key(
-    relation: &Relation,
-    keys: &Keys,
-    rules: KeyRules,
-    agreed: impl Fn(&RelationColumn) -> bool,
-) -> Vec<usize> {
-    let in_identity = |&index: &usize| relation.columns[index].in_identity;
-    let all: Vec<usize> = (0..relation.columns.len()).collect();
-    let identity: Vec<usize> = all.into_iter().filter(in_identity).collect();
-    let place = |name: &String| {
-        let index = relation
-            .columns
-            .iter()
-            .position(|column| column.name == *name)?;
-        agreed(&relation.columns[index]).then_some(index)
-    };
-    let candidates = keys
-        .iter()
-        .filter_map(|key| key.iter().map(place).collect::<Option<Vec<usize>>>());
-    // Without an identity no old row ever comes, so a key has nothing to lie within.
-    let anywhere = rules.outside_identity || identity.is_empty();
-    let whole = relation.replica_identity == ReplicaIdentity::Default;
-    let mut fitting = candidates.filter(|key| {
-        let within = key.iter().all(in_identity);
-        anywhere || (within && (!whole || key.len() == identity.len()))
-    });
-    match (fitting.next(), relation.replica_identity) {
-        (Some(key), _) => key,
-        (None, ReplicaIdentity::Default | ReplicaIdentity::Index) => identity,
-        // A whole row says nothing about what makes it unique.
-        (None, ReplicaIdentity::Full | ReplicaIdentity::Nothing) => Vec::new(),
+        key: choose_key(relation, known, keys, rules),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use walferry_event::ReplicaIdentity;
+
     use super::*;
 
     fn relation(identity: ReplicaIdentity, columns: &[(&str, u32, bool)]) -> Relation {
@@ -295,14 +240,15 @@ mod tests {
         }
     }
 
-    fn known(columns: &[(&str, u32, bool)]) -> HashMap<String, Known> {
-        columns
-            .iter()
-            .map(|&(name, type_oid, nullable)| {
+    fn known(columns: &[(&str, u32, bool)]) -> Columns {
+        (1..)
+            .zip(columns)
+            .map(|(number, &(name, type_oid, nullable))| {
                 let default = Some("1".to_owned());
                 (
                     name.to_owned(),
                     Known {
+                        number,
                         type_oid,
                         nullable,
                         default,
@@ -311,11 +257,6 @@ mod tests {
                 )
             })
             .collect()
-    }
-
-    fn keys(keys: &[&[&str]]) -> Keys {
-        let owned = |key: &&[&str]| key.iter().map(|&name| name.to_owned()).collect();
-        keys.iter().map(owned).collect()
     }
 
     #[test]
@@ -337,7 +278,7 @@ mod tests {
             &stream,
             &now,
             &Types::default(),
-            &keys(&[&["same"]]),
+            &vec![vec![1]],
             KeyRules::default(),
         );
         let told: Vec<_> = table
@@ -347,58 +288,6 @@ mod tests {
             .collect();
         assert_eq!(told, [(false, true), (true, false), (true, false)]);
         assert_eq!(table.key, [0]);
-    }
-
-    #[test]
-    fn the_key_lies_within_what_old_rows_carry() {
-        let columns = |a, b, c| [("a", 23, a), ("b", 23, b), ("c", 23, c)];
-        let now = known(&[("a", 23, false), ("b", 23, false), ("c", 23, true)]);
-        use ReplicaIdentity::{Default, Full, Index, Nothing};
-        for (identity, [a, b, c], candidates, key) in [
-            // The primary key, in its own order.
-            (
-                Default,
-                [true, true, false],
-                &[&["b", "a"][..]][..],
-                vec![1, 0],
-            ),
-            // A chosen index that the primary key is not within.
-            (Index, [false, true, false], &[&["a"], &["b"]], vec![1]),
-            // The catalog has no such key any more.
-            (Index, [false, true, false], &[&["a"]], vec![1]),
-            (Default, [true, false, false], &[], vec![0]),
-            // The primary key has lost a column since then.
-            (Default, [true, true, false], &[&["a"]], vec![0, 1]),
-            // Every column is carried.
-            (Full, [true, true, true], &[&["b"]], vec![1]),
-            (Full, [true, true, true], &[], vec![]),
-            // A nullable column may be the key; one that the stream lacks is none.
-            (Full, [true, true, true], &[&["x"], &["c"], &["a"]], vec![2]),
-            // No old row ever comes.
-            (Nothing, [false, false, false], &[&["a"]], vec![0]),
-            (Default, [false, false, false], &[&["a"]], vec![0]),
-            (Default, [false, false, false], &[], vec![]),
-        ] {
-            let stream = relation(identity, &columns(a, b, c));
-            let rules = KeyRules::default();
-            let table = describe(&stream, &now, &Types::default(), &keys(candidates), rules);
-            assert_eq!(table.key, key, "{identity} {a} {b} {c} {candidates:?}");
-        }
-    }
-
-    #[test]
-    fn the_key_may_lie_outside_of_what_old_rows_carry_on_request() {
-        let stream = relation(ReplicaIdentity::Index, &[("a", 23, false), ("b", 23, true)]);
-        let now = known(&[("a", 23, false), ("b", 23, false)]);
-        for (outside_identity, key) in [(false, [1]), (true, [0])] {
-            let rules = KeyRules {
-                outside_identity,
-                ..KeyRules::default()
-            };
-            let keys = keys(&[&["a"], &["b"]]);
-            let table = describe(&stream, &now, &Types::default(), &keys, rules);
-            assert_eq!(table.key, key);
-        }
     }
 
     #[test]

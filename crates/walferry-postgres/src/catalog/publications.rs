@@ -9,6 +9,7 @@ use tokio::time;
 use super::{ANSWER_MAX, Catalog, TableName, value};
 use crate::{
     Error,
+    kind::Kind,
     quote::{quote_ident, quote_table},
 };
 
@@ -29,8 +30,8 @@ pub struct PublicationInfo {
     pub deletes: bool,
     /// Whether truncates are published.
     pub truncates: bool,
-    /// What is published now: with `via_root` partitioned tables, otherwise their partitions.
-    pub tables: Vec<TableName>,
+    /// The oids of what is published now: with `via_root` of partitioned tables, otherwise of their partitions.
+    pub tables: Vec<u32>,
 }
 
 /// What a publication publishes of one table.
@@ -84,8 +85,7 @@ impl Catalog {
                    pg_catalog.pg_has_role(pubowner, 'USAGE')
             FROM pg_catalog.pg_publication WHERE pubname = $1";
         const TABLES: &str = "\
-            SELECT schemaname::text, tablename::text FROM pg_catalog.pg_publication_tables
-            WHERE pubname = $1 ORDER BY 1, 2";
+            SELECT t.relid FROM pg_catalog.pg_get_publication_tables($1) t";
         let doing = &format!("asking for publication {name:?}");
         let rows = self.all(doing, QUESTION, &[&name]).await?;
         let Some(row) = rows.first() else {
@@ -93,10 +93,7 @@ impl Catalog {
         };
         let mut tables = Vec::new();
         for table in self.all(doing, TABLES, &[&name]).await? {
-            tables.push(TableName {
-                schema: value(doing, &table, 0)?,
-                name: value(doing, &table, 1)?,
-            });
+            tables.push(value(doing, &table, 0)?);
         }
         Ok(Some(PublicationInfo {
             owned: value(doing, row, 6)?,
@@ -162,8 +159,8 @@ impl Catalog {
             "CREATE PUBLICATION {}{of} WITH (publish_via_partition_root = {via_root})",
             quote_ident(name)
         );
-        self.command(&format!("creating publication {name:?}"), &command)
-            .await
+        let doing = format!("creating publication {name:?}");
+        self.command(&doing, &command).await.map_err(stale)
     }
 
     /// Adds tables to a publication.
@@ -174,15 +171,15 @@ impl Catalog {
     ) -> Result<(), Error> {
         let (publication, list) = (quote_ident(name), table_list(tables));
         let command = format!("ALTER PUBLICATION {publication} ADD TABLE {list}");
-        self.command(&format!("adding tables to publication {name:?}"), &command)
-            .await
+        let doing = format!("adding tables to publication {name:?}");
+        self.command(&doing, &command).await.map_err(stale)
     }
 
     /// Publishes other columns or rows of a table that is in the publication, from one moment on.
     pub async fn change_published(&self, name: &str, to: &Publish) -> Result<(), Error> {
         let command = change_sql(name, to);
         let doing = format!("changing what publication {name:?} publishes of a table");
-        self.command(&doing, &command).await
+        self.command(&doing, &command).await.map_err(stale)
     }
 
     /// Whether an expression can be evaluated over a table or, with `columns`, over these columns of it alone. Nothing is
@@ -250,6 +247,15 @@ impl Catalog {
         let command = format!("DROP PUBLICATION IF EXISTS {}", quote_ident(name));
         self.command(&format!("dropping publication {name:?}"), &command)
             .await
+    }
+}
+
+/// A table that a command names was listed a moment before: when it is not there (42P01, 42704), or is published already
+/// (42710), it is the list that is old.
+fn stale(error: Error) -> Error {
+    match error.sqlstate() {
+        Some("42P01" | "42704" | "42710") => error.of_kind(Kind::Stale),
+        _ => error,
     }
 }
 
