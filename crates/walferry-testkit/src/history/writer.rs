@@ -80,13 +80,13 @@ impl Writer {
 
     /// One transaction of one or several statements, which may be rolled back as a whole or in part.
     pub(super) fn transaction(&mut self, random: &mut StdRng) -> Result<()> {
-        if random.random_ratio(1, 3) {
-            self.statement(random)?;
-            return self.publish_all();
-        }
         let before = (self.tables.clone(), self.told.clone());
         self.execute("begin")?;
-        for _ in 0..random.random_range(1..7) {
+        let statements = match random.random_ratio(1, 3) {
+            true => 1,
+            false => random.random_range(1..7),
+        };
+        for _ in 0..statements {
             if random.random_ratio(1, 12) {
                 self.abandoned(random)?;
             }
