@@ -1,16 +1,103 @@
-//! The two calls of librdkafka that its Rust crate makes slow: flush and commit, straight and timed apart; and how its
-//! memory is given back.
+//! The calls of librdkafka that its Rust crate makes slow or does not have: flush and commit, straight and timed apart; many
+//! records at once; and how its memory is given back.
 //!
 //! Owns the only `unsafe` code of the project. The crate's own `flush` and `commit_transaction` wait in steps of 100 ms
-//! because they poll in between; here another thread polls, so the plain calls return as soon as they are done.
+//! because they poll in between; here another thread polls, so the plain calls return as soon as they are done. Its `send`
+//! looks the topic up, reads two clocks and takes four locks for each record.
 #![allow(unsafe_code)]
 
-use std::{ffi::CStr, time::Duration};
+use std::{
+    ffi::{CStr, CString, c_void},
+    ptr::{self, NonNull},
+    time::Duration,
+};
 
-use rdkafka::producer::{BaseProducer, Producer};
+use rdkafka::{
+    error::RDKafkaErrorCode,
+    producer::{BaseProducer, Producer},
+};
 use rdkafka_sys as sys;
 
-use crate::events::Events;
+use crate::{RecordRef, events::Events};
+
+/// `RD_KAFKA_PARTITION_UA`: the partitioner chooses.
+const ANY_PARTITION: i32 = -1;
+
+/// A topic that a producer sends to. To be dropped before its producer.
+pub(crate) struct Topic(NonNull<sys::rd_kafka_topic_t>);
+
+// SAFETY: librdkafka's handles may be used from any thread (`rdkafka.h`, "Thread-safety").
+unsafe impl Send for Topic {}
+
+impl Topic {
+    pub(crate) fn new(
+        producer: &BaseProducer<Events>,
+        name: &str,
+    ) -> Result<Topic, RDKafkaErrorCode> {
+        let name = CString::new(name).map_err(|_| RDKafkaErrorCode::InvalidTopic)?;
+        let handle = producer.client().native_ptr();
+        // SAFETY: the producer's handle is live, the name ends with a zero and is copied; without settings the topic has
+        // those of the producer. The last error is this thread's.
+        unsafe {
+            let topic = sys::rd_kafka_topic_new(handle, name.as_ptr(), ptr::null_mut());
+            NonNull::new(topic)
+                .map(Topic)
+                .ok_or_else(|| sys::rd_kafka_last_error().into())
+        }
+    }
+}
+
+impl Drop for Topic {
+    fn drop(&mut self) {
+        // SAFETY: the handle is ours, its producer is still alive, and nothing uses it after this.
+        unsafe { sys::rd_kafka_topic_destroy(self.0.as_ptr()) }
+    }
+}
+
+/// Queues records for a topic, in their order; their delivery is told with `sequence` and those that follow it. The first that
+/// was not taken, and why; when the queue was full, none after it was taken either.
+pub(crate) fn produce(
+    topic: &Topic,
+    records: &[RecordRef<'_>],
+    sequence: usize,
+) -> Result<(), (usize, RDKafkaErrorCode)> {
+    let pointer = |bytes: Option<&[u8]>| {
+        bytes.map_or(ptr::null_mut(), |it| {
+            it.as_ptr().cast_mut().cast::<c_void>()
+        })
+    };
+    let message = |(record, place): (&RecordRef<'_>, usize)| sys::rd_kafka_message_t {
+        err: sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR,
+        rkt: ptr::null_mut(),
+        partition: ANY_PARTITION,
+        payload: pointer(record.value),
+        len: record.value.map_or(0, <[u8]>::len),
+        key: pointer(record.key),
+        key_len: record.key.map_or(0, <[u8]>::len),
+        offset: 0,
+        _private: ptr::without_provenance_mut(sequence.wrapping_add(place)),
+    };
+    let mut messages: Vec<_> = records.iter().zip(0..).map(message).collect();
+    let count = i32::try_from(messages.len()).expect("records are sent some at a time");
+    // SAFETY: the topic's handle is live. Every message points to bytes that `records` borrows for the call; they are only read,
+    // and copied before it returns (RD_KAFKA_MSG_F_COPY; a key always is). Of the messages it writes `err`.
+    unsafe {
+        sys::rd_kafka_produce_batch(
+            topic.0.as_ptr(),
+            ANY_PARTITION,
+            sys::RD_KAFKA_MSG_F_COPY,
+            messages.as_mut_ptr(),
+            count,
+        );
+    }
+    let refused = |it: &sys::rd_kafka_message_t| {
+        it.err != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
+    };
+    match messages.iter().position(refused) {
+        None => Ok(()),
+        Some(index) => Err((index, messages[index].err.into())),
+    }
+}
 
 /// A transaction call's error, as librdkafka describes it.
 #[derive(Debug)]

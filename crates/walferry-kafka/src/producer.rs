@@ -4,6 +4,7 @@
 //! by the state machine, never used again.
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -28,8 +29,10 @@ use crate::{
     transactions::{End, Fault, Grouping, Timing, Transactions},
 };
 
-/// A producer and the thread that polls it.
+/// A producer, the topics that it has sent to, and the thread that polls it.
 struct Live {
+    /// Dropped before the producer, as librdkafka wants it.
+    topics: HashMap<Box<str>, native::Topic>,
     producer: Arc<BaseProducer<Events>>,
     polling: Arc<AtomicBool>,
     poller: Option<JoinHandle<()>>,
@@ -133,6 +136,70 @@ impl Librdkafka {
         Ok(left)
     }
 
+    /// Sends records without headers to one topic.
+    fn send_run(&mut self, run: &[RecordRef<'_>], sequence: usize) -> Result<(), Fault> {
+        let mut from = 0;
+        loop {
+            let topic = self.topic(run[from].topic)?;
+            let sent = native::produce(topic, &run[from..], sequence.wrapping_add(from));
+            let Err((index, code)) = sent else {
+                return Ok(());
+            };
+            from += index;
+            let error = KafkaError::MessageProduction(code);
+            self.not_taken(&error, &run[from], sequence.wrapping_add(from))?;
+        }
+    }
+
+    /// Sends a record of any kind.
+    fn send_one(&self, record: &RecordRef<'_>, sequence: usize) -> Result<(), Fault> {
+        loop {
+            let mut outgoing = BaseRecord::with_opaque_to(record.topic, sequence);
+            outgoing.key = record.key;
+            outgoing.payload = record.value;
+            outgoing.headers = headers(record.headers, &self.config.headers);
+            match self.live()?.producer.send(outgoing) {
+                Ok(()) => return Ok(()),
+                Err((error, _)) => self.not_taken(&error, record, sequence)?,
+            }
+        }
+    }
+
+    /// Waits for room when the queue is full; anything else is a fault.
+    fn not_taken(
+        &self,
+        error: &KafkaError,
+        record: &RecordRef<'_>,
+        sequence: usize,
+    ) -> Result<(), Fault> {
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::QueueFull) => self.wait_for_room(),
+            Some(RDKafkaErrorCode::MessageSizeTooLarge) => Err(Fault::TooLarge {
+                sequence,
+                bytes: record.value.map_or(0, <[u8]>::len),
+                alone: true,
+            }),
+            _ => {
+                self.failure()?;
+                Err(match fault(error) {
+                    Fault::NoTopic(_) => Fault::NoTopic(record.topic.to_owned()),
+                    other => other,
+                })
+            }
+        }
+    }
+
+    fn topic(&mut self, name: &str) -> Result<&native::Topic, Fault> {
+        let live = self.live.as_mut();
+        let live = live.ok_or_else(|| Fault::Doubt("there is no producer".into()))?;
+        if !live.topics.contains_key(name) {
+            let topic = native::Topic::new(&live.producer, name);
+            let topic = topic.map_err(|error| fault(&KafkaError::MessageProduction(error)))?;
+            live.topics.insert(name.into(), topic);
+        }
+        Ok(&live.topics[name])
+    }
+
     /// Waits until every record is acknowledged. librdkafka sends what makes no full batch only when it is flushed, and its
     /// thread spins as long as a flush lasts: full batches are waited for before.
     fn flush(&self) -> Result<(), Fault> {
@@ -193,37 +260,26 @@ impl Transactions for Librdkafka {
             .map_err(|error| fault(&error))
     }
 
-    fn send(&mut self, record: RecordRef<'_>, sequence: usize) -> Result<(), Fault> {
-        self.sent_bytes += record.value.map_or(0, <[u8]>::len);
-        self.sent_records += 1;
-        loop {
-            let mut outgoing = BaseRecord::with_opaque_to(record.topic, sequence);
-            outgoing.key = record.key;
-            outgoing.payload = record.value;
-            outgoing.headers = headers(record.headers, &self.config.headers);
-            let error = match self.live()?.producer.send(outgoing) {
-                Ok(()) => return Ok(()),
-                Err((error, _)) => error,
-            };
-            match error.rdkafka_error_code() {
-                Some(RDKafkaErrorCode::QueueFull) => self.wait_for_room()?,
-                Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
-                    let bytes = record.value.map_or(0, <[u8]>::len);
-                    return Err(Fault::TooLarge {
-                        sequence,
-                        bytes,
-                        alone: true,
-                    });
-                }
-                _ => {
-                    self.failure()?;
-                    return Err(match fault(&error) {
-                        Fault::NoTopic(_) => Fault::NoTopic(record.topic.to_owned()),
-                        other => other,
-                    });
+    fn send(&mut self, records: &[RecordRef<'_>], sequence: usize) -> Result<(), Fault> {
+        self.sent_records += records.len();
+        let mut sequence = sequence;
+        let alike = |left: &RecordRef<'_>, right: &RecordRef<'_>| {
+            std::ptr::eq(left.topic, right.topic)
+                && left.headers.is_none() == right.headers.is_none()
+        };
+        for run in records.chunk_by(alike) {
+            let bytes = run.iter().map(|it| it.value.map_or(0, <[u8]>::len));
+            self.sent_bytes += bytes.sum::<usize>();
+            if run[0].headers.is_none() && self.config.headers.is_empty() {
+                self.send_run(run, sequence)?;
+            } else {
+                for (record, place) in run.iter().zip(0..) {
+                    self.send_one(record, sequence.wrapping_add(place))?;
                 }
             }
+            sequence = sequence.wrapping_add(run.len());
         }
+        Ok(())
     }
 
     fn commit(&mut self) -> Result<Timing, Fault> {
@@ -285,6 +341,7 @@ impl Transactions for Librdkafka {
         let poller =
             poller.map_err(|error| Fault::Doubt(format!("starting the poll thread: {error}")))?;
         let live = self.live.insert(Live {
+            topics: HashMap::new(),
             producer,
             polling,
             poller: Some(poller),

@@ -9,8 +9,9 @@ use crate::{Checkpoint, RecordRef, error::Kind};
 pub(crate) trait Transactions {
     /// Begins a transaction.
     fn begin(&mut self) -> Result<(), Fault>;
-    /// Sends one record of the open transaction. `sequence` counts the transaction's records from 0.
-    fn send(&mut self, record: RecordRef<'_>, sequence: usize) -> Result<(), Fault>;
+    /// Sends records of the open transaction, in their order. `sequence` is that of the first: it counts the transaction's
+    /// records from 0. After a fault nothing is known of the others.
+    fn send(&mut self, records: &[RecordRef<'_>], sequence: usize) -> Result<(), Fault>;
     /// Flushes and commits.
     fn commit(&mut self) -> Result<Timing, Fault>;
     /// Aborts the open transaction if that can be had quickly, so that it does not hold up the topics' readers until

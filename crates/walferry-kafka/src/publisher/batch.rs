@@ -27,6 +27,9 @@ pub(super) struct Batch {
     asked: HashMap<usize, u32>,
 }
 
+/// Records that the client gets at once.
+const RUN_RECORDS_MAX: usize = 256;
+
 impl Batch {
     pub(super) fn new() -> Batch {
         Batch {
@@ -64,24 +67,34 @@ impl Batch {
         self.parts.is_empty()
     }
 
-    /// Sends what has not been sent yet.
+    /// Sends what has not been sent yet, some records at a time.
     pub(super) fn send<E>(
         &mut self,
-        mut send: impl FnMut(RecordRef<'_>, usize) -> Result<(), E>,
+        mut send: impl FnMut(&[RecordRef<'_>], usize) -> Result<(), E>,
     ) -> Result<(), E> {
+        let mut run = Vec::new();
         while let Some((block, records)) = self.parts.get(self.part) {
-            for index in records.start + (self.sent - self.part_first)..records.end {
-                let record = block.record(index);
-                if self.exceptions.is_empty() {
-                    send(record, self.sent)?;
-                } else {
-                    match self.exceptions.get(&self.sent) {
-                        None => send(record, self.sent)?,
-                        Some(Some(other)) => send(other.as_ref(), self.sent)?,
-                        Some(None) => {}
+            let mut index = records.start + (self.sent - self.part_first);
+            while index < records.end {
+                let rest = index..records.end;
+                let count = match (self.exceptions.is_empty(), self.exceptions.get(&self.sent)) {
+                    (true, _) => {
+                        run.clear();
+                        run.extend(rest.take(RUN_RECORDS_MAX).map(|it| block.record(it)));
+                        send(&run, self.sent)?;
+                        run.len()
                     }
-                }
-                self.sent += 1;
+                    (false, other) => {
+                        match other {
+                            None => send(&[block.record(index)], self.sent)?,
+                            Some(Some(other)) => send(&[other.as_ref()], self.sent)?,
+                            Some(None) => {}
+                        }
+                        1
+                    }
+                };
+                self.sent += count;
+                index += count;
             }
             // The last part may still grow.
             if self.part + 1 == self.parts.len() {

@@ -194,7 +194,7 @@ impl<T: Transactions> Machine<T> {
             value: Some(&value),
             headers: None,
         };
-        self.client.send(record, usize::MAX)?;
+        self.client.send(&[record], usize::MAX)?;
         let timing = self.client.commit()?;
         if timing.suspect {
             self.renew = Some("the last commit was slow or saw a disconnect");
@@ -230,7 +230,7 @@ impl<T: Transactions> Machine<T> {
         self.open_transaction()?;
         let client = &mut self.client;
         self.batch
-            .send(|record, sequence| client.send(record, sequence))
+            .send(|records, sequence| client.send(records, sequence))
     }
 
     /// Settles a doubt: a new producer, the checkpoint read again, and the batch sent again if it was not committed.

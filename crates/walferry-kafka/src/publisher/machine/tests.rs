@@ -45,23 +45,7 @@ enum Step {
 }
 
 impl Fake {
-    fn step(&mut self) -> Step {
-        if self.plan.is_empty() {
-            Step::Good
-        } else {
-            self.plan.remove(0)
-        }
-    }
-}
-
-impl Transactions for Fake {
-    fn begin(&mut self) -> Result<(), Fault> {
-        self.open.clear();
-        self.checkpoint = None;
-        Ok(())
-    }
-
-    fn send(&mut self, record: RecordRef<'_>, sequence: usize) -> Result<(), Fault> {
+    fn send_one(&mut self, record: &RecordRef<'_>, sequence: usize) -> Result<(), Fault> {
         let value = record.value.unwrap_or_default().to_vec();
         if sequence == usize::MAX {
             self.checkpoint = serde_json::from_slice(&value).ok();
@@ -82,6 +66,29 @@ impl Transactions for Fake {
             return Err(Fault::Doubt("send failed".into()));
         }
         self.open.push(value);
+        Ok(())
+    }
+
+    fn step(&mut self) -> Step {
+        if self.plan.is_empty() {
+            Step::Good
+        } else {
+            self.plan.remove(0)
+        }
+    }
+}
+
+impl Transactions for Fake {
+    fn begin(&mut self) -> Result<(), Fault> {
+        self.open.clear();
+        self.checkpoint = None;
+        Ok(())
+    }
+
+    fn send(&mut self, records: &[RecordRef<'_>], sequence: usize) -> Result<(), Fault> {
+        for (record, place) in records.iter().zip(0..) {
+            self.send_one(record, sequence.wrapping_add(place))?;
+        }
         Ok(())
     }
 
