@@ -12,7 +12,7 @@ fn each_record_of_a_random_history_has_the_schema_that_was_in_force() {
         settings.set_text("snapshot.mode", "never");
         let options = HistoryOptions {
             seed,
-            statements: 120,
+            statements: 150,
             restart_every: 5,
         };
         let servers = (place.brokers.as_str(), place.registry.as_str());
