@@ -121,6 +121,8 @@ impl Bench<'_> {
             &servers.registry_url,
         )?;
         settings
+            // As many as Debezium has: several read tables of one topic in any order.
+            .set("snapshot.readers", "1")
             .set_text("errors.policy", "dead-letter")
             .set("publish.commit_interval_ms", "20")
             .set("kafka.topics.partitions", &group.partitions.to_string());
