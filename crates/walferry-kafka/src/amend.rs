@@ -43,7 +43,7 @@ pub fn amend_checkpoint<E: From<Error>>(
         headers: None,
     };
     client.begin().map_err(failed)?;
-    client.send(&[record], usize::MAX).map_err(failed)?;
+    client.send_one(&record, usize::MAX).map_err(failed)?;
     client.commit().map_err(failed)?;
     Ok(next)
 }

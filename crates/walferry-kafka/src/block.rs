@@ -168,6 +168,13 @@ impl OwnedRecord {
     }
 }
 
+impl RecordRef<'_> {
+    /// Bytes of its value.
+    pub(crate) fn value_len(&self) -> usize {
+        self.value.map_or(0, <[u8]>::len)
+    }
+}
+
 impl RecordBlock {
     /// An empty block of no pool.
     pub fn new() -> RecordBlock {
@@ -283,6 +290,25 @@ impl RecordBlock {
         }
     }
 
+    /// These records in runs of so many at most, each of one topic and with or without headers.
+    pub(crate) fn runs(
+        &self,
+        records: Range<usize>,
+        records_max: usize,
+    ) -> impl Iterator<Item = Range<usize>> {
+        let alike = |left: &Record, right: &Record| {
+            left.topic == right.topic && left.headers.is_none() == right.headers.is_none()
+        };
+        let mut start = records.start;
+        self.records[records]
+            .chunk_by(alike)
+            .flat_map(move |it| it.chunks(records_max))
+            .map(move |run| {
+                let end = start + run.len();
+                std::mem::replace(&mut start, end)..end
+            })
+    }
+
     /// Bytes of keys and values.
     pub fn bytes(&self) -> usize {
         self.arena.len()
@@ -327,6 +353,20 @@ mod tests {
         assert_eq!(second.value, None);
         block.truncate(1, 8);
         assert_eq!(block.len(), 1);
+    }
+
+    #[test]
+    fn runs_are_of_one_topic_and_of_one_kind() {
+        let mut block = RecordBlock::new();
+        let topics = ["a", "b"].map(|name| block.topic(&name.into()));
+        for (topic, with_headers) in [(0, false), (0, false), (0, false), (1, false), (1, true)] {
+            let headers = with_headers.then(Headers::default);
+            block.push(topics[topic], None, None, headers);
+        }
+        let runs: Vec<_> = block.runs(1..5, 1 << 10).collect();
+        assert_eq!(runs, [1..3, 3..4, 4..5]);
+        let runs: Vec<_> = block.runs(0..4, 2).collect();
+        assert_eq!(runs, [0..2, 2..3, 3..4]);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! What librdkafka's callbacks say: the first record that failed, and whether a broker was lost.
 //!
-//! Owns nothing but these two facts; `producer` asks for them. Never: decides what follows from them.
+//! Owns these two facts, which `producer` asks for, and keeps the blocks that librdkafka reads: a client's context is dropped
+//! after the client. Never: decides what follows.
 
 use std::sync::{
-    Mutex, PoisonError,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -15,12 +16,14 @@ use rdkafka::{
     producer::ProducerContext,
 };
 
-use crate::{error::Kind, transactions::Fault};
+use crate::{RecordBlock, error::Kind, transactions::Fault};
 
 /// What librdkafka's callbacks have said.
 pub(crate) struct Events {
     failed: Mutex<Option<Fault>>,
     disconnected: AtomicBool,
+    /// Blocks whose records librdkafka may not have delivered yet.
+    kept: Mutex<Vec<Arc<RecordBlock>>>,
     /// A record of at least this many bytes is always alone in its request.
     alone_bytes_min: usize,
     /// Whose events they are: librdkafka tells them on threads of its own.
@@ -32,6 +35,7 @@ impl Events {
         Events {
             failed: Mutex::new(None),
             disconnected: AtomicBool::new(false),
+            kept: Mutex::new(Vec::new()),
             alone_bytes_min,
             span: tracing::Span::current(),
         }
@@ -43,6 +47,22 @@ impl Events {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Keeps a block until [`release`](Self::release).
+    pub(crate) fn keep(&self, block: &Arc<RecordBlock>) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if !kept.last().is_some_and(|last| Arc::ptr_eq(last, block)) {
+            kept.push(block.clone());
+        }
+    }
+
+    /// Everything is delivered.
+    pub(crate) fn release(&self) {
+        self.kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 
     /// From here on, [`has_lost_one`](Self::has_lost_one) counts.

@@ -5,7 +5,7 @@
 //! Invariant: a batch is kept until its outcome is known; a producer that has seen an error is never used again; a
 //! producer is never initialised without reading the checkpoint afterwards.
 //!
-//! Start reading at [`Publisher`] (the state machine), then `producer` (librdkafka behind six calls).
+//! Start reading at [`Publisher`] (the state machine), then `producer` (librdkafka behind seven calls).
 
 mod admin;
 mod amend;

@@ -1,5 +1,5 @@
 //! The calls of librdkafka that its Rust crate makes slow or does not have: flush and commit, straight and timed apart; many
-//! records at once; and how its memory is given back.
+//! records at once, without a copy; and how its memory is given back.
 //!
 //! Owns the only `unsafe` code of the project. The crate's own `flush` and `commit_transaction` wait in steps of 100 ms
 //! because they poll in between; here another thread polls, so the plain calls return as soon as they are done. Its `send`
@@ -8,7 +8,9 @@
 
 use std::{
     ffi::{CStr, CString, c_void},
+    ops::Range,
     ptr::{self, NonNull},
+    sync::Arc,
     time::Duration,
 };
 
@@ -18,74 +20,88 @@ use rdkafka::{
 };
 use rdkafka_sys as sys;
 
-use crate::{RecordRef, events::Events};
+use crate::{RecordBlock, events::Events};
 
 /// `RD_KAFKA_PARTITION_UA`: the partitioner chooses.
 const ANY_PARTITION: i32 = -1;
 
-/// A topic that a producer sends to. To be dropped before its producer.
-pub(crate) struct Topic(NonNull<sys::rd_kafka_topic_t>);
+/// A topic that a producer sends to.
+pub(crate) struct Topic {
+    handle: NonNull<sys::rd_kafka_topic_t>,
+    /// Outlives the handle, as librdkafka wants it.
+    producer: Arc<BaseProducer<Events>>,
+}
 
 // SAFETY: librdkafka's handles may be used from any thread (`rdkafka.h`, "Thread-safety").
 unsafe impl Send for Topic {}
 
 impl Topic {
     pub(crate) fn new(
-        producer: &BaseProducer<Events>,
+        producer: &Arc<BaseProducer<Events>>,
         name: &str,
     ) -> Result<Topic, RDKafkaErrorCode> {
         let name = CString::new(name).map_err(|_| RDKafkaErrorCode::InvalidTopic)?;
-        let handle = producer.client().native_ptr();
+        let client = producer.client().native_ptr();
         // SAFETY: the producer's handle is live, the name ends with a zero and is copied; without settings the topic has
         // those of the producer. The last error is this thread's.
         unsafe {
-            let topic = sys::rd_kafka_topic_new(handle, name.as_ptr(), ptr::null_mut());
-            NonNull::new(topic)
-                .map(Topic)
-                .ok_or_else(|| sys::rd_kafka_last_error().into())
+            let topic = sys::rd_kafka_topic_new(client, name.as_ptr(), ptr::null_mut());
+            let handle = NonNull::new(topic)
+                .ok_or_else(|| RDKafkaErrorCode::from(sys::rd_kafka_last_error()))?;
+            Ok(Topic {
+                handle,
+                producer: producer.clone(),
+            })
         }
     }
 }
 
 impl Drop for Topic {
     fn drop(&mut self) {
-        // SAFETY: the handle is ours, its producer is still alive, and nothing uses it after this.
-        unsafe { sys::rd_kafka_topic_destroy(self.0.as_ptr()) }
+        // SAFETY: the handle is ours, its producer is dropped after it, and nothing uses it after this.
+        unsafe { sys::rd_kafka_topic_destroy(self.handle.as_ptr()) }
     }
 }
 
-/// Queues records for a topic, in their order; their delivery is told with `sequence` and those that follow it. The first that
-/// was not taken, and why; when the queue was full, none after it was taken either.
+/// Queues records of a block for a topic, in their order; their delivery is told with `sequence` and those that follow it. Their
+/// values are not copied: the block is kept until the transaction is committed or the producer is gone. The first that was not
+/// taken, and why; when the queue was full, none after it was taken either.
 pub(crate) fn produce(
     topic: &Topic,
-    records: &[RecordRef<'_>],
+    block: &Arc<RecordBlock>,
+    records: Range<usize>,
     sequence: usize,
 ) -> Result<(), (usize, RDKafkaErrorCode)> {
+    topic.producer.context().keep(block);
     let pointer = |bytes: Option<&[u8]>| {
         bytes.map_or(ptr::null_mut(), |it| {
             it.as_ptr().cast_mut().cast::<c_void>()
         })
     };
-    let message = |(record, place): (&RecordRef<'_>, usize)| sys::rd_kafka_message_t {
-        err: sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR,
-        rkt: ptr::null_mut(),
-        partition: ANY_PARTITION,
-        payload: pointer(record.value),
-        len: record.value.map_or(0, <[u8]>::len),
-        key: pointer(record.key),
-        key_len: record.key.map_or(0, <[u8]>::len),
-        offset: 0,
-        _private: ptr::without_provenance_mut(sequence.wrapping_add(place)),
+    let message = |(index, place): (usize, usize)| {
+        let record = block.record(index);
+        sys::rd_kafka_message_t {
+            err: sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR,
+            rkt: ptr::null_mut(),
+            partition: ANY_PARTITION,
+            payload: pointer(record.value),
+            len: record.value.map_or(0, <[u8]>::len),
+            key: pointer(record.key),
+            key_len: record.key.map_or(0, <[u8]>::len),
+            offset: 0,
+            _private: ptr::without_provenance_mut(place),
+        }
     };
-    let mut messages: Vec<_> = records.iter().zip(0..).map(message).collect();
+    let mut messages: Vec<_> = records.zip(sequence..).map(message).collect();
     let count = i32::try_from(messages.len()).expect("records are sent some at a time");
-    // SAFETY: the topic's handle is live. Every message points to bytes that `records` borrows for the call; they are only read,
-    // and copied before it returns (RD_KAFKA_MSG_F_COPY; a key always is). Of the messages it writes `err`.
+    // SAFETY: the topic's handle is live. Every message points into the block: keys are copied before the call returns, values
+    // are only read, and not after the delivery or the producer's end, up to which `keep` holds the block; nobody can change
+    // it meanwhile. Of the messages the call writes `err`.
     unsafe {
         sys::rd_kafka_produce_batch(
-            topic.0.as_ptr(),
+            topic.handle.as_ptr(),
             ANY_PARTITION,
-            sys::RD_KAFKA_MSG_F_COPY,
+            0,
             messages.as_mut_ptr(),
             count,
         );
@@ -133,6 +149,8 @@ pub(crate) fn commit(
     unsafe {
         let error = sys::rd_kafka_commit_transaction(producer.client().native_ptr(), limit_ms);
         if error.is_null() {
+            // A transaction that is committed has no record on its way.
+            producer.context().release();
             return Ok(());
         }
         let text = |pointer: *const std::ffi::c_char| {
@@ -154,9 +172,9 @@ pub(crate) fn commit(
     }
 }
 
-/// Lets each buffer of 1 MiB or more go back to the system as soon as it is free, librdkafka's copies of records too. glibc
-/// else raises that size with each buffer that is freed, to 32 MiB at most (`mallopt(3)`, `M_MMAP_THRESHOLD`), and what rows of
-/// megabytes leave in its heap is a third of the process. To be called before there are other threads.
+/// Lets each buffer of 1 MiB or more go back to the system as soon as it is free, librdkafka's too. glibc else raises that size
+/// with each buffer that is freed, to 32 MiB at most (`mallopt(3)`, `M_MMAP_THRESHOLD`), and what rows of megabytes leave in its
+/// heap is a third of the process. To be called before there are other threads.
 pub fn give_back_large_buffers() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: the call takes two numbers, and nothing else allocates meanwhile.

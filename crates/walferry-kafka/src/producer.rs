@@ -1,10 +1,11 @@
-//! librdkafka behind the six calls: one transactional producer, and a thread that polls it.
+//! librdkafka behind the seven calls: one transactional producer, and a thread that polls it.
 //!
 //! Owns the producer, its poll thread and what their events said. Invariant: a producer that has seen an error is dropped
 //! by the state machine, never used again.
 
 use std::{
     collections::HashMap,
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -20,7 +21,7 @@ use rdkafka::{
 };
 
 use crate::{
-    Checkpoint, Config, Error, RecordRef,
+    Checkpoint, Config, Error, RecordBlock, RecordRef,
     config::{QUEUE_MESSAGES_MAX, RETRY_BACKOFF_MS, TRANSACTION_TIMEOUT},
     error::Kind,
     events::Events,
@@ -31,11 +32,21 @@ use crate::{
 
 /// A producer, the topics that it has sent to, and the thread that polls it.
 struct Live {
-    /// Dropped before the producer, as librdkafka wants it.
-    topics: HashMap<Box<str>, native::Topic>,
     producer: Arc<BaseProducer<Events>>,
+    topics: HashMap<Box<str>, native::Topic>,
     polling: Arc<AtomicBool>,
     poller: Option<JoinHandle<()>>,
+}
+
+impl Live {
+    fn topic(&mut self, name: &str) -> Result<&native::Topic, Fault> {
+        if !self.topics.contains_key(name) {
+            let topic = native::Topic::new(&self.producer, name);
+            let topic = topic.map_err(|error| fault(&KafkaError::MessageProduction(error)))?;
+            self.topics.insert(name.into(), topic);
+        }
+        Ok(&self.topics[name])
+    }
 }
 
 impl Drop for Live {
@@ -49,7 +60,7 @@ impl Drop for Live {
     }
 }
 
-/// The six calls on librdkafka.
+/// The seven calls on librdkafka.
 pub(crate) struct Librdkafka {
     config: Config,
     stop: Arc<AtomicBool>,
@@ -66,6 +77,8 @@ const EVENTS: usize = 16;
 const FULL_PAUSE: Duration = Duration::from_millis(2);
 /// Full batches are sent by now, and what is left in the queue waits to be asked for.
 const SETTLED: Duration = Duration::from_millis(10);
+/// Records that librdkafka gets at once.
+const RUN_RECORDS_MAX: usize = 256;
 /// Between a commit and the next first record: spares the 20 ms that a too early AddPartitions costs.
 const PAUSE_MIN: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(20);
@@ -91,9 +104,7 @@ impl Librdkafka {
     }
 
     fn live(&self) -> Result<&Live, Fault> {
-        self.live
-            .as_ref()
-            .ok_or_else(|| Fault::Doubt("there is no producer".into()))
+        self.live.as_ref().ok_or_else(no_producer)
     }
 
     fn stopped(&self) -> bool {
@@ -137,31 +148,23 @@ impl Librdkafka {
     }
 
     /// Sends records without headers to one topic.
-    fn send_run(&mut self, run: &[RecordRef<'_>], sequence: usize) -> Result<(), Fault> {
-        let mut from = 0;
+    fn send_run(
+        &mut self,
+        block: &Arc<RecordBlock>,
+        run: Range<usize>,
+        sequence: usize,
+    ) -> Result<(), Fault> {
+        let mut rest = run.clone();
         loop {
-            let topic = self.topic(run[from].topic)?;
-            let sent = native::produce(topic, &run[from..], sequence.wrapping_add(from));
-            let Err((index, code)) = sent else {
+            let live = self.live.as_mut().ok_or_else(no_producer)?;
+            let topic = live.topic(block.record(rest.start).topic)?;
+            let place = sequence + (rest.start - run.start);
+            let Err((taken, code)) = native::produce(topic, block, rest.clone(), place) else {
                 return Ok(());
             };
-            from += index;
+            rest.start += taken;
             let error = KafkaError::MessageProduction(code);
-            self.not_taken(&error, &run[from], sequence.wrapping_add(from))?;
-        }
-    }
-
-    /// Sends a record of any kind.
-    fn send_one(&self, record: &RecordRef<'_>, sequence: usize) -> Result<(), Fault> {
-        loop {
-            let mut outgoing = BaseRecord::with_opaque_to(record.topic, sequence);
-            outgoing.key = record.key;
-            outgoing.payload = record.value;
-            outgoing.headers = headers(record.headers, &self.config.headers);
-            match self.live()?.producer.send(outgoing) {
-                Ok(()) => return Ok(()),
-                Err((error, _)) => self.not_taken(&error, record, sequence)?,
-            }
+            self.not_taken(&error, &block.record(rest.start), place + taken)?;
         }
     }
 
@@ -176,7 +179,7 @@ impl Librdkafka {
             Some(RDKafkaErrorCode::QueueFull) => self.wait_for_room(),
             Some(RDKafkaErrorCode::MessageSizeTooLarge) => Err(Fault::TooLarge {
                 sequence,
-                bytes: record.value.map_or(0, <[u8]>::len),
+                bytes: record.value_len(),
                 alone: true,
             }),
             _ => {
@@ -187,17 +190,6 @@ impl Librdkafka {
                 })
             }
         }
-    }
-
-    fn topic(&mut self, name: &str) -> Result<&native::Topic, Fault> {
-        let live = self.live.as_mut();
-        let live = live.ok_or_else(|| Fault::Doubt("there is no producer".into()))?;
-        if !live.topics.contains_key(name) {
-            let topic = native::Topic::new(&live.producer, name);
-            let topic = topic.map_err(|error| fault(&KafkaError::MessageProduction(error)))?;
-            live.topics.insert(name.into(), topic);
-        }
-        Ok(&live.topics[name])
     }
 
     /// Waits until every record is acknowledged. librdkafka sends what makes no full batch only when it is flushed, and its
@@ -260,26 +252,43 @@ impl Transactions for Librdkafka {
             .map_err(|error| fault(&error))
     }
 
-    fn send(&mut self, records: &[RecordRef<'_>], sequence: usize) -> Result<(), Fault> {
-        self.sent_records += records.len();
+    fn send(
+        &mut self,
+        block: &Arc<RecordBlock>,
+        records: Range<usize>,
+        sequence: usize,
+    ) -> Result<(), Fault> {
         let mut sequence = sequence;
-        let alike = |left: &RecordRef<'_>, right: &RecordRef<'_>| {
-            std::ptr::eq(left.topic, right.topic)
-                && left.headers.is_none() == right.headers.is_none()
-        };
-        for run in records.chunk_by(alike) {
-            let bytes = run.iter().map(|it| it.value.map_or(0, <[u8]>::len));
-            self.sent_bytes += bytes.sum::<usize>();
-            if run[0].headers.is_none() && self.config.headers.is_empty() {
-                self.send_run(run, sequence)?;
+        for run in block.runs(records, RUN_RECORDS_MAX) {
+            let first = block.record(run.start);
+            if first.headers.is_none() && self.config.headers.is_empty() {
+                self.sent_records += run.len();
+                let bytes = run.clone().map(|it| block.record(it).value_len());
+                self.sent_bytes += bytes.sum::<usize>();
+                self.send_run(block, run.clone(), sequence)?;
             } else {
-                for (record, place) in run.iter().zip(0..) {
-                    self.send_one(record, sequence.wrapping_add(place))?;
+                for (index, place) in run.clone().zip(sequence..) {
+                    self.send_one(&block.record(index), place)?;
                 }
             }
-            sequence = sequence.wrapping_add(run.len());
+            sequence += run.len();
         }
         Ok(())
+    }
+
+    fn send_one(&mut self, record: &RecordRef<'_>, sequence: usize) -> Result<(), Fault> {
+        self.sent_records += 1;
+        self.sent_bytes += record.value_len();
+        loop {
+            let mut outgoing = BaseRecord::with_opaque_to(record.topic, sequence);
+            outgoing.key = record.key;
+            outgoing.payload = record.value;
+            outgoing.headers = headers(record.headers, &self.config.headers);
+            match self.live()?.producer.send(outgoing) {
+                Ok(()) => return Ok(()),
+                Err((error, _)) => self.not_taken(&error, record, sequence)?,
+            }
+        }
     }
 
     fn commit(&mut self) -> Result<Timing, Fault> {
@@ -305,6 +314,7 @@ impl Transactions for Librdkafka {
         if let Err(error) = live.producer.abort_transaction(ABORT) {
             tracing::debug!(%error, "the open transaction was left to the coordinator");
         }
+        self.live = None;
     }
 
     fn replace(&mut self, grouping: Grouping) -> Result<(), Fault> {
@@ -341,8 +351,8 @@ impl Transactions for Librdkafka {
         let poller =
             poller.map_err(|error| Fault::Doubt(format!("starting the poll thread: {error}")))?;
         let live = self.live.insert(Live {
-            topics: HashMap::new(),
             producer,
+            topics: HashMap::new(),
             polling,
             poller: Some(poller),
         });
@@ -368,6 +378,10 @@ impl Transactions for Librdkafka {
     fn checkpoint(&mut self, end: End) -> Result<Option<Checkpoint>, Fault> {
         read_until(end, &self.config, &self.stop).map_err(|error| error_fault(&error))
     }
+}
+
+fn no_producer() -> Fault {
+    Fault::Doubt("there is no producer".into())
 }
 
 fn error_fault(error: &Error) -> Fault {

@@ -1,21 +1,28 @@
-//! The six calls that separate the state machine from the client, so that another client can take librdkafka's place
+//! The seven calls that separate the state machine from the client, so that another client can take librdkafka's place
 //! and tests can drive the machine with a fake.
 
-use std::time::Duration;
+use std::{ops::Range, sync::Arc, time::Duration};
 
-use crate::{Checkpoint, RecordRef, error::Kind};
+use crate::{Checkpoint, RecordBlock, RecordRef, error::Kind};
 
 /// What a client of Kafka's transactions can do.
 pub(crate) trait Transactions {
     /// Begins a transaction.
     fn begin(&mut self) -> Result<(), Fault>;
-    /// Sends records of the open transaction, in their order. `sequence` is that of the first: it counts the transaction's
-    /// records from 0. After a fault nothing is known of the others.
-    fn send(&mut self, records: &[RecordRef<'_>], sequence: usize) -> Result<(), Fault>;
+    /// Sends records of a block in the open transaction, in their order. `sequence` is that of the first: it counts the
+    /// transaction's records from 0. After a fault nothing is known of the others.
+    fn send(
+        &mut self,
+        block: &Arc<RecordBlock>,
+        records: Range<usize>,
+        sequence: usize,
+    ) -> Result<(), Fault>;
+    /// Sends a record that stands in no block.
+    fn send_one(&mut self, record: &RecordRef<'_>, sequence: usize) -> Result<(), Fault>;
     /// Flushes and commits.
     fn commit(&mut self) -> Result<Timing, Fault>;
     /// Aborts the open transaction if that can be had quickly, so that it does not hold up the topics' readers until
-    /// the coordinator's clock ends it. The producer is not to be used again.
+    /// the coordinator's clock ends it, and drops the producer.
     fn abort(&mut self);
     /// Drops the producer and makes a new one: fences every older instance and ends its open transaction.
     fn replace(&mut self, grouping: Grouping) -> Result<(), Fault>;

@@ -157,7 +157,7 @@ impl Publish {
         self.memory_bytes_max / 8
     }
 
-    /// Copied into librdkafka's queue: an eighth.
+    /// Values in librdkafka's queue, which stand in blocks or are copied when they have headers: an eighth.
     pub fn queue_bytes_max(&self) -> u64 {
         self.memory_bytes_max / 8
     }

@@ -3,10 +3,16 @@
 //! Owns the blocks that were sent, the records among them that a broker refused for their size, and what went instead.
 //! Invariant: sent again, it yields the same records in the same places.
 
-use std::{collections::HashMap, ops::Range, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Range,
+    sync::Arc,
+};
 
 use crate::{
-    Error, Oversize, OwnedRecord, RecordBlock, RecordRef, error::Kind, transactions::Grouping,
+    Error, Oversize, OwnedRecord, RecordBlock,
+    error::Kind,
+    transactions::{Fault, Grouping, Transactions},
 };
 
 /// What the open transaction holds.
@@ -22,13 +28,10 @@ pub(super) struct Batch {
     pub(super) grouping: Grouping,
     parts: Vec<(Arc<RecordBlock>, Range<usize>)>,
     /// Records that were refused, by their place, and what is sent instead.
-    exceptions: HashMap<usize, Option<OwnedRecord>>,
+    exceptions: BTreeMap<usize, Option<OwnedRecord>>,
     /// How often the change whose first record has this place was refused.
     asked: HashMap<usize, u32>,
 }
-
-/// Records that the client gets at once.
-const RUN_RECORDS_MAX: usize = 256;
 
 impl Batch {
     pub(super) fn new() -> Batch {
@@ -39,7 +42,7 @@ impl Batch {
             part_first: 0,
             grouping: Grouping::Full,
             parts: Vec::new(),
-            exceptions: HashMap::new(),
+            exceptions: BTreeMap::new(),
             asked: HashMap::new(),
         }
     }
@@ -67,34 +70,25 @@ impl Batch {
         self.parts.is_empty()
     }
 
-    /// Sends what has not been sent yet, some records at a time.
-    pub(super) fn send<E>(
-        &mut self,
-        mut send: impl FnMut(&[RecordRef<'_>], usize) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let mut run = Vec::new();
+    /// Sends what has not been sent yet.
+    pub(super) fn send(&mut self, client: &mut impl Transactions) -> Result<(), Fault> {
         while let Some((block, records)) = self.parts.get(self.part) {
-            let mut index = records.start + (self.sent - self.part_first);
-            while index < records.end {
-                let rest = index..records.end;
-                let count = match (self.exceptions.is_empty(), self.exceptions.get(&self.sent)) {
-                    (true, _) => {
-                        run.clear();
-                        run.extend(rest.take(RUN_RECORDS_MAX).map(|it| block.record(it)));
-                        send(&run, self.sent)?;
-                        run.len()
+            let mut rest = records.start + (self.sent - self.part_first)..records.end;
+            while !rest.is_empty() {
+                let first = self.sent;
+                if let Some(instead) = self.exceptions.get(&first) {
+                    if let Some(other) = instead {
+                        client.send_one(&other.as_ref(), first)?;
                     }
-                    (false, other) => {
-                        match other {
-                            None => send(&[block.record(index)], self.sent)?,
-                            Some(Some(other)) => send(&[other.as_ref()], self.sent)?,
-                            Some(None) => {}
-                        }
-                        1
-                    }
-                };
-                self.sent += count;
-                index += count;
+                    rest.start += 1;
+                    self.sent += 1;
+                    continue;
+                }
+                let next = self.exceptions.range(first..).next();
+                let own = next.map_or(rest.len(), |(next, _)| rest.len().min(next - first));
+                client.send(block, rest.start..rest.start + own, first)?;
+                rest.start += own;
+                self.sent += own;
             }
             // The last part may still grow.
             if self.part + 1 == self.parts.len() {
@@ -115,9 +109,7 @@ impl Batch {
                 None => counts.push((topic.clone(), records)),
             };
         };
-        let mut exceptions: Vec<_> = self.exceptions.iter().collect();
-        exceptions.sort_unstable_by_key(|it| *it.0);
-        let mut exceptions = exceptions.into_iter().peekable();
+        let mut exceptions = self.exceptions.iter().peekable();
         let mut first = 0;
         for (block, records) in &self.parts {
             let mut from = records.start;

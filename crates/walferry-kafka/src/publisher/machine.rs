@@ -194,7 +194,7 @@ impl<T: Transactions> Machine<T> {
             value: Some(&value),
             headers: None,
         };
-        self.client.send(&[record], usize::MAX)?;
+        self.client.send_one(&record, usize::MAX)?;
         let timing = self.client.commit()?;
         if timing.suspect {
             self.renew = Some("the last commit was slow or saw a disconnect");
@@ -228,9 +228,7 @@ impl<T: Transactions> Machine<T> {
     /// Sends what the batch holds and the client has not got yet.
     fn send(&mut self) -> Result<(), Fault> {
         self.open_transaction()?;
-        let client = &mut self.client;
-        self.batch
-            .send(|records, sequence| client.send(records, sequence))
+        self.batch.send(&mut self.client)
     }
 
     /// Settles a doubt: a new producer, the checkpoint read again, and the batch sent again if it was not committed.

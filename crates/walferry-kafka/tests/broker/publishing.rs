@@ -33,6 +33,22 @@ fn a_batch_is_readable_with_its_checkpoint_and_not_before() {
 }
 
 #[test]
+fn a_block_is_kept_for_librdkafka_until_its_transaction_has_ended() {
+    let mut place = Place::shared();
+    let topic = place.topic("a", &[]);
+    let mut publisher = place.publisher("one");
+    let block = numbers(&topic, 0..1_000, 200);
+    publisher.append(&block, 0..1_000).unwrap();
+    // Ours, the batch's, and librdkafka's, which reads the values there.
+    assert_eq!(Arc::strong_count(&block), 3);
+    publisher.commit(checkpoint("one", 2)).unwrap();
+    assert_eq!(Arc::strong_count(&block), 1);
+    publisher.append(&block, 0..1_000).unwrap();
+    publisher.discard();
+    assert_eq!(Arc::strong_count(&block), 1);
+}
+
+#[test]
 fn a_reopened_connector_reads_its_last_checkpoint_quickly() {
     let place = Place::shared();
     let mut publisher = place.publisher("one");

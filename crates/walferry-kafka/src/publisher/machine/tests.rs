@@ -45,7 +45,7 @@ enum Step {
 }
 
 impl Fake {
-    fn send_one(&mut self, record: &RecordRef<'_>, sequence: usize) -> Result<(), Fault> {
+    fn take(&mut self, record: &RecordRef<'_>, sequence: usize) -> Result<(), Fault> {
         let value = record.value.unwrap_or_default().to_vec();
         if sequence == usize::MAX {
             self.checkpoint = serde_json::from_slice(&value).ok();
@@ -85,11 +85,20 @@ impl Transactions for Fake {
         Ok(())
     }
 
-    fn send(&mut self, records: &[RecordRef<'_>], sequence: usize) -> Result<(), Fault> {
-        for (record, place) in records.iter().zip(0..) {
-            self.send_one(record, sequence.wrapping_add(place))?;
+    fn send(
+        &mut self,
+        block: &Arc<RecordBlock>,
+        records: Range<usize>,
+        sequence: usize,
+    ) -> Result<(), Fault> {
+        for (index, place) in records.zip(sequence..) {
+            self.take(&block.record(index), place)?;
         }
         Ok(())
+    }
+
+    fn send_one(&mut self, record: &RecordRef<'_>, sequence: usize) -> Result<(), Fault> {
+        self.take(record, sequence)
     }
 
     fn commit(&mut self) -> Result<Timing, Fault> {
