@@ -18,7 +18,7 @@ use rdkafka::{
     metadata::MetadataTopic,
 };
 
-use crate::{Config, Error, error::Kind, journal::Journal};
+use crate::{Config, Error, error::Kind, journal::Journal, leave::Leaving};
 
 const ANSWER: Duration = Duration::from_secs(10);
 /// Between two looks at whether a new topic has its leader.
@@ -39,7 +39,7 @@ const MESSAGE_BYTES_MAX: usize = 1_048_588;
 /// A topic that does not exist, and whether it could be created.
 pub type PlannedTopic = (String, Result<(), Error>);
 
-type Admin = AdminClient<Journal>;
+type Admin = Leaving<AdminClient<Journal>>;
 
 /// Creates the checkpoint topic when it is missing: one partition, compacted. One that exists has to be the same.
 pub fn ensure_checkpoint_topic(config: &Config) -> Result<(), Error> {
@@ -152,6 +152,7 @@ fn client(config: &Config) -> Result<Admin, Error> {
     config
         .client()?
         .create_with_context(Journal)
+        .map(Leaving::new)
         .map_err(|error| Error::new(Kind::Config, format!("kafka.properties: {error}")))
 }
 

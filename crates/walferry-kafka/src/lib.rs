@@ -17,6 +17,7 @@ mod error;
 mod events;
 mod health;
 mod journal;
+mod leave;
 mod native;
 mod producer;
 mod publisher;

@@ -87,6 +87,8 @@ const SMALL_BATCH_BYTES: usize = 64 * 1024;
 const SLOW_FLUSH: Duration = Duration::from_millis(15);
 /// How long an abort may take. Without an answer the next start or the coordinator's clock ends the transaction.
 const ABORT: Duration = Duration::from_secs(2);
+/// The first wait for the coordinator's answer.
+const NUDGE: Duration = Duration::from_millis(20);
 /// One step of a wait, after which the stop is looked at.
 const STEP: Duration = Duration::from_millis(250);
 
@@ -358,7 +360,9 @@ impl Transactions for Librdkafka {
         });
         let until = Instant::now() + TRANSACTION_TIMEOUT;
         // The call goes on in the background when it times out; only the same call may follow.
-        while let Err(error) = live.producer.init_transactions(STEP * 4) {
+        let topic = self.config.checkpoint_topic.as_str();
+        let mut patience = NUDGE;
+        while let Err(error) = live.producer.init_transactions(patience) {
             let KafkaError::Transaction(described) = &error else {
                 return Err(fault(&error));
             };
@@ -371,6 +375,10 @@ impl Transactions for Librdkafka {
             if Instant::now() >= until {
                 return Err(Fault::Doubt(error.to_string()));
             }
+            // Without a connection librdkafka looks for the coordinator again after 500 ms (`rd_kafka_txn_coord_query`), or when
+            // the cluster tells of itself. That it does not is the call's error to tell.
+            let _ = live.producer.client().fetch_metadata(Some(topic), STEP);
+            patience = (patience * 2).min(STEP);
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ use rdkafka::{
 
 use crate::{
     Checkpoint, Config, Error, checkpoint::VERSION, config::TRANSACTION_TIMEOUT, error::Kind,
-    journal::Journal, transactions::End,
+    journal::Journal, leave::Leaving, transactions::End,
 };
 
 /// How long the question for the ends may take, and one step of it, after which the stop is looked at.
@@ -49,6 +49,7 @@ pub(crate) fn read_until(
         .consumer("read_committed")?
         .create_with_context(Journal)
         .map_err(failed)?;
+    let reader = Leaving::new(reader);
     let mut from = TopicPartitionList::new();
     from.add_partition_offset(topic, 0, Offset::Offset(low))
         .map_err(failed)?;
