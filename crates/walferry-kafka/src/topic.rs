@@ -23,6 +23,8 @@ const POLL: Duration = Duration::from_millis(50);
 /// What librdkafka reads ahead, and asks for at a time; a larger record passes all the same.
 const QUEUED_KIB: &str = "8192";
 const FETCH_BYTES: &str = "4194304";
+/// What it asks of one partition, as it is sent: compressed, it may unfold to many times as much, all at once.
+const FETCH_PARTITION_BYTES: &str = "131072";
 /// How long a partition may give nothing before its end.
 const SILENCE: Duration = Duration::from_secs(75);
 
@@ -72,6 +74,7 @@ pub fn read_topic<E: From<Error>>(
         // A connector may read a topic while it runs, and its memory has a bound.
         .set("queued.max.messages.kbytes", QUEUED_KIB)
         .set("fetch.max.bytes", FETCH_BYTES)
+        .set("max.partition.fetch.bytes", FETCH_PARTITION_BYTES)
         .create_with_context(Journal)
         .map_err(failed)?;
     let ends = ends(config, topic)?;
