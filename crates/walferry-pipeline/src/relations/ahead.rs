@@ -82,12 +82,20 @@ impl Relations {
         topics.retain(|topic| !self.known_topics.iter().any(|(known, _)| known == topic));
         topics.sort();
         topics.dedup();
-        let names: Vec<&str> = topics.iter().map(AsRef::as_ref).collect();
-        let max = walferry_kafka::ensure_topics(&self.config.kafka, &names)?;
-        self.known_topics.extend(topics.into_iter().zip(max));
+        let made = self.runtime.spawn_blocking({
+            let (kafka, topics) = (self.config.kafka.clone(), topics.clone());
+            move || {
+                let names: Vec<&str> = topics.iter().map(AsRef::as_ref).collect();
+                walferry_kafka::ensure_topics(&kafka, &names)
+            }
+        });
         let versions: Vec<Vec<(&str, &str)>> = versions.iter().map(|it| pairs(it)).collect();
-        self.runtime
-            .block_on(self.registry.register_ahead(&versions));
+        let registered = self.registry.register_ahead(&versions);
+        let (made, ()) = self
+            .runtime
+            .block_on(async { tokio::join!(made, registered) });
+        let max = made.map_err(|error| Error::failed(format!("making topics: {error}")))??;
+        self.known_topics.extend(topics.into_iter().zip(max));
         Ok(())
     }
 }

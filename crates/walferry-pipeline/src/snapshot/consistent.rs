@@ -106,7 +106,6 @@ impl<'a> Run<'a> {
             left: false,
         };
         let relations: Vec<_> = task.sources.iter().map(|it| it.relation.clone()).collect();
-        run.encoder.relations().prepare(&relations);
         let config = &task.config;
         let (mut heard, halt) = runtime.block_on(async {
             start(
@@ -119,6 +118,8 @@ impl<'a> Run<'a> {
                 config.name.clone(),
             )
         });
+        // The readers have begun meanwhile.
+        run.encoder.relations().prepare(&relations);
         let outcome = loop {
             alive();
             if stopped() {
