@@ -10,7 +10,11 @@ mod key;
 mod reload;
 mod versions;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::sync::watch;
 use walferry_avro::{EncodeErrorKind, EncodePlan};
@@ -88,7 +92,7 @@ pub(crate) struct Relations {
     catalog: Option<Catalog>,
     /// Topics that exist, each with the bytes that a record may have there.
     known_topics: Vec<(Arc<str>, usize)>,
-    entries: HashMap<u32, Entry>,
+    entries: BTreeMap<u32, Entry>,
     /// What the stream has said last of relations of which nothing had to be published since.
     described: HashMap<u32, Relation>,
     /// What it has said of relations that are not followed.
@@ -114,7 +118,7 @@ impl Relations {
             stop,
             catalog: None,
             known_topics: Vec::new(),
-            entries: HashMap::new(),
+            entries: BTreeMap::new(),
             described: HashMap::new(),
             ignored: HashMap::new(),
             ahead: HashMap::new(),

@@ -24,10 +24,25 @@ pub fn parse_copy_row<'a>(
     scratch: &'a mut Vec<u8>,
     out: &mut Vec<Datum<'a>>,
 ) -> Result<(), Error> {
-    if !line.contains(&b'\\') {
-        out.extend(line.split(|&byte| byte == b'\t').map(Datum::Text));
-        return Ok(());
+    let (held, mut start) = (out.len(), 0);
+    for at in memchr::memchr2_iter(b'\t', b'\\', line) {
+        if line[at] == b'\\' {
+            out.truncate(held);
+            return parse_escaped(line, scratch, out);
+        }
+        out.push(Datum::Text(&line[start..at]));
+        start = at + 1;
     }
+    out.push(Datum::Text(&line[start..]));
+    Ok(())
+}
+
+/// A row in which there are NULLs or escapes.
+fn parse_escaped<'a>(
+    line: &'a [u8],
+    scratch: &'a mut Vec<u8>,
+    out: &mut Vec<Datum<'a>>,
+) -> Result<(), Error> {
     if scratch.len() < line.len() {
         scratch.resize(line.len(), 0);
     }

@@ -243,7 +243,7 @@ async fn read(
         .await?;
     while let Some(block) = copy.next().await {
         let block = block?;
-        let lines = block.lines().count() as u64;
+        let lines = block.rows() as u64;
         rows += lines;
         bytes += block.bytes();
         chunk.end = Some(last_key(&chunk.scan, &block)?);

@@ -72,6 +72,10 @@ pub(crate) struct Run<'a> {
     /// The last row of the table that ended last: `last_in_data_collection`, or `last` when nothing follows.
     tail: Option<Kept>,
     left: bool,
+    /// When the rows that are written now were read, in microseconds since 1970.
+    read_us: i64,
+    /// The values of the row before, empty: room for those of the next.
+    room: Vec<Datum<'static>>,
 }
 
 /// How often a wait for rows looks at the stop.
@@ -104,6 +108,8 @@ impl<'a> Run<'a> {
             begun: false,
             tail: None,
             left: false,
+            read_us: now_us(),
+            room: Vec::new(),
         };
         let relations: Vec<_> = task.sources.iter().map(|it| it.relation.clone()).collect();
         let config = &task.config;
@@ -166,6 +172,7 @@ impl<'a> Run<'a> {
                 Ok(())
             }
             Told::Rows(unit, block, permit) => {
+                self.read_us = now_us();
                 self.rows(&unit, &block)?;
                 drop(permit);
                 if self.encoder.builder.is_full() {
@@ -254,21 +261,21 @@ impl<'a> Run<'a> {
     fn write(&mut self, table: usize, line: &[u8], snapshot: SnapshotMark) -> Result<(), Error> {
         let relation = &self.tables[table].source_relation;
         let mut scratch = Vec::new();
-        let mut datums: Vec<Datum<'_>> = Vec::with_capacity(relation.columns.len() + 2);
+        let mut datums = emptied(std::mem::take(&mut self.room));
         parse_copy_row(line, &mut scratch, &mut datums).map_err(|error| {
             Error::from(error).context(format!("snapshot of table {}", relation.qualified_name()))
         })?;
         datums.truncate(relation.columns.len());
-        let now = now_us();
         let origin = Origin {
-            commit_us: now,
-            encoded_us: now,
+            commit_us: self.read_us,
+            encoded_us: self.read_us,
             lsn: self.consistent_point,
             xid: self.next_xid,
             snapshot,
             ..Origin::default()
         };
         self.encoder.read_row(relation.oid, &datums, &origin)?;
+        self.room = emptied(datums);
         self.progress.tables[self.tables[table].job].shown.rows += 1;
         Ok(())
     }
@@ -398,4 +405,9 @@ impl<'a> Run<'a> {
         self.encoder.builder.snapshot(position, progress);
         self.encoder.seal(self.progress.finished())
     }
+}
+
+/// The same room, for values of another row.
+fn emptied<'a>(datums: Vec<Datum<'_>>) -> Vec<Datum<'a>> {
+    datums.into_iter().map_while(|_| None).collect()
 }

@@ -328,7 +328,7 @@ impl Shared {
                 return Ok(false);
             };
             let behind = last_key(scan, &block)?;
-            let lines = block.lines().count() as u64;
+            let lines = block.rows() as u64;
             let told = Told::Rows(unit.clone(), block, permit);
             if self.told.send(told).await.is_err() {
                 return Ok(false);

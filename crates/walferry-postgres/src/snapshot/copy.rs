@@ -73,11 +73,39 @@ impl CopyBlock {
         self.bytes.len()
     }
 
-    /// Each row without its newline.
+    /// How many rows it holds.
+    pub fn rows(&self) -> usize {
+        memchr::memchr_iter(b'\n', &self.bytes).count()
+    }
+
+    /// Each row without its newline. A row without columns is an empty line.
     pub fn lines(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
-        let whole = self.bytes.strip_suffix(b"\n").unwrap_or(&self.bytes);
-        // A row without columns is an empty line; a block without rows is never handed out.
-        whole.split(|&byte| byte == b'\n')
+        Lines { rest: &self.bytes }
+    }
+}
+
+/// The lines of a block from both ends.
+struct Lines<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let end = memchr::memchr(b'\n', self.rest)?;
+        let line = &self.rest[..end];
+        self.rest = &self.rest[end + 1..];
+        Some(line)
+    }
+}
+
+impl<'a> DoubleEndedIterator for Lines<'a> {
+    fn next_back(&mut self) -> Option<&'a [u8]> {
+        let whole = self.rest.strip_suffix(b"\n")?;
+        let start = memchr::memrchr(b'\n', whole).map_or(0, |end| end + 1);
+        self.rest = &self.rest[..start];
+        Some(&whole[start..])
     }
 }
 
@@ -93,5 +121,8 @@ mod tests {
         }
         let lines: Vec<&[u8]> = block.lines().collect();
         assert_eq!(lines, [&b"1\ta"[..], b"", b"3\t\\n"]);
+        let back: Vec<&[u8]> = block.lines().rev().collect();
+        assert_eq!(back, [&b"3\t\\n"[..], b"", b"1\ta"]);
+        assert_eq!((block.rows(), block.lines().count()), (3, 3));
     }
 }
