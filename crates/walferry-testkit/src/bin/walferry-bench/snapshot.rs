@@ -108,7 +108,7 @@ impl Bench {
             "create table public.wide (id serial primary key, body text not null);
              alter table public.wide alter column body set storage external;
              insert into public.wide (body)
-                select repeat(chr(97 + i % 26), size)
+                select (select string_agg(md5(size::text || i || n), '') from generate_series(0, size / 32) n)
                 from (values (1000, 20000), (20000, 2000), (200000, 200), (1000000, 50), (5000000, 30)) kind (size, rows),
                      lateral generate_series(1, rows) i
                 order by md5(size::text || i);
