@@ -37,6 +37,7 @@ pub use clock::now_rfc3339;
 pub use config::{Config, RetryLimits};
 pub use error::Error;
 pub use health::Health;
+pub use leave::wait_for_clients;
 pub use native::give_back_large_buffers;
 pub use publisher::{CommitReport, Publisher};
 pub use reader::read_checkpoint;

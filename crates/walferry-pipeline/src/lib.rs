@@ -53,4 +53,4 @@ pub use status::{
     TableStatus,
 };
 pub use tail::{Tail, tail};
-pub use walferry_kafka::give_back_large_buffers;
+pub use walferry_kafka::{give_back_large_buffers, wait_for_clients};

@@ -65,7 +65,9 @@ impl From<walferry_pipeline::Error> for Failure {
 
 fn main() -> ExitCode {
     walferry_pipeline::give_back_large_buffers();
-    match run(CommandLine::parse()) {
+    let outcome = run(CommandLine::parse());
+    walferry_pipeline::wait_for_clients();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if !failure.message.is_empty() {
