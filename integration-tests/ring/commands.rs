@@ -247,6 +247,7 @@ fn status_and_checkpoint_show_where_a_connector_stands() {
 fn each_line_of_the_log_of_two_connectors_names_its_own() {
     let place = Place::shared("two_connectors");
     place.sql(TABLE);
+    place.sql("insert into t values (0, 'for the snapshot')");
     let settings = place.all();
     let mut other = settings.clone();
     let name = format!("other_{}", place.name);

@@ -57,9 +57,11 @@ impl<T: Send> Deref for Leaving<T> {
 impl<T: Send> Drop for Leaving<T> {
     fn drop(&mut self) {
         let (client, ending) = (self.0.take(), Ending::begin());
+        let span = tracing::Span::current();
         let thread = std::thread::Builder::new().name("walferry-leave".into());
         // Without a thread the closure is dropped here, and the client with it.
         let _ = thread.spawn(move || {
+            let _named = span.enter();
             drop(client);
             drop(ending);
         });

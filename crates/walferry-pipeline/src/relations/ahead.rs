@@ -84,7 +84,9 @@ impl Relations {
         topics.dedup();
         let made = self.runtime.spawn_blocking({
             let (kafka, topics) = (self.config.kafka.clone(), topics.clone());
+            let span = tracing::Span::current();
             move || {
+                let _named = span.enter();
                 let names: Vec<&str> = topics.iter().map(AsRef::as_ref).collect();
                 walferry_kafka::ensure_topics(&kafka, &names)
             }
