@@ -153,20 +153,19 @@ impl Librdkafka {
     fn send_run(
         &mut self,
         block: &Arc<RecordBlock>,
-        run: Range<usize>,
-        sequence: usize,
+        mut run: Range<usize>,
+        mut sequence: usize,
     ) -> Result<(), Fault> {
-        let mut rest = run.clone();
         loop {
             let live = self.live.as_mut().ok_or_else(no_producer)?;
-            let topic = live.topic(block.record(rest.start).topic)?;
-            let place = sequence + (rest.start - run.start);
-            let Err((taken, code)) = native::produce(topic, block, rest.clone(), place) else {
+            let topic = live.topic(block.record(run.start).topic)?;
+            let Err((taken, code)) = native::produce(topic, block, run.clone(), sequence) else {
                 return Ok(());
             };
-            rest.start += taken;
+            run.start += taken;
+            sequence += taken;
             let error = KafkaError::MessageProduction(code);
-            self.not_taken(&error, &block.record(rest.start), place + taken)?;
+            self.not_taken(&error, &block.record(run.start), sequence)?;
         }
     }
 

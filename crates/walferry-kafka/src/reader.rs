@@ -45,11 +45,11 @@ pub(crate) fn read_until(
     if high <= low {
         return Ok(None);
     }
-    let reader: BaseConsumer<Journal> = config
+    let reader: Leaving<BaseConsumer<Journal>> = config
         .consumer("read_committed")?
         .create_with_context(Journal)
+        .map(Leaving::new)
         .map_err(failed)?;
-    let reader = Leaving::new(reader);
     let mut from = TopicPartitionList::new();
     from.add_partition_offset(topic, 0, Offset::Offset(low))
         .map_err(failed)?;
