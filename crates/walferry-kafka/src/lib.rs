@@ -40,5 +40,5 @@ pub use health::Health;
 pub use leave::wait_for_clients;
 pub use native::give_back_large_buffers;
 pub use publisher::{CommitReport, Publisher};
-pub use reader::read_checkpoint;
+pub use reader::{look_at_checkpoint, read_checkpoint};
 pub use topic::{PartitionEnds, TopicRecord, read_topic};

@@ -16,8 +16,8 @@ use rdkafka::{
 };
 
 use crate::{
-    Checkpoint, Config, Error, checkpoint::VERSION, config::TRANSACTION_TIMEOUT, error::Kind,
-    journal::Journal, leave::Leaving, transactions::End,
+    Checkpoint, Config, Error, admin::topics_missing, checkpoint::VERSION,
+    config::TRANSACTION_TIMEOUT, error::Kind, journal::Journal, leave::Leaving, transactions::End,
 };
 
 /// How long the question for the ends may take, and one step of it, after which the stop is looked at.
@@ -28,9 +28,18 @@ const POLL: Duration = Duration::from_millis(50);
 /// An open transaction of another instance holds the reader back until the coordinator ends it.
 const SLACK: Duration = Duration::from_secs(15);
 
-/// The newest committed checkpoint of the connector. The topic has to exist.
+/// The newest committed checkpoint of the connector; a transaction that is open is waited for. The topic has to exist.
 pub fn read_checkpoint(config: &Config, stop: &AtomicBool) -> Result<Option<Checkpoint>, Error> {
     read_until(End::Written, config, stop)
+}
+
+/// The newest checkpoint that is committed by now, for people: a transaction that is open is not waited for, and a process
+/// that is killed leaves one open for as long as its time limit. None when there is no such topic.
+pub fn look_at_checkpoint(config: &Config, stop: &AtomicBool) -> Result<Option<Checkpoint>, Error> {
+    if !topics_missing(config, &[&config.checkpoint_topic])?.is_empty() {
+        return Ok(None);
+    }
+    read_until(End::Stable, config, stop)
 }
 
 /// The newest committed checkpoint up to an end.

@@ -19,6 +19,7 @@ use rdkafka::{
     config::ClientConfig,
     consumer::{BaseConsumer, Consumer},
     message::Headers as _,
+    producer::{BaseProducer, BaseRecord, Producer as _},
 };
 use walferry_event::{Lsn, Position};
 use walferry_kafka::{Checkpoint, Config, Publisher, RecordBlock, RetryLimits};
@@ -107,6 +108,23 @@ impl Place {
     pub(crate) fn open(&self, instance: &str) -> (Publisher, Option<Checkpoint>) {
         walferry_kafka::ensure_checkpoint_topic(&self.config).unwrap();
         Publisher::open(self.config.clone(), instance.into(), stop()).unwrap()
+    }
+
+    /// A transaction that has written to `topic` and is open, as a process leaves it that is killed.
+    pub(crate) fn opened(&self, instance: &str, topic: &str) -> BaseProducer {
+        let producer: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", &self.brokers)
+            .set("transactional.id", format!("{topic}.{instance}"))
+            .create()
+            .unwrap();
+        let patience = Duration::from_secs(30);
+        producer.init_transactions(patience).unwrap();
+        producer.begin_transaction().unwrap();
+        let value = serde_json::to_string(&checkpoint(instance, 9)).unwrap();
+        let record = BaseRecord::to(topic).key(&self.config.connector);
+        producer.send(record.payload(&value)).unwrap();
+        producer.flush(patience).unwrap();
+        producer
     }
 
     pub(crate) fn checkpoint(&self) -> Option<Checkpoint> {

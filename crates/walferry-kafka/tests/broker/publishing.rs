@@ -5,9 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rdkafka::producer::Producer as _;
 use walferry_kafka::RecordBlock;
 
-use crate::place::{Place, checkpoint, numbers};
+use crate::place::{Place, checkpoint, numbers, stop};
 
 #[test]
 fn a_batch_is_readable_with_its_checkpoint_and_not_before() {
@@ -152,6 +153,22 @@ fn what_is_discarded_is_never_readable_and_holds_nobody_up() {
         "{:?}",
         began.elapsed()
     );
+}
+
+#[test]
+fn a_look_at_the_checkpoint_does_not_wait_for_a_transaction_that_a_killed_process_left_open() {
+    let place = Place::shared();
+    drop(place.publisher("one"));
+    let killed = place.opened("killed", &place.config.checkpoint_topic);
+    let began = Instant::now();
+    let seen = walferry_kafka::look_at_checkpoint(&place.config, &stop()).unwrap();
+    assert_eq!(seen.unwrap().instance, "one");
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        began.elapsed()
+    );
+    killed.abort_transaction(Duration::from_secs(10)).unwrap();
 }
 
 #[test]
