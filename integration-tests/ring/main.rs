@@ -48,6 +48,7 @@ mod flat;
 mod hand;
 mod history;
 mod instances;
+mod keyless;
 mod kindness;
 mod late_end;
 mod memory;

@@ -9,7 +9,7 @@ use walferry_testkit::process::{Settings, Walferry, binary};
 use crate::place::{Place, READY};
 
 /// A snapshot may take long on a machine that runs other tests.
-const TAKEN: Duration = Duration::from_secs(180);
+pub(crate) const TAKEN: Duration = Duration::from_secs(180);
 
 /// Rows from before the start in the tables of the mixed load: integer, composite and text keys, TOAST.
 pub(crate) fn fill(place: &Place, rows: u32) {
@@ -275,7 +275,7 @@ fn a_snapshot_can_be_asked_for_listed_and_cancelled() {
 }
 
 /// Runs `walferry snapshot` with these words: exit code, output, errors.
-fn said(settings_path: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
+pub(crate) fn said(settings_path: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = std::process::Command::new(binary().unwrap());
     let output = command
         .arg("snapshot")
@@ -363,49 +363,4 @@ fn snapshots_are_paused_resumed_and_put_before_others_over_restarts() {
     let (code, _, error) = said(&path, &["pause", "nothing"]);
     assert_eq!(code, Some(1));
     assert!(error.contains("no snapshot of that id"), "{error}");
-}
-
-#[test]
-fn rows_without_a_key_are_read_once() {
-    let place = Place::shared("snap_keyless");
-    place.sql(
-        "create table log (at int not null, note text not null);
-         create table bag (at int not null, note text not null);
-         alter table bag replica identity full;
-         create table none (at int not null)",
-    );
-    let mut checker = place.checker(&["public.log", "public.bag", "public.none"]);
-    place.sql(
-        "insert into log select i, 'l' || i from generate_series(1, 40000) i;
-         insert into bag select i, 'b' || i from generate_series(1, 40000) i; analyze",
-    );
-    let settings = small_chunks(&place);
-    let mut walferry = place.start(&settings);
-    checker.rules.start = Start::Beside(consistent_point(&mut walferry));
-    for round in 0..3 {
-        walferry.wait_ready(READY);
-        place.sql(&format!(
-            "insert into log select 100000 + {round} * 1000 + i, 'n' || i from generate_series(1, 100) i;
-             update bag set note = note || '!' where at % 61 = {round};
-             delete from bag where at % 59 = {round}"
-        ));
-        let enough = rows(&walferry) + 4_000;
-        walferry.wait_status("more rows", TAKEN, |status| {
-            let tables = status["snapshot"].as_array().cloned().unwrap_or_default();
-            let rows: u64 = tables.iter().filter_map(|it| it["rows"].as_u64()).sum();
-            rows >= enough || done(status)
-        });
-        walferry.kill9();
-        walferry = place.start(&settings);
-    }
-    walferry.wait_ready(READY);
-    walferry.wait_status("the snapshot is complete", TAKEN, done);
-    place.drain("insert into log values (0, 'last')");
-    let report = checker.verdict().unwrap();
-    assert!(report.is_clean(), "{report}");
-    assert!(report.snapshot_rows > 70_000, "{report}");
-    // What was deleted before it was read is in no record as a row.
-    let path = settings.write(&place.folder).unwrap();
-    let audit = place.ends(&settings, &["audit", "-c", &path.to_string_lossy()]);
-    assert_eq!(audit.0, Some(0), "{}", audit.1);
 }

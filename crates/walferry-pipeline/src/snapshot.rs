@@ -8,6 +8,7 @@
 //! Invariant: rows and the cursor behind them are in the same Kafka transaction, so that no crash repeats a row.
 //! Start reading at [`Progress`], then `consistent`, `window` (the rule of the watermark, pure) and `watermark`.
 
+mod base;
 mod chunk;
 mod consistent;
 mod control;

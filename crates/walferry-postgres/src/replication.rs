@@ -6,6 +6,8 @@
 //! before that.
 //! Source: PostgreSQL documentation, "Streaming Replication Protocol".
 
+use std::time::Duration;
+
 use walferry_event::{Disposition, Lsn};
 
 use crate::{
@@ -135,6 +137,13 @@ impl Replication {
         let command = format!("TIMELINE_HISTORY {timeline}");
         let rows = self.session.query(doing, &command).await?;
         Ok(parse_history(&text(doing, &rows, 1)?))
+    }
+
+    /// How long a command may wait for one lock, or for the end of one transaction, as the creation of a slot does.
+    pub async fn wait_no_longer_than(&mut self, limit: Duration) -> Result<(), Error> {
+        let doing = "limiting how long a command waits";
+        let command = format!("SET lock_timeout = {}", limit.as_millis());
+        self.session.query(doing, &command).await.map(drop)
     }
 
     /// Creates a slot with `pgoutput`. With `export`, the snapshot of its consistent point is exported and stays valid

@@ -95,7 +95,8 @@ const VERDICTS: &[Row] = &[
     row("57P03", "", Retry, "the server is starting, stopping or recovering: it answers when it is ready"),
     row("57P", "", Reconnect, ""),
     row("57014", "", Retry, ""),
-    row("55P03", "", Retry, "another session holds a lock on the table"),
+    row("55P03", "", Retry, "another session holds a lock, or its transaction has to end first (SELECT pid, xact_start, \
+        query FROM pg_stat_activity)"),
     row("22023", "snapshot", Halt, "the session that exported the snapshot has ended: start over"),
     row("25001", "", Halt, "such a statement cannot be tried: take it out of the script"),
     row("40", "", Retry, ""),

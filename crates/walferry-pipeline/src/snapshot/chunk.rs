@@ -15,6 +15,7 @@ use walferry_postgres::{
 };
 
 use super::{
+    base,
     readers::{last_key, pace},
     recent::Streamed,
 };
@@ -28,6 +29,7 @@ pub(crate) struct Order {
     pub(crate) rows_max: u64,
     pub(crate) bytes_max: usize,
     pub(crate) condition: Option<String>,
+    /// What rows of a table without a key have to be as old as.
     pub(crate) base: Option<String>,
     /// What was streamed before the window was opened.
     pub(crate) streamed: Streamed,
@@ -45,8 +47,6 @@ pub(crate) struct Chunk {
     pub(crate) visibility: Visibility,
     /// When the stream has passed this, it has brought everything that the snapshot sees.
     pub(crate) wal_insert: Lsn,
-    /// What rows of a table without a key have to be as old as.
-    pub(crate) base: Option<String>,
 }
 
 /// What was read of a range of keys.
@@ -190,6 +190,17 @@ impl Sessions {
         Ok((relation, scan))
     }
 
+    /// What rows of a table without a key have to be as old as, for a snapshot that begins now.
+    pub(crate) async fn base(&self) -> Result<String, walferry_postgres::Error> {
+        let session = match self.take() {
+            Some(session) => session,
+            None => self.open().await?,
+        };
+        let seen = base::base(&self.config.source.connect, &session.reader).await?;
+        self.keep(session);
+        Ok(seen.to_string())
+    }
+
     /// Lets the server flush its WAL: a transaction that does nothing but end.
     pub(crate) async fn nudge(&self) -> Result<(), walferry_postgres::Error> {
         let session = match self.take() {
@@ -224,10 +235,9 @@ async fn read(
     let (relation, row_filter) = options::shape(config, catalog, order.table).await?;
     let mut scan = reader.scan(&relation).await?;
     let (visibility, wal_insert) = snapshot(reader, config, order, &relation).await?;
-    let base =
-        (!scan.has_key()).then(|| order.base.clone().unwrap_or_else(|| visibility.to_string()));
+    let base = order.base.as_deref().filter(|_| !scan.has_key());
     let asked = [row_filter.as_deref(), order.condition.as_deref()];
-    scan.condition = condition(asked, base.as_deref(), &visibility);
+    scan.condition = condition(asked, base, &visibility);
     let mut chunk = Chunk {
         relation,
         scan,
@@ -235,7 +245,6 @@ async fn read(
         end: None,
         visibility,
         wal_insert,
-        base,
     };
     let (mut rows, mut bytes) = (0, 0);
     let mut copy = reader

@@ -53,33 +53,61 @@ pub(crate) struct Request {
     tables: Vec<String>,
     condition: Option<String>,
     priority: i32,
+    /// What rows of tables without a key have to be as old as.
+    base: Option<String>,
     reply: oneshot::Sender<Result<(), String>>,
 }
 
 impl Request {
-    /// Looks at the tables, and hands the request back when nothing speaks against it.
+    /// Looks at the tables, and hands the request back when nothing speaks against it. What rows without a key are read is
+    /// settled before: where it is not durable with the request, a crash would move it.
     pub(super) fn examine(
-        self,
+        mut self,
         runtime: &tokio::runtime::Handle,
         sessions: &Sessions,
         events: &mpsc::UnboundedSender<Event>,
     ) {
         let (sessions, events) = (sessions.clone(), events.clone());
         runtime.spawn(async move {
-            for table in &self.tables {
-                let reason = match sessions.describe(table).await {
-                    Ok(Some((_, true))) => continue,
-                    Ok(Some((_, false))) => format!(
-                        "table {table} is not in the publication: add it to source.tables and start again"
-                    ),
-                    Ok(None) => format!("table {table} does not exist; write it as schema.table"),
-                    Err(error) => error.to_string(),
-                };
-                let _ = self.reply.send(Err(reason));
-                return;
+            match self.look(&sessions).await {
+                Ok(base) => {
+                    self.base = base;
+                    let _ = events.send(Event::Accepted(self));
+                }
+                Err(reason) => {
+                    let _ = self.reply.send(Err(reason));
+                }
             }
-            let _ = events.send(Event::Accepted(self));
         });
+    }
+
+    /// The base, when a table has no key; or why the tables cannot be read.
+    async fn look(&self, sessions: &Sessions) -> Result<Option<String>, String> {
+        let mut keyless = false;
+        for table in &self.tables {
+            let found = sessions.describe(table).await.map_err(text)?;
+            let Some((oid, published)) = found else {
+                return Err(format!(
+                    "table {table} does not exist; write it as schema.table"
+                ));
+            };
+            if !published {
+                return Err(format!(
+                    "table {table} is not in the publication: add it to source.tables and start again"
+                ));
+            }
+            let (_, scan) = sessions.shape(oid).await.map_err(text)?;
+            keyless |= !scan.has_key();
+        }
+        match keyless {
+            true => sessions.base().await.map(Some).map_err(text),
+            false => Ok(None),
+        }
+    }
+
+    /// Whether nobody waits for it any more.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.reply.is_closed()
     }
 
     pub(super) fn jobs(&self) -> Vec<TableJob> {
@@ -87,6 +115,7 @@ impl Request {
             let mut job = TableJob::new(table.clone(), &self.id, 0);
             job.shown.priority = self.priority;
             job.condition.clone_from(&self.condition);
+            job.base.clone_from(&self.base);
             job
         };
         self.tables.iter().map(job).collect()
@@ -119,13 +148,20 @@ pub async fn start(
         tables,
         condition,
         priority,
+        base: None,
         reply,
     };
     send(status, Event::Start(request))?;
     match time::timeout(ANSWER_MAX, answer).await {
         Ok(Ok(Ok(()))) => {}
         Ok(Ok(Err(reason))) => return Err(Refused::Invalid(reason)),
-        Ok(Err(_)) | Err(_) => return Err(Refused::NotStreaming),
+        Ok(Err(_)) => return Err(Refused::NotStreaming),
+        Err(_) => {
+            return Err(Refused::Invalid(format!(
+                "nothing was begun: no answer within {} s; a table without a key waits for the transactions that are running",
+                ANSWER_MAX.as_secs()
+            )));
+        }
     }
     // What the status shows is committed.
     let committed = async {
@@ -167,6 +203,10 @@ pub async fn resume(status: &Status, id: &str) -> Result<(), Refused> {
     let (reply, answer) = oneshot::channel();
     send(status, Event::Hold(id.to_owned(), false, reply))?;
     found(answer).await
+}
+
+fn text(error: walferry_postgres::Error) -> String {
+    error.to_string()
 }
 
 async fn found(answer: oneshot::Receiver<bool>) -> Result<(), Refused> {

@@ -14,13 +14,17 @@ pub(crate) struct Described {
     pub(super) relation: Relation,
     pub(super) identity: Identity,
     pub(super) added_at: Option<Visibility>,
+    /// What the rows have to be as old as, for a table without a key of which that is not settled yet.
+    pub(super) base: Option<String>,
 }
 
-/// The table of that name; nothing when there is none.
+/// The table of that name; nothing when there is none. Of a table that is `added`, what runs now matters; `based` says that a base is
+/// settled.
 pub(super) async fn describe(
     sessions: &Sessions,
     name: &str,
     added: bool,
+    based: bool,
 ) -> Result<Option<Described>, walferry_postgres::Error> {
     let Some((oid, _)) = sessions.describe(name).await? else {
         return Ok(None);
@@ -31,8 +35,14 @@ pub(super) async fn describe(
     } else {
         None
     };
+    let base = if based || scan.has_key() {
+        None
+    } else {
+        Some(sessions.base().await?)
+    };
     Ok(Some(Described {
         oid,
+        base,
         identity: identity_of(&relation, &scan),
         relation,
         added_at,

@@ -8,6 +8,7 @@
 
 mod opening;
 mod reloading;
+mod requests;
 mod sweeping;
 
 use std::{collections::HashMap, sync::Arc};
@@ -217,8 +218,14 @@ impl Engine {
     /// Takes news; what may be done about them is done at the next boundary.
     pub(crate) fn event(&mut self, encoder: &mut Encoder, event: Event) -> Result<(), Error> {
         match event {
-            Event::Described(job, Ok(Some(described))) => {
+            Event::Described(job, Ok(Some(mut described))) => {
+                let base = described.base.take();
                 self.described.insert(job, Some(*described));
+                if let (Some(base), Some(table)) = (base, self.progress.tables.get_mut(job)) {
+                    table.base = Some(base);
+                    // It holds over a crash, and no row is read before.
+                    self.mark(encoder)?;
+                }
             }
             Event::Described(job, Ok(None)) => {
                 self.described.remove(&job);
@@ -269,58 +276,6 @@ impl Engine {
         self.boundary(encoder, self.stream_at)
     }
 
-    fn accept(&mut self, encoder: &mut Encoder, request: Request) -> Result<(), Error> {
-        self.forget_finished();
-        self.progress.tables.extend(request.jobs());
-        self.finished_told = false;
-        // Its first mark makes it survive a crash.
-        self.mark(encoder)?;
-        request.done();
-        Ok(())
-    }
-
-    /// What has ended is shown until the next snapshot begins.
-    fn forget_finished(&mut self) {
-        if self.windows.is_empty() && self.progress.finished() {
-            self.progress.tables.clear();
-            self.described.clear();
-            self.rows_max.clear();
-        }
-    }
-
-    fn cancel(&mut self, id: &str) -> bool {
-        let mut found = false;
-        for (job, table) in self.progress.tables.iter_mut().enumerate() {
-            if table.shown.id == id && !table.ended() {
-                found = true;
-                table.left.clear();
-                table.shown.state = TableState::Cancelled;
-                self.windows.retain(|open| open.job != job);
-                self.sweeps.retain(|sweep| sweep.job != job);
-                tracing::info!(target: "audit", table = table.shown.name, id, "snapshot cancelled");
-            }
-        }
-        found
-    }
-
-    /// What is being read of a snapshot that is held is let go, and read again when it goes on.
-    fn hold(&mut self, id: &str, held: bool) -> bool {
-        let mut found = false;
-        for (job, table) in self.progress.tables.iter_mut().enumerate() {
-            if table.shown.id != id || table.ended() {
-                continue;
-            }
-            found = true;
-            if table.hold(held) {
-                self.windows.retain(|open| open.job != job);
-                self.sweeps.retain(|sweep| sweep.job != job);
-                tracing::info!(target: "audit", table = table.shown.name, id,
-                    "snapshot {}", if held { "paused" } else { "resumed" });
-            }
-        }
-        found
-    }
-
     /// An error of a reader that may pass is waited out, its chunk is read again. Any other ends the snapshot that was asked
     /// for, and the connector when its tables would be without their history.
     fn failed(
@@ -331,12 +286,14 @@ impl Engine {
     ) -> Result<(), Error> {
         self.described.remove(&job);
         let shape = matches!(error.sqlstate(), Some("42P01" | "42703"));
+        // A slot is needed for a moment only, and one may become free.
+        let no_slot = error.sqlstate() == Some("53400");
         let asked = self
             .progress
             .tables
             .get(job)
             .is_some_and(|it| it.condition.is_some());
-        if !error.may_pass() && !cancelled(&error) && (!shape || asked) {
+        if !error.may_pass() && !cancelled(&error) && !no_slot && (!shape || asked) {
             let Some(id) = self.progress.tables.get(job).map(|it| it.shown.id.clone()) else {
                 return Ok(());
             };
@@ -363,6 +320,7 @@ impl Engine {
         let name = open.table.relation.qualified_name();
         let changed = open.changed
             || chunk.relation != open.table.relation
+            || (!chunk.scan.has_key() && self.progress.tables[open.job].base.is_none())
             || identity_of(&chunk.relation, &chunk.scan) != open.table.identity;
         if changed {
             self.described.remove(&open.job);
@@ -405,7 +363,6 @@ impl Engine {
         let Some(place) = self.place(job, &range) else {
             return Ok(());
         };
-        self.progress.tables[job].base.clone_from(&chunk.base);
         let columns = chunk.relation.columns.len();
         for line in chunk.blocks.iter().flat_map(|block| block.lines()) {
             let (mut scratch, mut row) = (Vec::new(), Vec::with_capacity(columns + 2));

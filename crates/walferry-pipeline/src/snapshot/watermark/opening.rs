@@ -29,7 +29,8 @@ impl Engine {
     pub(super) fn open(&mut self, encoder: &mut Encoder) -> Result<(), Error> {
         let readers = self.config.snapshot.readers.max(1) as usize;
         for job in self.progress.order() {
-            if self.windows.len() + self.sweeps.len() >= readers {
+            let asking = self.described.values().filter(|it| it.is_none()).count();
+            if self.windows.len() + self.sweeps.len() + asking >= readers {
                 return Ok(());
             }
             let table = &self.progress.tables[job];
@@ -128,11 +129,11 @@ impl Engine {
     fn describe(&mut self, job: usize) {
         self.described.insert(job, None);
         let table = &self.progress.tables[job];
-        let (name, added) = (table.shown.name.clone(), table.added);
+        let (name, added, based) = (table.shown.name.clone(), table.added, table.base.is_some());
         let (sessions, events, pause) = (self.sessions.clone(), self.events.clone(), self.pause());
         self.runtime.spawn(async move {
             time::sleep(pause).await;
-            let described = describe(&sessions, &name, added)
+            let described = describe(&sessions, &name, added, based)
                 .await
                 .map(|it| it.map(Box::new));
             let _ = events.send(Event::Described(job, described));

@@ -202,7 +202,7 @@ impl Engine {
             let name = self.progress.tables[job].shown.name.clone();
             let described = self
                 .runtime
-                .block_on(describe(&self.sessions, &name, false))?;
+                .block_on(describe(&self.sessions, &name, false, true))?;
             if let Some(table) = described {
                 // Just before the slot's consistent point, where no change stands.
                 let before = Lsn(lsn.0.saturating_sub(1));

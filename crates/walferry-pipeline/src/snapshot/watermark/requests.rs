@@ -1,0 +1,64 @@
+//! What people ask of snapshots, on the encode thread: one that begins, ends, is held or goes on.
+//!
+//! Owns the change of the progress. Never: answers before the mark that makes it durable is made.
+
+use super::{Engine, Request};
+use crate::{encode::Encoder, error::Error, snapshot::progress::TableState};
+
+impl Engine {
+    pub(super) fn accept(&mut self, encoder: &mut Encoder, request: Request) -> Result<(), Error> {
+        if request.is_given_up() {
+            return Ok(());
+        }
+        self.forget_finished();
+        self.progress.tables.extend(request.jobs());
+        self.finished_told = false;
+        // Its first mark makes it survive a crash.
+        self.mark(encoder)?;
+        request.done();
+        Ok(())
+    }
+
+    /// What has ended is shown until the next snapshot begins.
+    pub(super) fn forget_finished(&mut self) {
+        let asking = self.described.values().any(Option::is_none);
+        if self.windows.is_empty() && !asking && self.progress.finished() {
+            self.progress.tables.clear();
+            self.described.clear();
+            self.rows_max.clear();
+        }
+    }
+
+    pub(super) fn cancel(&mut self, id: &str) -> bool {
+        let mut found = false;
+        for (job, table) in self.progress.tables.iter_mut().enumerate() {
+            if table.shown.id == id && !table.ended() {
+                found = true;
+                table.left.clear();
+                table.shown.state = TableState::Cancelled;
+                self.windows.retain(|open| open.job != job);
+                self.sweeps.retain(|sweep| sweep.job != job);
+                tracing::info!(target: "audit", table = table.shown.name, id, "snapshot cancelled");
+            }
+        }
+        found
+    }
+
+    /// What is being read of a snapshot that is held is let go, and read again when it goes on.
+    pub(super) fn hold(&mut self, id: &str, held: bool) -> bool {
+        let mut found = false;
+        for (job, table) in self.progress.tables.iter_mut().enumerate() {
+            if table.shown.id != id || table.ended() {
+                continue;
+            }
+            found = true;
+            if table.hold(held) {
+                self.windows.retain(|open| open.job != job);
+                self.sweeps.retain(|sweep| sweep.job != job);
+                tracing::info!(target: "audit", table = table.shown.name, id,
+                    "snapshot {}", if held { "paused" } else { "resumed" });
+            }
+        }
+        found
+    }
+}
