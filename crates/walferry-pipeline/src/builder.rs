@@ -132,6 +132,11 @@ impl Builder {
         self.mark(true, None, 0);
     }
 
+    /// Whether a block would hold a position at most.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.marks.is_empty() && self.records.is_empty()
+    }
+
     /// The stream has moved on to `lsn` without anything for us; `urgent` when the server waits for its confirmation.
     pub(crate) fn idle(&mut self, lsn: Lsn, urgent: bool) {
         self.urgent |= urgent;

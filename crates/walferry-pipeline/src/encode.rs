@@ -169,6 +169,10 @@ impl Encoder {
         for plan in self.relations.plans() {
             count_changes(plan, &self.config.name, &self.status);
         }
+        // While publishing is held, a position alone can wait for what comes next: each would take a place of the queue.
+        if self.builder.is_idle() && self.status.pausing.is_held() {
+            return Ok(());
+        }
         self.builder
             .seal(pause && self.transaction.is_none())
             .map_err(|PublisherGone| Error::stopped())
