@@ -183,3 +183,30 @@ fn servers_may_go_away_in_the_middle_of_a_snapshot() {
         walferry.wait_exit(READY);
     }
 }
+
+/// The niceness of each thread of a process (`proc_pid_stat(5)`, field 19).
+fn niceness(pid: u32) -> Vec<i32> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    // A thread may end meanwhile.
+    let stats =
+        tasks.filter_map(|it| std::fs::read_to_string(it.unwrap().path().join("stat")).ok());
+    // The second field is a name in parentheses, which may hold anything.
+    let field = |stat: String| {
+        let rest = stat.rsplit_once(')').unwrap().1;
+        rest.split_whitespace().nth(16).unwrap().parse().unwrap()
+    };
+    stats.map(field).collect()
+}
+
+#[test]
+fn every_thread_gives_way_to_the_servers() {
+    let place = Place::shared("gives_way");
+    place.sql("create table t (id int primary key)");
+    let walferry = place.streaming(&place.all());
+    place.drain("insert into t values (1)");
+    let ours = niceness(std::process::id())[0];
+    let threads = niceness(walferry.pid());
+    assert!(threads.len() > 4, "{threads:?}");
+    let given_way = (ours + 5).min(19);
+    assert!(threads.iter().all(|it| *it == given_way), "{threads:?}");
+}

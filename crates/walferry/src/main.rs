@@ -63,8 +63,13 @@ impl From<walferry_pipeline::Error> for Failure {
     }
 }
 
+/// How far this process stands back behind the servers of its machine (`nice(2)`): what it asks of them comes first.
+const GIVES_WAY: i32 = 5;
+
 fn main() -> ExitCode {
     walferry_pipeline::give_back_large_buffers();
+    // Threads have what the thread has that begins them. To ask for less is never refused.
+    let _ = rustix::process::nice(GIVES_WAY);
     let outcome = run(CommandLine::parse());
     walferry_pipeline::wait_for_clients();
     match outcome {
