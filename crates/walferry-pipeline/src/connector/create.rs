@@ -1,0 +1,116 @@
+//! The first start: what is created on the server, and the rows that are there by then.
+//!
+//! Owns the order of intent, publication and slot, and what the first snapshot has to know of each table before the slot exists.
+//! Invariant: the intent is in Kafka before anything is created, so that a start after a crash knows what is its own.
+//! Start reading at [`Start::create`].
+
+use walferry_event::{Position, RowRange};
+use walferry_kafka::Publisher;
+use walferry_postgres::{SnapshotReader, TableInfo};
+
+use super::{Found, Start, claim};
+use crate::{
+    config::SnapshotMode, course::Held, error::Error, options, ring::Begin, snapshot, source,
+    stamp::Stamp,
+};
+
+impl Start {
+    /// Intent, publication, slot; and the snapshot that its creation exports.
+    pub(super) async fn create(
+        &self,
+        found: &mut Found,
+        publisher: Publisher,
+        stamp: &Stamp,
+    ) -> Result<(Publisher, Begin), Error> {
+        let source = &self.config.source;
+        let publisher = claim(publisher, stamp.next(None, None)).await?;
+        source::ensure_publication(&self.config, &found.catalog, &found.tables).await?;
+        if found.catalog.slot(&source.slot).await?.is_some() {
+            source::free_slot(&self.config, &found.catalog, None, Ok(()), &self.stop).await?;
+            found.catalog.drop_slot(&source.slot).await?;
+        } else if !source.create {
+            return Err(Error::invalid(format!(
+                "slot {:?} does not exist and source.create is false: SELECT pg_create_logical_replication_slot({}, \
+                 'pgoutput')",
+                source.slot,
+                walferry_postgres::quote_literal(&source.slot)
+            )));
+        }
+        let with_rows = self.config.snapshot.mode != SnapshotMode::Never;
+        let prepared = match with_rows {
+            true => Some(self.sources(found).await?),
+            false => None,
+        };
+        let created = found
+            .replication
+            .create_slot(&source.slot, with_rows)
+            .await?;
+        tracing::info!(target: "audit", slot = source.slot, lsn = %created.consistent_point, "slot created");
+        let position = Position::at(created.consistent_point);
+        let held = Held::at(position);
+        let Some((reader, sources)) = prepared else {
+            let publisher = claim(publisher, stamp.next(Some(&held), None)).await?;
+            return Ok((publisher, Begin::Stream(held, None)));
+        };
+        let exported = created.snapshot_name.unwrap_or_default();
+        let anchor = snapshot::Anchor::hold(reader, &exported).await?;
+        let progress = initial(&found.tables, &anchor.visibility.to_string());
+        if self.config.snapshot.while_streaming {
+            let publisher = claim(publisher, stamp.next(Some(&held), Some(&progress))).await?;
+            return Ok((publisher, Begin::Stream(held, Some(progress))));
+        }
+        let task = snapshot::Task {
+            config: self.config.clone(),
+            anchor,
+            consistent_point: created.consistent_point,
+            sources,
+            progress,
+        };
+        Ok((publisher, Begin::Snapshot(Box::new(task), position)))
+    }
+
+    /// What a consistent snapshot has to know before the slot is created, and the session that will hold it.
+    async fn sources(
+        &self,
+        found: &Found,
+    ) -> Result<(SnapshotReader, Vec<snapshot::Source>), Error> {
+        let reader = SnapshotReader::connect(&self.config.source.connect, 0).await?;
+        let mut sources = Vec::with_capacity(found.tables.len());
+        for (job, table) in found.tables.iter().enumerate() {
+            // An empty table is not read, and would be missed only when it has rows.
+            if !table.can_select {
+                return Err(Error::invalid(format!(
+                    "table {name}: its rows may not be read; GRANT SELECT ON {name} TO the role of source.url, or set \
+                     snapshot.mode = \"never\"",
+                    name = table.qualified_name()
+                )));
+            }
+            let (relation, condition) =
+                options::shape(&self.config, &found.catalog, table.oid).await?;
+            sources.push(snapshot::Source {
+                relation,
+                condition,
+                files: reader.files(table.oid).await?,
+                left: vec![RowRange::default()],
+                job,
+            });
+        }
+        Ok((reader, sources))
+    }
+}
+
+/// The first snapshot of these tables, not begun: of the rows that `base`, the snapshot of the slot's creation, sees.
+fn initial(tables: &[TableInfo], base: &str) -> snapshot::Progress {
+    let job = |table: &TableInfo| {
+        let rows = u64::try_from(table.rows_estimated).unwrap_or(0);
+        let job = snapshot::TableJob::new(table.qualified_name(), "initial", rows);
+        snapshot::TableJob {
+            base: Some(base.to_owned()),
+            ..job
+        }
+    };
+    snapshot::Progress {
+        tables: tables.iter().map(job).collect(),
+        ..snapshot::Progress::default()
+    }
+}
