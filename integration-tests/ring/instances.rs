@@ -20,7 +20,18 @@ fn the_older_of_two_processes_ends_with_4() {
         ..MixedOptions::default()
     };
     let load = MixedLoad::start(&place.url, &options).unwrap();
-    let mut newer = place.streaming(&settings.twin().unwrap());
+    // The older one publishes all the while, up to the moment at which it is fenced.
+    let flowing = load.counts().committed + 100;
+    while load.counts().committed < flowing {
+        std::thread::yield_now();
+    }
+    let twin = settings.twin().unwrap();
+    let path = twin.write(&place.folder).unwrap();
+    for _ in 0..5 {
+        let (code, said) = place.ends(&twin, &["check", "-c", path.to_str().unwrap()]);
+        assert_eq!(code, Some(0), "{said}");
+    }
+    let mut newer = place.streaming(&twin);
     assert_eq!(older.wait_exit(ENDS), Some(4), "{}", older.log_tail());
     assert!(
         older.log_tail().contains("another instance"),

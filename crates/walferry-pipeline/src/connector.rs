@@ -146,7 +146,7 @@ impl Start {
         let registry = Arc::new(self.registry().await?);
         let stopping = Arc::new(AtomicBool::new(false));
         let (mut publisher, checkpoint) = self.kafka(stopping.clone()).await?;
-
+        source::flushed_by_now(&mut found.replication, &mut found.server).await?;
         let slot = source::slot(&self.config, &found.catalog).await?;
         let evidence = source::evidence(
             &self.config,

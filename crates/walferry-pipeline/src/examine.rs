@@ -76,8 +76,9 @@ impl Finding {
 /// finding, and the others are still asked.
 pub async fn examine(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let source = postgres::examine(config, &mut findings).await;
+    let mut source = postgres::examine(config, &mut findings).await;
     let checkpoint = kafka(config, &mut findings).await;
+    postgres::look_again(&mut source, &mut findings).await;
     let registry = registry(config, &mut findings).await;
     let Some(source) = &source else {
         return findings;

@@ -140,6 +140,16 @@ pub(crate) async fn server(
     })
 }
 
+/// How far the log is flushed once the checkpoint was read: until then another process may have moved both on, and what it
+/// published after the server was first asked would seem never to have been there.
+pub(crate) async fn flushed_by_now(
+    replication: &mut Replication,
+    server: &mut Server,
+) -> Result<(), Error> {
+    server.wal_flush = replication.identify().await?.wal_flush;
+    Ok(())
+}
+
 /// The evidence for a decision.
 pub(crate) fn evidence(
     config: &Config,

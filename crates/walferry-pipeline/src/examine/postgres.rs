@@ -16,6 +16,7 @@ use crate::{
 /// What the later checks need of the source.
 pub(super) struct Examined {
     pub(super) catalog: Catalog,
+    replication: Replication,
     pub(super) server: Server,
     pub(super) slot: Slot,
     pub(super) publication: Option<PublicationInfo>,
@@ -28,14 +29,26 @@ pub(super) async fn examine(config: &Config, findings: &mut Vec<Finding>) -> Opt
     match look(config, findings).await {
         Ok(examined) => Some(examined),
         Err(error) => {
-            findings.push(Finding::new(
-                Severity::Error,
-                "postgresql",
-                error.to_string(),
-            ));
+            findings.push(unreachable(&error));
             None
         }
     }
+}
+
+/// Asks again for what moves while a connector runs, now that its checkpoint is known.
+pub(super) async fn look_again(examined: &mut Option<Examined>, findings: &mut Vec<Finding>) {
+    let Some(source) = examined else {
+        return;
+    };
+    let asked = source::flushed_by_now(&mut source.replication, &mut source.server).await;
+    if let Err(error) = asked {
+        findings.push(unreachable(&error));
+        *examined = None;
+    }
+}
+
+fn unreachable(error: &Error) -> Finding {
+    Finding::new(Severity::Error, "postgresql", error.to_string())
 }
 
 async fn look(config: &Config, findings: &mut Vec<Finding>) -> Result<Examined, Error> {
@@ -70,6 +83,7 @@ async fn look(config: &Config, findings: &mut Vec<Finding>) -> Result<Examined, 
     options::unmatched(config, &tables, findings);
     Ok(Examined {
         catalog,
+        replication,
         server,
         slot,
         publication,
