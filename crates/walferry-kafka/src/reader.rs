@@ -27,19 +27,25 @@ const ASK_PAUSE: Duration = Duration::from_millis(100);
 const POLL: Duration = Duration::from_millis(50);
 /// An open transaction of another instance holds the reader back until the coordinator ends it.
 const SLACK: Duration = Duration::from_secs(15);
+/// How long the marks of a transaction that is committed may be on their way.
+const END_OF_COMMIT: Duration = Duration::from_secs(2);
 
 /// The newest committed checkpoint of the connector; a transaction that is open is waited for. The topic has to exist.
 pub fn read_checkpoint(config: &Config, stop: &AtomicBool) -> Result<Option<Checkpoint>, Error> {
     read_until(End::Written, config, stop)
 }
 
-/// The newest checkpoint that is committed by now, for people: a transaction that is open is not waited for, and a process
-/// that is killed leaves one open for as long as its time limit. None when there is no such topic.
+/// The newest checkpoint that is committed by now, for people. A transaction that is open is waited for as long as one takes that
+/// is being committed, and no longer: a process that is killed leaves one open until its time limit. None when there is no such
+/// topic.
 pub fn look_at_checkpoint(config: &Config, stop: &AtomicBool) -> Result<Option<Checkpoint>, Error> {
     if !topics_missing(config, &[&config.checkpoint_topic])?.is_empty() {
         return Ok(None);
     }
-    read_until(End::Stable, config, stop)
+    match read_within(END_OF_COMMIT, End::Written, config, stop)? {
+        Some(found) => Ok(found),
+        None => read_until(End::Stable, config, stop),
+    }
 }
 
 /// The newest committed checkpoint up to an end.
@@ -48,11 +54,31 @@ pub(crate) fn read_until(
     config: &Config,
     stop: &AtomicBool,
 ) -> Result<Option<Checkpoint>, Error> {
+    let patience = TRANSACTION_TIMEOUT + SLACK;
+    read_within(patience, end, config, stop)?.ok_or_else(|| {
+        Error::new(
+            Kind::Unreachable,
+            format!(
+                "the end of checkpoint topic {:?} was not reached in {} s",
+                config.checkpoint_topic,
+                patience.as_secs()
+            ),
+        )
+    })
+}
+
+/// The newest committed checkpoint up to an end; none when the end is not reached in time.
+fn read_within(
+    patience: Duration,
+    end: End,
+    config: &Config,
+    stop: &AtomicBool,
+) -> Result<Option<Option<Checkpoint>>, Error> {
     let topic = &config.checkpoint_topic;
     let failed = |error: KafkaError| describe(topic, &error);
     let (low, high) = ends(end, config, stop)?;
     if high <= low {
-        return Ok(None);
+        return Ok(Some(None));
     }
     let reader: Leaving<BaseConsumer<Journal>> = config
         .consumer("read_committed")?
@@ -63,7 +89,7 @@ pub(crate) fn read_until(
     from.add_partition_offset(topic, 0, Offset::Offset(low))
         .map_err(failed)?;
     reader.assign(&from).map_err(failed)?;
-    let until = Instant::now() + TRANSACTION_TIMEOUT + SLACK;
+    let until = Instant::now() + patience;
     let mut newest = None;
     loop {
         match reader.poll(POLL) {
@@ -80,18 +106,13 @@ pub(crate) fn read_until(
         let at = reader.position().map_err(failed)?;
         let position = at.find_partition(topic, 0).map(|p| p.offset());
         if matches!(position, Some(Offset::Offset(offset)) if offset >= high) {
-            return Ok(newest);
+            return Ok(Some(newest));
         }
         if stop.load(Ordering::Relaxed) {
             return Err(Error::new(Kind::Stopped, "asked to stop"));
         }
         if Instant::now() >= until {
-            return Err(Error::new(
-                Kind::Unreachable,
-                format!(
-                    "the end of checkpoint topic {topic:?} (offset {high}) was not reached in time"
-                ),
-            ));
+            return Ok(None);
         }
     }
 }
