@@ -1,5 +1,7 @@
 //! Snapshots of tables without a key: what tells their rows from the stream's is the transaction that wrote them.
 
+use std::time::Instant;
+
 use walferry_testkit::checker::{Checker, Session, Start};
 use walferry_testkit::process::Settings;
 
@@ -91,6 +93,45 @@ fn rows_that_come_before_the_first_chunk_of_a_snapshot_that_was_asked_for_are_th
     let report = checker.verdict().unwrap();
     assert!(report.is_clean(), "{report}");
     assert_eq!(report.snapshot_rows, 3000, "{report}");
+}
+
+#[test]
+fn of_equal_rows_without_a_key_the_one_that_is_left_is_read() {
+    let place = Place::shared("keyless_equal");
+    place.sql(
+        "create table bag (at int not null, note text not null); alter table bag replica identity full",
+    );
+    let mut checker = place.checker(&["public.bag"]);
+    // Two equal rows, one in the first chunk and one in the last.
+    place.sql(
+        "insert into bag values (7, 'twice');
+         insert into bag select i, 'b' || i from generate_series(100, 2100) i;
+         insert into bag values (7, 'twice'); analyze",
+    );
+    let mut settings = small_chunks(&place);
+    settings
+        .set_text("snapshot.mode", "never")
+        .set_text("admin.token", "open")
+        .set("snapshot.rows_per_second_max", "500");
+    let mut walferry = place.start(&settings);
+    checker.rules.start = Start::Beside(consistent_point(&mut walferry));
+    walferry.wait_status("streaming", READY, |it| it["state"] == "streaming");
+    let path = settings.write(&place.folder).unwrap();
+    let (code, _, error) = said(path.to_str().unwrap(), &["start", "public.bag"]);
+    assert_eq!(code, Some(0), "{error}");
+    let begun = Instant::now();
+    let reads = "select count(*) from pg_stat_activity
+                 where datname = current_database() and pid <> pg_backend_pid() and query like 'COPY%bag%'";
+    while place.value(reads).as_deref() == Some("0") {
+        assert!(begun.elapsed() < READY, "no chunk is read");
+    }
+    place.drain("delete from bag where ctid = (select max(ctid) from bag where at = 7)");
+    assert_eq!(rows(&walferry), 0, "the chunk was there too soon");
+    walferry.wait_status("the snapshot is complete", TAKEN, done);
+    place.drain("insert into bag values (0, 'last')");
+    let report = checker.verdict().unwrap();
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(report.snapshot_rows, 2002, "{report}");
 }
 
 #[test]

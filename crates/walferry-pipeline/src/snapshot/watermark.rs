@@ -86,6 +86,8 @@ pub(crate) struct Engine {
     /// `None` while it is being asked for.
     described: HashMap<usize, Option<Described>>,
     rows_max: HashMap<usize, u64>,
+    /// How often in a row a chunk was read again because it was not clear which of its rows was removed.
+    unclear: HashMap<usize, u32>,
     windows: Vec<Open>,
     sweeps: Vec<Sweep>,
     /// A [`Event::GoOn`] is on its way.
@@ -102,6 +104,8 @@ pub(crate) struct Engine {
 
 /// Rows of a chunk when the stream has overtaken larger ones again and again.
 const CHUNK_ROWS_MIN: u64 = 64;
+/// Where rows without a key are removed all the time, the count of the equal ones has to do after so many readings.
+const UNCLEAR_MAX: u32 = 5;
 /// A page of the WAL, and the longest header of one.
 const WAL_PAGE: u64 = 8192;
 const WAL_HEADER_MAX: u64 = 40;
@@ -125,6 +129,7 @@ impl Engine {
             },
             described: HashMap::new(),
             rows_max: HashMap::new(),
+            unclear: HashMap::new(),
             windows: Vec::new(),
             sweeps: Vec::new(),
             going_on: false,
@@ -338,6 +343,18 @@ impl Engine {
             tracing::info!(table = name, ?void, "a chunk is read again");
             return Ok(());
         }
+        if is_unclear(&open.window, chunk)? {
+            let readings = self.unclear.entry(open.job).or_default();
+            *readings += 1;
+            if *readings < UNCLEAR_MAX {
+                tracing::info!(
+                    table = name,
+                    "a row without a key was removed: a chunk is read again"
+                );
+                return Ok(());
+            }
+        }
+        self.unclear.remove(&open.job);
         self.give(encoder, open)
     }
 
@@ -408,6 +425,22 @@ impl Engine {
         encoder.builder.snapshot(position, progress);
         encoder.seal(true)
     }
+}
+
+/// Whether a later snapshot has to say which rows of a chunk without a key are gone.
+fn is_unclear(window: &Window, chunk: &Chunk) -> Result<bool, Error> {
+    if !window.has_removals() {
+        return Ok(false);
+    }
+    let columns = chunk.relation.columns.len();
+    for line in chunk.blocks.iter().flat_map(|block| block.lines()) {
+        let (mut scratch, mut row) = (Vec::new(), Vec::with_capacity(columns + 2));
+        parse_copy_row(line, &mut scratch, &mut row)?;
+        if window.is_unclear(&row[..columns], &chunk.visibility) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn read_row(encoder: &mut Encoder, oid: u32, row: &[Datum<'_>], at: Lsn) -> Result<bool, Error> {

@@ -191,6 +191,20 @@ impl Window {
         self.bytes += size;
     }
 
+    /// Whether rows without a key were removed.
+    pub(crate) fn has_removals(&self) -> bool {
+        self.identity == Identity::Bag && !self.touched.is_empty()
+    }
+
+    /// Whether a row with these values was removed and the snapshot does not see it: of several that are equal in every value,
+    /// the stream does not say which.
+    pub(crate) fn is_unclear(&self, row: &[Datum<'_>], visibility: &Visibility) -> bool {
+        match self.touched.get(&print(row.iter())) {
+            Some(Touch::Removed(xids)) => xids.iter().any(|&xid| !visibility.sees(xid)),
+            _ => false,
+        }
+    }
+
     /// What becomes of a row that was read in the snapshot with this visibility.
     pub(crate) fn judge<'a>(
         &'a mut self,

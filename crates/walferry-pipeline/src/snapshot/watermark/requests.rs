@@ -26,6 +26,7 @@ impl Engine {
             self.progress.tables.clear();
             self.described.clear();
             self.rows_max.clear();
+            self.unclear.clear();
         }
     }
 
