@@ -59,6 +59,8 @@ const OWN_FENCES_MAX: usize = 3;
 const OWN_FENCES_WINDOW: Duration = Duration::from_secs(600);
 /// A topic that is still unknown when the batch has been sent again is not merely late.
 const NO_TOPIC_MAX: u32 = 1;
+/// How long a start may take from its fence to its claim.
+const CLAIM: Duration = Duration::from_millis(if cfg!(test) { 300 } else { 2_000 });
 const STEP: Duration = Duration::from_millis(100);
 const PROBE: Duration = Duration::from_millis(500);
 
@@ -249,7 +251,8 @@ impl<T: Transactions> Machine<T> {
                 }
                 *tries += 1;
             }
-            match self.settle(pending) {
+            let fenced = matches!(fault, Fault::Fenced(_));
+            match self.settle(pending, fenced) {
                 // Until the batch is committed it is not known whether that has helped.
                 Ok(outcome) => return outcome,
                 Err(next) => {
@@ -319,13 +322,12 @@ impl<T: Transactions> Machine<T> {
     }
 
     /// One attempt to settle. The outer error is a fault that may pass, the inner one is final.
-    fn settle(&mut self, pending: Option<&Checkpoint>) -> Result<Result<Outcome, Error>, Fault> {
-        if self.stop.load(Ordering::Relaxed) {
-            return Err(Fault::Stopped);
-        }
-        // Looked at before anything is initialised: whoever has taken over is not to be fenced by us.
-        let found = self.client.checkpoint(End::Stable)?;
-        if let Some(error) = self.claimed_by_another(found.as_ref()) {
+    fn settle(
+        &mut self,
+        pending: Option<&Checkpoint>,
+        fenced: bool,
+    ) -> Result<Result<Outcome, Error>, Fault> {
+        if let Some(error) = self.taken_over(fenced)? {
             return Ok(Err(error));
         }
         self.health.step();
@@ -357,6 +359,24 @@ impl<T: Transactions> Machine<T> {
             self.send()?;
         }
         Ok(Ok(Outcome::SentAgain))
+    }
+
+    /// Looked at before anything is initialised: whoever has taken over is not to be fenced by us. Nor is whoever is about to: a
+    /// start fences first and claims a little later, and what has fenced us may have been one.
+    fn taken_over(&mut self, fenced: bool) -> Result<Option<Error>, Fault> {
+        let until = Instant::now() + CLAIM;
+        loop {
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(Fault::Stopped);
+            }
+            self.health.step();
+            let found = self.client.checkpoint(End::Stable)?;
+            let error = self.claimed_by_another(found.as_ref());
+            if error.is_some() || !fenced || Instant::now() >= until {
+                return Ok(error);
+            }
+            std::thread::sleep(STEP);
+        }
     }
 
     /// Until our first commit the newest checkpoint is an earlier instance's; from then on it has to be ours.

@@ -20,6 +20,8 @@ struct Held {
     too_large: Option<Vec<u8>>,
     /// A group of records is refused for the too large one among them, in the name of its first.
     refuses_groups: bool,
+    /// After so many looks at the checkpoint this one is there.
+    claim: Option<(u32, Checkpoint)>,
 }
 
 /// A client whose calls go wrong by a plan.
@@ -139,7 +141,14 @@ impl Transactions for Fake {
     }
 
     fn checkpoint(&mut self, _: End) -> Result<Option<Checkpoint>, Fault> {
-        Ok(self.broker.0.lock().unwrap().checkpoint.clone())
+        let mut held = self.broker.0.lock().unwrap();
+        if let Some((looks, claim)) = held.claim.take() {
+            match looks {
+                0 => held.checkpoint = Some(claim),
+                looks => held.claim = Some((looks - 1, claim)),
+            }
+        }
+        Ok(held.checkpoint.clone())
     }
 }
 
@@ -300,6 +309,22 @@ fn an_older_instance_is_fenced_and_touches_nothing() {
     new.append(&block(&[1]), 0..1).unwrap();
     new.commit(checkpoint("new", 3)).unwrap();
     assert_eq!(log(&broker), [1]);
+}
+
+#[test]
+fn a_newer_instance_is_given_time_to_claim_what_it_has_fenced() {
+    let broker = Broker::default();
+    let mut old = machine(&broker, "old", vec![]);
+    old.commit(checkpoint("old", 1)).unwrap();
+    old.append(&block(&[1]), 0..1).unwrap();
+    let _new = machine(&broker, "new", vec![]);
+    let epoch = broker.0.lock().unwrap().epoch;
+    broker.0.lock().unwrap().claim = Some((1, checkpoint("new", 2)));
+    let error = old.commit(checkpoint("old", 2)).unwrap_err();
+    assert!(error.is_fenced(), "{error}");
+    let held = broker.0.lock().unwrap();
+    assert_eq!(held.epoch, epoch, "the newer instance was fenced");
+    assert!(held.log.is_empty());
 }
 
 #[test]
