@@ -106,6 +106,28 @@ impl Socket {
         }
     }
 
+    /// Makes the receive buffer this small if the peer is on the same machine and nothing but TCP is between; whether
+    /// that is so.
+    pub(crate) fn narrow_if_near(&self, bytes: usize) -> bool {
+        let Socket::Plain(Transport::Tcp(stream)) = self else {
+            return false;
+        };
+        let ends = (stream.local_addr(), stream.peer_addr());
+        matches!(ends, (Ok(local), Ok(peer)) if local.ip() == peer.ip())
+            && SockRef::from(stream).set_recv_buffer_size(bytes).is_ok()
+    }
+
+    /// How many bytes have come that a TCP socket was not read for.
+    pub(crate) fn waiting(&self) -> usize {
+        match self {
+            Socket::Plain(Transport::Tcp(stream)) => {
+                let waiting = rustix::io::ioctl_fionread(stream).unwrap_or(0);
+                usize::try_from(waiting).unwrap_or(usize::MAX)
+            }
+            Socket::Plain(Transport::Unix(_)) | Socket::Tls(_) => 0,
+        }
+    }
+
     /// Moves the socket to the reactor of the runtime that runs this.
     pub(crate) fn rehome(&mut self) -> io::Result<()> {
         match self {
@@ -282,5 +304,34 @@ impl AsyncWrite for Socket {
             Socket::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Socket::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_near_socket_is_narrowed_and_shows_what_waits() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stream, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let stream = stream.unwrap();
+        configure(&stream).unwrap();
+        let wide = SockRef::from(&stream).recv_buffer_size().unwrap();
+        let mut socket = Socket::Plain(Transport::Tcp(stream));
+        assert!(socket.narrow_if_near(64 << 10));
+        let Socket::Plain(Transport::Tcp(stream)) = &socket else {
+            unreachable!()
+        };
+        assert!(SockRef::from(stream).recv_buffer_size().unwrap() < wide);
+
+        let mut peer = accepted.unwrap().0;
+        peer.write_all(b"three").await.unwrap();
+        let mut read = [0; 2];
+        socket.read_exact(&mut read).await.unwrap();
+        assert_eq!(socket.waiting(), 3);
     }
 }

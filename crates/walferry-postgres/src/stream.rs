@@ -5,9 +5,10 @@
 //! event is always [`StreamEvent::Ended`].
 //! Source: PostgreSQL documentation, "Streaming Replication Protocol".
 //!
-//! Start reading at [`spawn`]; the loop is in `follow`, the walk over frames in `scan`.
+//! Start reading at [`spawn`]; the loop is in `follow`, its pauses in `gather`, the walk over frames in `scan`.
 
 mod follow;
+mod gather;
 mod scan;
 
 use std::{

@@ -6,11 +6,12 @@
 //! Start reading at [`Follower::follow`].
 //!
 //! PostgreSQL sends message by message. A reader that waits on the socket is woken by each of them, at the walsender's
-//! expense; one that lets a burst gather and then takes all there is spares the primary that work.
+//! expense; one that lets a burst gather and then takes all there is spares the primary that work. How
+//! long it lets it gather is `gather`'s.
 //!
 //! ```text
 //!            ┌────────── a read >= 4 KiB, or many in a row ─────────┐
-//!   idle: wait on the socket                          flow: sleep 500 µs, take all
+//!   idle: wait on the socket                          flow: pause, take what is there
 //!            └──────────────── a burst of nothing ──────────────────┘
 //! ```
 
@@ -30,7 +31,7 @@ use tokio::{
 };
 use walferry_event::Lsn;
 
-use super::{Block, Shown, StreamEvent, StreamLimits, scan::Scan};
+use super::{Block, Shown, StreamEvent, StreamLimits, gather::Gather, scan::Scan};
 use crate::{
     Error, Feedback,
     feedback::status_update,
@@ -45,8 +46,6 @@ const FLOW_BYTES: usize = 4 << 10;
 /// As many reads within [`FLOW_WINDOW`] show the same when each brings little.
 const FLOW_READS: u32 = 8;
 const FLOW_WINDOW: Duration = Duration::from_millis(2);
-/// How long a burst gathers in the socket's buffer. No longer than feedback may be late.
-const GATHER: Duration = Duration::from_micros(500);
 /// A block is about this long at most, unless one message is longer.
 const BLOCK_BYTES: usize = 1 << 20;
 /// With less room than this, a read would bring too little.
@@ -81,6 +80,7 @@ pub(super) struct Follower {
     read_bytes: usize,
     /// Whether the stream comes in bursts now.
     flowing: bool,
+    gather: Gather,
     /// Reads since `window`, while idle.
     reads: u32,
     window: Instant,
@@ -110,6 +110,7 @@ impl Follower {
             Socket::Tls(_) => TLS_READ_BYTES,
         };
         shown.hear(now);
+        let gather = Gather::on(&session.socket);
         Follower {
             doing: format!("streaming slot {slot:?}"),
             socket: session.socket,
@@ -123,6 +124,7 @@ impl Follower {
             block_bytes,
             read_bytes,
             flowing: false,
+            gather,
             reads: 0,
             window: now,
             announced: false,
@@ -174,10 +176,10 @@ impl Follower {
         Ok(())
     }
 
-    /// Lets a burst gather, then takes all there is, up to a block. Returns how many bytes came.
+    /// Lets a burst gather, then takes what is there, up to a block. Returns how many bytes came.
     async fn burst(&mut self) -> Result<usize, Error> {
         // This thread has nothing else to do, and feedback has milliseconds to spare.
-        std::thread::sleep(GATHER);
+        std::thread::sleep(self.gather.pause());
         // The reactor learns what has arrived.
         task::yield_now().await;
         let mut gained = 0;
@@ -185,13 +187,18 @@ impl Follower {
             self.make_room();
             let mut room = (&mut self.buffer).limit(self.read_bytes);
             let Some(read) = self.socket.read_buf(&mut room).now_or_never() else {
-                break;
+                if !self.gather.reads_on(&self.socket) {
+                    break;
+                }
+                task::yield_now().await;
+                continue;
             };
             gained += self.take(read).await?;
             if gained >= self.block_bytes {
                 break;
             }
         }
+        self.gather.learn(gained, &self.socket);
         Ok(gained)
     }
 
