@@ -32,6 +32,7 @@
 //! | `compat` | what Debezium answered over a corpus of SQL, recorded, is given again |
 //! | `terminal` | bars of a snapshot |
 //! | `hand` | the position moved or forgotten by hand, and all of a connector removed |
+//! | `migrate` | a Debezium configuration becomes a file that goes on where its slot stands |
 //! | `commands` | check, tail, status, checkpoint |
 //!
 //! Each test has its own database, slot and topics; one that harms a server has its own servers.
@@ -53,6 +54,7 @@ mod kindness;
 mod late_end;
 mod memory;
 mod messages;
+mod migrate;
 mod options;
 mod outage;
 mod oversize;

@@ -103,6 +103,9 @@ pub(crate) enum Command {
     /// The Avro schemas of the tables
     #[command(subcommand)]
     Schema(Schema),
+    /// Translate the configuration of another connector; prints a file for this one
+    #[command(subcommand)]
+    Migrate(Migrate),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -113,6 +116,17 @@ pub(crate) enum Command {
     /// Print a document that is written from the code
     #[command(subcommand, hide = true)]
     Docs(Document),
+}
+
+/// Where a configuration comes from.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Migrate {
+    /// Debezium's PostgreSQL connector; every property without a counterpart is listed in the comments
+    Debezium {
+        /// JSON, or Java properties; - for standard input
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
 }
 
 /// What to do with the position.

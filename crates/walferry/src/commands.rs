@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod checkpoint;
 pub(crate) mod hand;
 mod hangup;
+pub(crate) mod migrate;
 pub(crate) mod pause;
 mod process;
 pub(crate) mod resync;
@@ -14,7 +15,7 @@ pub(crate) mod snapshot;
 pub(crate) mod status;
 pub(crate) mod tail;
 
-use std::future::Future;
+use std::{future::Future, io::Read, path::Path};
 
 use anyhow::Context;
 
@@ -31,4 +32,18 @@ fn wait<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
     // A client's thread that still waits for a server must not hold the command up.
     runtime.shutdown_background();
     Ok(outcome)
+}
+
+/// The text of a file, or of standard input for `-`.
+fn text_of(path: &Path) -> Result<String, Failure> {
+    let mut text = String::new();
+    if path == Path::new("-") {
+        let read = std::io::stdin().read_to_string(&mut text);
+        read.context("reading standard input")?;
+    } else {
+        text = std::fs::read_to_string(path)
+            .with_context(|| format!("{}: cannot be read", path.display()))
+            .map_err(|error| Failure::usage(&error))?;
+    }
+    Ok(text)
 }

@@ -95,6 +95,15 @@ pub(crate) fn load(path: &Path, choices: &Choices) -> Result<Loaded> {
     from_text(&text, &path.display().to_string(), variables, choices)
 }
 
+/// Whether a text has known keys and values of their types.
+pub(crate) fn parse(text: &str, place: &str) -> Result<()> {
+    parsed(text, place).map(drop)
+}
+
+fn parsed(text: &str, place: &str) -> Result<File> {
+    toml::from_str(text).map_err(|error| anyhow!(explain(text, place, &error)))
+}
+
 fn from_text(
     text: &str,
     place: &str,
@@ -102,7 +111,7 @@ fn from_text(
     choices: &Choices,
 ) -> Result<Loaded> {
     // The file alone first, so that an error names its line.
-    let file: File = toml::from_str(text).map_err(|error| anyhow!(explain(text, place, &error)))?;
+    let file = parsed(text, place)?;
     let (keys, file) = overrides::apply(text, file, variables)?;
     let mut loaded = checked::checked(file, choices).with_context(|| place.to_owned())?;
     loaded.keys = keys;

@@ -11,6 +11,7 @@ mod commands;
 mod configuration;
 mod logs;
 mod metrics;
+mod migrate;
 
 use std::{
     io::{self, Write},
@@ -19,7 +20,7 @@ use std::{
 
 use clap::{CommandFactory, Parser};
 
-use command_line::{Checkpoint, Command, CommandLine, Document, Schema};
+use command_line::{Checkpoint, Command, CommandLine, Document, Migrate, Schema};
 
 /// Why a command ended without success, with the exit status that says so (product.md, "Commands").
 pub(crate) struct Failure {
@@ -122,6 +123,7 @@ fn run(line: CommandLine) -> Result<(), Failure> {
         Command::Schema(Schema::Approve { table, process }) => {
             commands::schema::approve(&table, &process)
         }
+        Command::Migrate(Migrate::Debezium { file }) => commands::migrate::debezium(&file),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut CommandLine::command(), "walferry", &mut text);

@@ -4,9 +4,9 @@
 
 mod approve;
 
-use std::{io::Read, path::Path};
+use std::path::Path;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use serde_json::json;
 use walferry_pipeline::{
     config::ConnectConfig,
@@ -15,7 +15,7 @@ use walferry_pipeline::{
 
 pub(crate) use approve::approve;
 
-use super::wait;
+use super::{text_of, wait};
 use crate::{
     Failure,
     command_line::Tables,
@@ -61,7 +61,7 @@ pub(crate) fn plan(
     as_json: bool,
 ) -> Result<(), Failure> {
     let config = load(path)?;
-    let script = script(ddl)?;
+    let script = text_of(ddl)?;
     let connect = source.map(|url| trial_of(&config.source.connect, url));
     let connect = connect.transpose()?;
     let planned = wait(schemas::plan(&config, &script, connect.as_ref()))?;
@@ -86,19 +86,6 @@ pub(crate) fn plan(
 fn load(path: &Path) -> Result<walferry_pipeline::Config, Failure> {
     let loaded = configuration::load(path, &Choices::default());
     Ok(loaded.map_err(|error| Failure::usage(&error))?.pipeline)
-}
-
-fn script(path: &Path) -> Result<String, Failure> {
-    let mut text = String::new();
-    if path == Path::new("-") {
-        let read = std::io::stdin().read_to_string(&mut text);
-        read.context("reading standard input")?;
-    } else {
-        text = std::fs::read_to_string(path)
-            .with_context(|| format!("{}: cannot be read", path.display()))
-            .map_err(|error| Failure::usage(&error))?;
-    }
-    Ok(text)
 }
 
 /// The connection of `--source`, with the TLS settings of the file unless the URL has its own.
