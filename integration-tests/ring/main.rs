@@ -23,6 +23,7 @@
 //! | `transactions` | BEGIN and END of each transaction, and the numbers of its events |
 //! | `schemas` | a table changes while it is followed; dead letters |
 //! | `oversize` | a record that its topic refuses for its size |
+//! | `replay` | dead letters are published once when what kept them back is mended |
 //! | `park` | a table that cannot go on waits, and the others go on |
 //! | `options` | exclude_columns, where, mask: streamed, in every snapshot, in dead letters, in the audit |
 //! | `tenants` | many tables into one topic with one schema |
@@ -64,6 +65,7 @@ mod records;
 mod recovery;
 mod refusal;
 mod reload;
+mod replay;
 mod resync;
 mod schema_commands;
 mod schemas;

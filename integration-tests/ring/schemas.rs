@@ -177,7 +177,7 @@ fn a_value_that_avro_cannot_hold_follows_the_policy() {
 }
 
 /// Sets the compatibility level of the value's subject.
-fn allow(place: &Place, level: &str) {
+pub(crate) fn allow(place: &Place, level: &str) {
     let url = format!(
         "{}/config/{}-value",
         place.registry,

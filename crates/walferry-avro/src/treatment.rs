@@ -50,6 +50,8 @@ pub enum Mask {
         /// How many characters are kept.
         chars: usize,
     },
+    /// It is masked already, as a dead letter holds it.
+    Done,
 }
 
 /// Stands for every value of a redacted column.
@@ -85,6 +87,7 @@ impl fmt::Debug for Mask {
             Mask::Sha256 { .. } => f.write_str("Sha256"),
             Mask::Redact => f.write_str("Redact"),
             Mask::Truncate { chars } => write!(f, "Truncate({chars})"),
+            Mask::Done => f.write_str("Done"),
         }
     }
 }
@@ -96,6 +99,7 @@ impl Mask {
             Mask::Sha256 { salt } => wire::bytes(out, &digest(salt, text)),
             Mask::Redact => wire::bytes(out, REDACTED),
             Mask::Truncate { chars } => wire::bytes(out, beginning(text, *chars)?),
+            Mask::Done => wire::bytes(out, text),
         }
         Ok(())
     }
@@ -110,6 +114,7 @@ impl Mask {
             Mask::Truncate { chars } => {
                 String::from_utf8_lossy(beginning(text, *chars).unwrap_or_default())
             }
+            Mask::Done => String::from_utf8_lossy(text),
         }
     }
 }

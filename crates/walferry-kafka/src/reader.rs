@@ -55,16 +55,14 @@ pub(crate) fn read_until(
     stop: &AtomicBool,
 ) -> Result<Option<Checkpoint>, Error> {
     let patience = TRANSACTION_TIMEOUT + SLACK;
-    read_within(patience, end, config, stop)?.ok_or_else(|| {
-        Error::new(
-            Kind::Unreachable,
-            format!(
-                "the end of checkpoint topic {:?} was not reached in {} s",
-                config.checkpoint_topic,
-                patience.as_secs()
-            ),
-        )
-    })
+    read_within(patience, end, config, stop)?.ok_or_else(|| late(config, patience))
+}
+
+/// The newest note under the connector's name, which is that of no connector. The topic has to exist.
+pub(crate) fn read_note(config: &Config, stop: &AtomicBool) -> Result<Option<Vec<u8>>, Error> {
+    let patience = TRANSACTION_TIMEOUT + SLACK;
+    let note = |_: &str, _, value: &[u8]| Ok(value.to_vec());
+    newest(patience, End::Written, config, stop, note)?.ok_or_else(|| late(config, patience))
 }
 
 /// The newest committed checkpoint up to an end; none when the end is not reached in time.
@@ -74,6 +72,23 @@ fn read_within(
     config: &Config,
     stop: &AtomicBool,
 ) -> Result<Option<Option<Checkpoint>>, Error> {
+    newest(patience, end, config, stop, parse)
+}
+
+fn late(config: &Config, patience: Duration) -> Error {
+    let (topic, seconds) = (&config.checkpoint_topic, patience.as_secs());
+    let text = format!("the end of checkpoint topic {topic:?} was not reached in {seconds} s");
+    Error::new(Kind::Unreachable, text)
+}
+
+/// The newest committed record with the connector's name as its key, up to an end; none when the end is not reached in time.
+fn newest<T>(
+    patience: Duration,
+    end: End,
+    config: &Config,
+    stop: &AtomicBool,
+    parse: impl Fn(&str, i64, &[u8]) -> Result<T, Error>,
+) -> Result<Option<Option<T>>, Error> {
     let topic = &config.checkpoint_topic;
     let failed = |error: KafkaError| describe(topic, &error);
     let (low, high) = ends(end, config, stop)?;

@@ -232,6 +232,8 @@ pub enum Mask {
     Redact,
     /// This many characters from its beginning.
     Truncate(usize),
+    /// None: the values are masked already.
+    Done,
 }
 
 impl TableConfig {

@@ -70,6 +70,7 @@ pub(crate) fn letter(
             "commit_lsn": origin.commit_lsn,
             "xid": origin.xid,
             "ordinal": origin.ordinal,
+            "commit_us": origin.commit_us,
             "op": change.operation().code(),
             "error": { "kind": kind, "text": reason },
             "before": before,

@@ -28,6 +28,7 @@ mod publish;
 pub mod recovery;
 mod relations;
 mod reload;
+mod replay;
 mod retry;
 mod ring;
 pub mod schemas;
@@ -47,6 +48,7 @@ pub use error::Error;
 pub use examine::{Finding, Severity, checkpoint, examine};
 pub use ledger::Positions;
 pub use reload::reload;
+pub use replay::{Replay, ReplayReport, TableReplay, replay};
 pub use snapshot::{Progress, Refused, TableJob, TableProgress, TableState};
 pub use status::{
     ConnectorStatus, Lag, SchemaIds, SnapshotStatus, SourceStatus, State, Status, TableActivity,

@@ -297,7 +297,7 @@ fn keys_differ(own: &TableConfig, name: &str, table: &Table) -> Result<(), Error
             match own.masks.iter().find(|(masked, _)| *masked == column.name) {
                 Some((_, Mask::Redact)) => "mask (redact)",
                 Some((_, Mask::Truncate(_))) => "mask (truncate)",
-                Some((_, Mask::Sha256(_))) | None => continue,
+                Some((_, Mask::Sha256(_) | Mask::Done)) | None => continue,
             }
         };
         return Err(Error::invalid(format!(
@@ -318,6 +318,7 @@ pub(crate) fn treatments(config: &Config, name: &str) -> Result<Treatments, Erro
     for (column, mask) in &own.masks {
         let mask = match mask {
             Mask::Redact => walferry_avro::Mask::Redact,
+            Mask::Done => walferry_avro::Mask::Done,
             Mask::Truncate(chars) => walferry_avro::Mask::Truncate { chars: *chars },
             Mask::Sha256(salt) => {
                 let salt = salt.read().map_err(|error| {

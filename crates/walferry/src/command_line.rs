@@ -1,6 +1,6 @@
 //! The command line.
 //!
-//! Owns its words (product.md, "Commands"); a command of the contract that is not in this version is not offered.
+//! Owns its words (product.md, "Commands").
 
 use std::path::PathBuf;
 
@@ -43,6 +43,20 @@ pub(crate) enum Command {
         file: ConfigFile,
         #[command(flatten)]
         arguments: AuditArguments,
+    },
+    /// Encode what the dead-letter topic holds again, and publish it, once; may run beside the connector
+    Replay {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// One table alone, as schema.table
+        #[arg(long, value_name = "TABLE")]
+        table: Option<String>,
+        /// Leave letters behind for good that still cannot be encoded; else they keep those behind them back
+        #[arg(long)]
+        leave: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// After changes were lost: take a new slot, read the tables again, delete what is gone from them, and end. Consumers keep
     /// their topics

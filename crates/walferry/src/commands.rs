@@ -8,6 +8,7 @@ mod hangup;
 pub(crate) mod migrate;
 pub(crate) mod pause;
 mod process;
+pub(crate) mod replay;
 pub(crate) mod resync;
 pub(crate) mod run;
 pub(crate) mod schema;

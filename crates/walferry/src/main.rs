@@ -20,6 +20,8 @@ use std::{
 
 use clap::{CommandFactory, Parser};
 
+use walferry_pipeline::Replay;
+
 use command_line::{Checkpoint, Command, CommandLine, Document, Migrate, Schema};
 
 /// Why a command ended without success, with the exit status that says so (product.md, "Commands").
@@ -88,6 +90,12 @@ fn main() -> ExitCode {
 fn run(line: CommandLine) -> Result<(), Failure> {
     match line.command {
         Command::Resync { file, tables } => commands::resync::run(&file.path, tables),
+        Command::Replay {
+            file,
+            table,
+            leave,
+            json,
+        } => commands::replay::run(&file.path, Replay { table, leave }, json),
         Command::Run { path, adopt_slot } => commands::run::run(&path, adopt_slot),
         Command::Check {
             file,

@@ -68,6 +68,7 @@ fn say(own: &TableConfig, left_out_here: Option<&str>, subject: &str, findings: 
         let how = match mask {
             Mask::Sha256(_) => "sha256".to_owned(),
             Mask::Redact => "redact".to_owned(),
+            Mask::Done => "before".to_owned(),
             Mask::Truncate(chars) => format!("truncate to {chars} characters"),
         };
         say(format!("column {column} is masked by Walferry: {how}"));

@@ -1,0 +1,77 @@
+//! Records that go out beside a connector, each batch in one transaction with a note of what it was made from.
+//!
+//! Owns the order: whoever writes under the same name is fenced before the note is read, so that none writes in between. The note
+//! is a record of the checkpoint topic with a key of its own, and does what the checkpoint does for a connector: whatever
+//! moment the process ends at, the next one knows what is published. Never: decides what a note says.
+//! Start reading at [`Noted::open`].
+
+use std::sync::{Arc, atomic::AtomicBool};
+
+use crate::{
+    Config, Error, RecordBlock, RecordRef,
+    admin::ensure_checkpoint_topic,
+    error::Kind,
+    producer::Librdkafka,
+    reader::read_note,
+    transactions::{Fault, Grouping, Transactions},
+};
+
+/// A producer with a note.
+pub struct Noted {
+    config: Config,
+    client: Librdkafka,
+}
+
+impl Noted {
+    /// Fences whoever has the same name, and reads the newest note. `name` tells it from the connector and from others beside it.
+    ///
+    /// # Errors
+    /// Kafka does not answer or does not allow it.
+    pub fn open(config: &Config, name: &str) -> Result<(Noted, Option<Vec<u8>>), Error> {
+        let mut config = config.clone();
+        config.connector = format!("{}.{name}", config.connector);
+        ensure_checkpoint_topic(&config)?;
+        let mut client = Librdkafka::new(config.clone(), Arc::default());
+        client.replace(Grouping::Full).map_err(failed)?;
+        let note = read_note(&config, &AtomicBool::new(false))?;
+        Ok((Noted { config, client }, note))
+    }
+
+    /// Publishes the records and the note, all or nothing.
+    ///
+    /// # Errors
+    /// Kafka does not answer or does not allow it, or a record is too large. Then nothing is known of this batch but by opening
+    /// anew.
+    pub fn publish(&mut self, records: RecordBlock, note: &[u8]) -> Result<(), Error> {
+        let records = Arc::new(records);
+        let note = RecordRef {
+            topic: &self.config.checkpoint_topic,
+            key: Some(self.config.connector.as_bytes()),
+            value: Some(note),
+            headers: None,
+        };
+        self.client.begin().map_err(failed)?;
+        let sent = self.client.send(&records, 0..records.len(), 0);
+        sent.map_err(failed)?;
+        self.client.send_one(&note, records.len()).map_err(failed)?;
+        self.client.commit().map_err(failed)?;
+        Ok(())
+    }
+}
+
+fn failed(fault: Fault) -> Error {
+    let (kind, text) = match fault {
+        Fault::Final(kind, text) => (kind, text),
+        Fault::Doubt(text) => (Kind::Unreachable, text),
+        Fault::Fenced(text) => (Kind::Fenced, text),
+        Fault::NoTopic(topic) => (Kind::NoTopic, format!("topic {topic:?} does not exist")),
+        Fault::TooLarge { bytes, .. } => {
+            let text = format!(
+                "a record of {bytes} bytes is larger than its topic takes: raise max.message.bytes"
+            );
+            (Kind::TooLarge, text)
+        }
+        Fault::Stopped => (Kind::Stopped, "asked to stop".into()),
+    };
+    Error::new(kind, text)
+}

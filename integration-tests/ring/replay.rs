@@ -1,0 +1,121 @@
+//! Dead letters are published once when what kept them back is mended.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::Duration;
+
+use apache_avro::types::Value as Avro;
+use walferry_testkit::process::{Settings, Walferry, binary};
+
+use crate::place::{Place, READY};
+use crate::records::{read, schemas};
+use crate::schemas::allow;
+
+/// Exit code and standard output of a replay.
+fn replay(place: &Place, settings: &Settings, arguments: &[&str]) -> (Option<i32>, String) {
+    let path = settings.write(&place.folder).unwrap();
+    let output = Command::new(binary().unwrap())
+        .args(["replay", "-c", path.to_str().unwrap()])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn letters_are_published_once_beside_the_connector_when_their_schema_is_allowed() {
+    let place = Place::shared("replay");
+    place.sql("create table t (id int primary key, note text); create table beside (id int)");
+    let mut settings = place.all();
+    settings
+        .set_text("snapshot.mode", "never")
+        .set_text("errors.policy", "dead-letter");
+    let checker = place.checker(&["public.t", "public.beside"]);
+    let mut walferry = place.streaming(&settings);
+    let none = (Some(0), "no dead letter waits\n".to_owned());
+    assert_eq!(replay(&place, &settings, &[]), none);
+    place.drain("insert into t values (1, 'a')");
+    allow(&place, "FULL");
+    place.sql(
+        "alter table t alter column note type int using 1; insert into t values (2, 2);
+         update t set note = 3; update t set id = 7 where id = 1; delete from t where id = 2; truncate t",
+    );
+    place.drain("insert into beside values (1)");
+    walferry.wait_status("letters", READY, |it| it["dead_letters"] == 6);
+
+    let (code, text) = replay(&place, &settings, &[]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("public.t: 0 replayed, 6 waiting: "), "{text}");
+    // The change of a key is two events.
+    assert_eq!(checker.verdict().unwrap().lost, 7);
+    allow(&place, "NONE");
+    let other = replay(&place, &settings, &["--table", "public.beside"]);
+    assert_eq!(other, none);
+    let done = (Some(0), "public.t: 6 replayed\n".to_owned());
+    assert_eq!(replay(&place, &settings, &[]), done);
+    assert_eq!(replay(&place, &settings, &[]), none);
+    let report = checker.verdict().unwrap();
+    assert_eq!(
+        (report.lost, report.doubled, report.reordered),
+        (0, 0, 0),
+        "{report}"
+    );
+    assert_eq!(report.faults(), 0, "{report}");
+    assert_eq!(walferry.exited(), None);
+}
+
+#[test]
+fn a_replay_that_is_killed_goes_on_and_masks_stay_what_they_were() {
+    let place = Place::shared("replay_killed");
+    place.sql("create table t (id int primary key, n numeric(9, 2), secret text)");
+    let mut settings = place.all();
+    settings
+        .set_text("snapshot.mode", "never")
+        .set_text("errors.policy", "dead-letter")
+        .table("name = \"public.t\"\nmask = [{ column = \"secret\", with = \"sha256\", salt = \"s\" }]");
+    let mut walferry = place.streaming(&settings);
+    place.drain("insert into t values (0, 1, 'x')");
+    place.sql("insert into t select g, 'NaN', 'x' from generate_series(1, 20000) g");
+    walferry.wait_status("letters", READY, |it| it["dead_letters"] == 20_000);
+    walferry.sigterm();
+    walferry.wait_exit(READY);
+
+    allow(&place, "NONE");
+    settings
+        .set_text("format.decimal", "string")
+        .set_text("publish.batch_bytes_max", "64 KiB");
+    let path = settings.write(&place.folder).unwrap();
+    let arguments = ["replay", "-c", path.to_str().unwrap()];
+    for wait_ms in (200..1_400).step_by(150) {
+        let mut killed = Walferry::start_with(&arguments, &settings, &place.folder).unwrap();
+        // The moment is what is varied.
+        std::thread::sleep(Duration::from_millis(wait_ms));
+        killed.kill9();
+    }
+    let (code, text) = replay(&place, &settings, &[]);
+    assert_eq!(code, Some(0), "{text}");
+
+    let mut schemas = schemas(&place);
+    let mut secrets: BTreeMap<i32, Vec<Avro>> = BTreeMap::new();
+    for record in read(&place, "public.t") {
+        let Avro::Int(id) = schemas.decode(&record.key.unwrap())["id"] else {
+            panic!("id is an int")
+        };
+        let after = schemas.decode(&record.value.unwrap()).remove("after");
+        let Some(Avro::Union(_, row)) = after else {
+            panic!("{after:?}")
+        };
+        let Avro::Record(columns) = *row else {
+            panic!("{row:?}")
+        };
+        let secret = columns.into_iter().find(|(name, _)| name == "secret");
+        secrets.entry(id).or_default().push(secret.unwrap().1);
+    }
+    assert_eq!(secrets.len(), 20_001);
+    let first = secrets[&0].clone();
+    assert!(
+        secrets.values().all(|it| *it == first),
+        "each once, each masked once"
+    );
+}
