@@ -58,6 +58,8 @@ fuzz_target!(|data: &[u8]| {
         topic: "server.public.t",
         server: "server",
         database: "db",
+        shared: false,
+        physical_table: None,
     };
     // A table without a column that the schema has a place for is refused.
     let Ok(plan) = EncodePlan::compile(&table, &naming, &format) else {

@@ -21,6 +21,8 @@ static OURS: LazyLock<EnvelopeReader> = LazyLock::new(|| {
         topic: "server.public.t",
         server: "server",
         database: "db",
+        shared: false,
+        physical_table: None,
     };
     let plan = EncodePlan::compile(&table(), &naming, &Format::default()).expect("a plan");
     EnvelopeReader::parse(plan.value_schema()).expect("our schema")

@@ -19,10 +19,11 @@ type Check = fn() -> Result<()>;
 /// At least one found something; the message names them.
 pub fn run() -> Result<()> {
     ensure(BUILD_TOOLS)?;
-    let checks: [(&str, Check); 6] = [
+    let checks: [(&str, Check); 7] = [
         ("formatting", formatting),
         ("house rules", house_rules),
         ("clippy", clippy),
+        ("fuzz targets", fuzz_targets),
         ("documentation", documentation),
         ("generated documents", docs::check),
         ("dependencies", dependencies),
@@ -55,6 +56,17 @@ fn clippy() -> Result<()> {
         "warnings",
     ];
     step::run("clippy", cargo().arg("clippy").args(options))
+}
+
+/// They are a workspace of their own, which nothing else builds.
+fn fuzz_targets() -> Result<()> {
+    let manifest = root().join("fuzz/Cargo.toml");
+    step::run(
+        "fuzz targets",
+        cargo()
+            .args(["check", "--locked", "--manifest-path"])
+            .arg(manifest),
+    )
 }
 
 fn documentation() -> Result<()> {
