@@ -12,7 +12,7 @@ use walferry_testkit::checker::{Checker, Session};
 use walferry_testkit::load::{MixedLoad, MixedOptions};
 use walferry_testkit::process::{Settings, Walferry, binary, http, print_line};
 
-use crate::place::{DRAIN, Place, READY};
+use crate::place::{DRAIN, Place, READY, told};
 
 const TOKEN: &str = "let me in";
 const WAITS: &str = "public.waits";
@@ -122,15 +122,8 @@ fn prepared(name: &str) -> (Place, Settings, Checker) {
     (place, settings, checker)
 }
 
-/// Runs the binary: exit code and standard output, or standard error when it has failed.
 fn approve(arguments: &[&str]) -> (Option<i32>, String) {
-    let output = Command::new(binary().unwrap())
-        .args(["schema", "approve", WAITS])
-        .args(arguments)
-        .output()
-        .unwrap();
-    let text = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8(text).unwrap())
+    told(&[&["schema", "approve", WAITS], arguments].concat())
 }
 
 fn parked(walferry: &mut Walferry) -> Json {

@@ -1,12 +1,13 @@
 //! Where a test runs: a database of its own, a name for slot and topics, the settings of its connector.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use walferry_testkit::checker::{Checker, Report, Session, quote_literal};
 use walferry_testkit::load::{self, MixedLoad};
-use walferry_testkit::process::{Settings, Walferry};
+use walferry_testkit::process::{Settings, Walferry, binary};
 use walferry_testkit::stack::{Coordinates, PostgresOptions, Stack, test_postgres_major};
 
 /// How long a start may take on a machine that runs other tests.
@@ -15,6 +16,16 @@ pub(crate) const READY: Duration = Duration::from_secs(60);
 pub(crate) const DRAIN: Duration = Duration::from_secs(120);
 /// How long a refusal may take.
 pub(crate) const REFUSED: Duration = Duration::from_secs(60);
+
+/// Runs the binary: exit code and standard output, then standard error.
+pub(crate) fn told(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(binary().unwrap())
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(text).unwrap())
+}
 
 /// A place for one test.
 pub(crate) struct Place {
@@ -66,6 +77,15 @@ impl Place {
     /// Settings for every table of `public`.
     pub(crate) fn all(&self) -> Settings {
         self.settings(&["public.*"])
+    }
+
+    /// The same, for the stream alone; a change that cannot be published becomes a dead letter.
+    pub(crate) fn lettered(&self) -> Settings {
+        let mut settings = self.all();
+        settings
+            .set_text("snapshot.mode", "never")
+            .set_text("errors.policy", "dead-letter");
+        settings
     }
 
     pub(crate) fn start(&self, settings: &Settings) -> Walferry {

@@ -179,18 +179,23 @@ fn every_type_decodes_from_the_registrys_schema_alone() {
 }
 
 /// The fields of a row, each out of its union.
-fn row(side: &Avro) -> BTreeMap<String, Avro> {
+/// The columns of a row, `before` or `after`.
+pub(crate) fn columns(side: &Avro) -> &[(String, Avro)] {
     let Avro::Union(_, inner) = side else {
         panic!("no union: {side:?}")
     };
     let Avro::Record(fields) = &**inner else {
         panic!("no row: {inner:?}")
     };
+    fields
+}
+
+fn row(side: &Avro) -> BTreeMap<String, Avro> {
     let bare = |value: &Avro| match value {
         Avro::Union(_, inner) => (**inner).clone(),
         other => other.clone(),
     };
-    fields
+    columns(side)
         .iter()
         .map(|(name, value)| (name.clone(), bare(value)))
         .collect()

@@ -1,36 +1,26 @@
 //! Dead letters are published once when what kept them back is mended.
 
 use std::collections::BTreeMap;
-use std::process::Command;
-use std::time::Duration;
 
 use apache_avro::types::Value as Avro;
-use walferry_testkit::process::{Settings, Walferry, binary};
+use walferry_testkit::process::{Settings, Walferry};
+use walferry_testkit::topics::Reader;
 
-use crate::place::{Place, READY};
-use crate::records::{read, schemas};
+use crate::place::{Place, READY, told};
+use crate::records::{columns, read, schemas};
 use crate::schemas::allow;
 
 /// Exit code and standard output of a replay.
 fn replay(place: &Place, settings: &Settings, arguments: &[&str]) -> (Option<i32>, String) {
     let path = settings.write(&place.folder).unwrap();
-    let output = Command::new(binary().unwrap())
-        .args(["replay", "-c", path.to_str().unwrap()])
-        .args(arguments)
-        .output()
-        .unwrap();
-    let text = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8(text).unwrap())
+    told(&[&["replay", "-c", path.to_str().unwrap()], arguments].concat())
 }
 
 #[test]
 fn letters_are_published_once_beside_the_connector_when_their_schema_is_allowed() {
     let place = Place::shared("replay");
     place.sql("create table t (id int primary key, note text); create table beside (id int)");
-    let mut settings = place.all();
-    settings
-        .set_text("snapshot.mode", "never")
-        .set_text("errors.policy", "dead-letter");
+    let mut settings = place.lettered();
     let checker = place.checker(&["public.t", "public.beside"]);
     let mut walferry = place.streaming(&settings);
     let none = (Some(0), "no dead letter waits\n".to_owned());
@@ -55,6 +45,9 @@ fn letters_are_published_once_beside_the_connector_when_their_schema_is_allowed(
     let done = (Some(0), "public.t: 6 replayed\n".to_owned());
     assert_eq!(replay(&place, &settings, &[]), done);
     assert_eq!(replay(&place, &settings, &[]), none);
+    // Letters of another topic have places of their own.
+    settings.set_text("errors.dead_letter_topic", "none.such");
+    assert_eq!(replay(&place, &settings, &[]), none);
     let report = checker.verdict().unwrap();
     assert_eq!(
         (report.lost, report.doubled, report.reordered),
@@ -69,11 +62,10 @@ fn letters_are_published_once_beside_the_connector_when_their_schema_is_allowed(
 fn a_replay_that_is_killed_goes_on_and_masks_stay_what_they_were() {
     let place = Place::shared("replay_killed");
     place.sql("create table t (id int primary key, n numeric(9, 2), secret text)");
-    let mut settings = place.all();
-    settings
-        .set_text("snapshot.mode", "never")
-        .set_text("errors.policy", "dead-letter")
-        .table("name = \"public.t\"\nmask = [{ column = \"secret\", with = \"sha256\", salt = \"s\" }]");
+    let mut settings = place.lettered();
+    settings.table(
+        "name = \"public.t\"\nmask = [{ column = \"secret\", with = \"sha256\", salt = \"s\" }]",
+    );
     let mut walferry = place.streaming(&settings);
     place.drain("insert into t values (0, 1, 'x')");
     place.sql("insert into t select g, 'NaN', 'x' from generate_series(1, 20000) g");
@@ -87,10 +79,13 @@ fn a_replay_that_is_killed_goes_on_and_masks_stay_what_they_were() {
         .set_text("publish.batch_bytes_max", "64 KiB");
     let path = settings.write(&place.folder).unwrap();
     let arguments = ["replay", "-c", path.to_str().unwrap()];
-    for wait_ms in (200..1_400).step_by(150) {
+    // Each is killed in the middle, when it has published some.
+    let published = Reader::open(&place.brokers, &[place.topic("public.t")]).unwrap();
+    for some in (100..=800).step_by(100) {
         let mut killed = Walferry::start_with(&arguments, &settings, &place.folder).unwrap();
-        // The moment is what is varied.
-        std::thread::sleep(Duration::from_millis(wait_ms));
+        for _ in 0..some {
+            published.next(READY).unwrap().expect("it publishes");
+        }
         killed.kill9();
     }
     let (code, text) = replay(&place, &settings, &[]);
@@ -102,15 +97,12 @@ fn a_replay_that_is_killed_goes_on_and_masks_stay_what_they_were() {
         let Avro::Int(id) = schemas.decode(&record.key.unwrap())["id"] else {
             panic!("id is an int")
         };
-        let after = schemas.decode(&record.value.unwrap()).remove("after");
-        let Some(Avro::Union(_, row)) = after else {
-            panic!("{after:?}")
-        };
-        let Avro::Record(columns) = *row else {
-            panic!("{row:?}")
-        };
-        let secret = columns.into_iter().find(|(name, _)| name == "secret");
-        secrets.entry(id).or_default().push(secret.unwrap().1);
+        let value = schemas.decode(&record.value.unwrap());
+        let secret = columns(&value["after"])
+            .iter()
+            .find(|(name, _)| name == "secret");
+        let secrets = secrets.entry(id).or_default();
+        secrets.push(secret.unwrap().1.clone());
     }
     assert_eq!(secrets.len(), 20_001);
     let first = secrets[&0].clone();

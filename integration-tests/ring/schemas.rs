@@ -119,14 +119,11 @@ pub(crate) fn letters(place: &Place) -> Vec<(Json, String)> {
 fn a_value_that_avro_cannot_hold_follows_the_policy() {
     let place = Place::shared("letters");
     place.sql("create table t (id int primary key, n numeric(9,2))");
-    let mut settings = place.all();
-    settings
-        .set_text("snapshot.mode", "never")
-        .set_text("errors.policy", "dead-letter")
-        .set_text(
-            "errors.dead_letter_topic",
-            &format!("{}.dead_letters", place.name),
-        );
+    let mut settings = place.lettered();
+    settings.set_text(
+        "errors.dead_letter_topic",
+        &format!("{}.dead_letters", place.name),
+    );
     let mut walferry = place.streaming(&settings);
     place.sql(
         "insert into t values (1, 1); insert into t values (2, 'NaN'); insert into t values (3, 3)",
@@ -194,10 +191,7 @@ fn a_schema_that_the_registry_refuses_makes_dead_letters() {
     place.sql(
         "create table t (id int primary key, note text); create table beside (id int primary key)",
     );
-    let mut settings = place.all();
-    settings
-        .set_text("snapshot.mode", "never")
-        .set_text("errors.policy", "dead-letter");
+    let settings = place.lettered();
     let checker = place.checker(&["public.t", "public.beside"]);
     let mut walferry = place.streaming(&settings);
     place.drain("insert into t values (1, 'a')");
