@@ -20,7 +20,10 @@ use std::{future::Future, io::Read, path::Path};
 
 use anyhow::Context;
 
-use crate::Failure;
+use crate::{
+    Failure,
+    configuration::{self, Choices, Loaded},
+};
 
 /// Runs a short command to its end.
 fn wait<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
@@ -33,6 +36,11 @@ fn wait<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
     // A client's thread that still waits for a server must not hold the command up.
     runtime.shutdown_background();
     Ok(outcome)
+}
+
+/// One connector's configuration.
+fn load(path: &Path) -> Result<Loaded, Failure> {
+    configuration::load(path, &Choices::default()).map_err(|error| Failure::usage(&error))
 }
 
 /// The text of a file, or of standard input for `-`.

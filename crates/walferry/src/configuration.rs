@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 
+pub(crate) use checked::NAME_MAX;
 use file::File;
 pub(crate) use file::LogFormat;
 use walferry_event::Secret;

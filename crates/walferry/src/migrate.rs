@@ -36,8 +36,6 @@ const SECTIONS: [&str; 11] = [
     "format",
     "errors",
 ];
-/// What the name of a slot allows, less `walferry_`.
-const NAME_MAX: usize = 54;
 
 /// What became of a configuration.
 pub(crate) struct Migrated {
@@ -105,6 +103,14 @@ impl Migration {
         self.keys.push((section, key.to_owned(), value.into()));
     }
 
+    /// A number, or else a remark.
+    fn number(&mut self, property: &str, value: &str, section: &'static str, key: &str) {
+        match value.parse::<i64>() {
+            Ok(number) => self.set(section, key, number),
+            Err(_) => self.settle(format!("{property} = {value} is no number")),
+        }
+    }
+
     /// Leaves something to whoever reads the file.
     fn settle(&mut self, what: impl Into<String>) {
         // A comment has one line.
@@ -140,17 +146,17 @@ impl Migration {
         let server = self.take("database.server.name");
         let prefix = prefix.or(server);
         let name = self.take("name").or_else(|| prefix.clone());
-        let allowed = |c: char| match c.to_ascii_lowercase() {
-            c if c.is_ascii_alphanumeric() => c,
-            _ => '_',
+        let allowed = |c: char| match c.is_ascii_alphanumeric() {
+            true => c.to_ascii_lowercase(),
+            false => '_',
         };
-        let stem: String = name.unwrap_or_else(|| "debezium".to_owned());
-        let stem: String = stem.chars().take(NAME_MAX).map(allowed).collect();
+        let name = name.unwrap_or_else(|| "debezium".to_owned());
+        let stem = name.chars().take(configuration::NAME_MAX).map(allowed);
         match prefix {
             Some(prefix) => self.set("kafka", "topic_prefix", prefix),
             None => self.settle("topic.prefix is missing; topics begin with the name"),
         }
-        self.set("", "name", stem);
+        self.set("", "name", stem.collect::<String>());
     }
 
     /// The file.

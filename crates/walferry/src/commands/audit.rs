@@ -5,20 +5,14 @@ use std::{path::Path, time::Duration};
 use anyhow::anyhow;
 use walferry_pipeline::{Audit, AuditReport, audit};
 
-use super::wait;
-use crate::{
-    Failure,
-    command_line::AuditArguments,
-    configuration::{self, Choices},
-    print, tell,
-};
+use super::{load, wait};
+use crate::{Failure, command_line::AuditArguments, print, tell};
 
 /// Differences of a table that are listed.
 const DIFFERENCES_MAX: usize = 20;
 
 pub(crate) fn run(path: &Path, arguments: AuditArguments) -> Result<(), Failure> {
-    let loaded =
-        configuration::load(path, &Choices::default()).map_err(|error| Failure::usage(&error))?;
+    let loaded = load(path)?;
     if arguments.rate == Some(0) {
         return Err(Failure::usage(&anyhow!("--rate: at least 1 row a second")));
     }

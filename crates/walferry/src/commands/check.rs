@@ -5,16 +5,11 @@ use std::path::Path;
 use serde_json::json;
 use walferry_pipeline::{Finding, Severity};
 
-use super::wait;
-use crate::{
-    Failure,
-    configuration::{self, Choices},
-    print, tell,
-};
+use super::{load, wait};
+use crate::{Failure, print, tell};
 
 pub(crate) fn run(path: &Path, fix_sql: bool, as_json: bool) -> Result<(), Failure> {
-    let loaded =
-        configuration::load(path, &Choices::default()).map_err(|error| Failure::usage(&error))?;
+    let loaded = load(path)?;
     let findings = wait(walferry_pipeline::examine(&loaded.pipeline))?;
     let text = if fix_sql {
         sql(&findings)

@@ -4,16 +4,11 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow};
 
-use super::wait;
-use crate::{
-    Failure,
-    configuration::{self, Choices},
-    print,
-};
+use super::{load, wait};
+use crate::{Failure, print};
 
 pub(crate) fn show(path: &Path) -> Result<(), Failure> {
-    let loaded =
-        configuration::load(path, &Choices::default()).map_err(|error| Failure::usage(&error))?;
+    let loaded = load(path)?;
     let config = &loaded.pipeline;
     match wait(walferry_pipeline::checkpoint(config))?? {
         Some(checkpoint) => {

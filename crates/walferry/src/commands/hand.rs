@@ -10,12 +10,8 @@ use std::{
 use anyhow::{Context, anyhow};
 use walferry_pipeline::hand;
 
-use super::wait;
-use crate::{
-    Failure,
-    configuration::{self, Choices, Loaded},
-    logs, tell,
-};
+use super::{load, wait};
+use crate::{Failure, configuration::Loaded, logs, tell};
 
 /// Moves the position.
 pub(crate) fn set(path: &Path, lsn: &str, yes: Option<String>) -> Result<(), Failure> {
@@ -70,8 +66,7 @@ pub(crate) fn remove(path: &Path, yes: Option<String>) -> Result<(), Failure> {
 
 /// The configuration, when it is certain that this connector is meant.
 fn agreed(path: &Path, what: &str, yes: Option<String>) -> Result<Loaded, Failure> {
-    let loaded =
-        configuration::load(path, &Choices::default()).map_err(|error| Failure::usage(&error))?;
+    let loaded = load(path)?;
     let name = &loaded.pipeline.name;
     let said = match yes {
         Some(said) => said,

@@ -8,12 +8,8 @@ use anyhow::{Context, anyhow};
 use reqwest::Method;
 use serde_json::Value as Json;
 
-use super::status::base;
-use crate::{
-    Failure,
-    command_line::Running,
-    configuration::{self, Choices},
-};
+use super::{load, status::base};
+use crate::{Failure, command_line::Running};
 
 /// Where the token is when no configuration file says it.
 const TOKEN: &str = "WALFERRY_TOKEN";
@@ -30,8 +26,7 @@ impl Process {
     pub(super) fn find(running: &Running) -> Result<Process, Failure> {
         let (mut url, mut token, mut connector) = (running.admin.clone(), None, None);
         if let Some(path) = &running.config {
-            let loaded = configuration::load(path, &Choices::default())
-                .map_err(|error| Failure::usage(&error))?;
+            let loaded = load(path)?;
             connector = Some(loaded.pipeline.name);
             url = url.or(Some(format!("http://{}", loaded.listen)));
             let secret = loaded.token.map(|it| it.read()).transpose();

@@ -4,24 +4,17 @@
 
 use std::path::Path;
 
+use serde_json::json;
 use walferry_pipeline::{Replay, ReplayReport, replay};
 
-use super::wait;
-use crate::{
-    Failure,
-    configuration::{self, Choices},
-    print,
-};
+use super::{load, wait};
+use crate::{Failure, print};
 
 pub(crate) fn run(path: &Path, what: Replay, as_json: bool) -> Result<(), Failure> {
-    let loaded =
-        configuration::load(path, &Choices::default()).map_err(|error| Failure::usage(&error))?;
+    let loaded = load(path)?;
     let report = wait(replay(&loaded.pipeline, what))??;
     let text = match as_json {
-        true => format!(
-            "{:#}\n",
-            serde_json::to_value(&report).map_err(anyhow::Error::from)?
-        ),
+        true => format!("{:#}\n", json!(report)),
         false => text(&report),
     };
     print(text.as_bytes())?;

@@ -15,16 +15,11 @@ use walferry_pipeline::{
 
 pub(crate) use approve::approve;
 
-use super::{text_of, wait};
-use crate::{
-    Failure,
-    command_line::Tables,
-    configuration::{self, Choices},
-    print,
-};
+use super::{load, text_of, wait};
+use crate::{Failure, command_line::Tables, print};
 
 pub(crate) fn show(tables: &Tables) -> Result<(), Failure> {
-    let config = load(&tables.file.path)?;
+    let config = load(&tables.file.path)?.pipeline;
     let schemas = wait(schemas::show(&config, &tables.globs))??;
     if tables.json {
         return print(format!("{:#}\n", json!({ "schemas": schemas })).as_bytes());
@@ -40,7 +35,7 @@ pub(crate) fn show(tables: &Tables) -> Result<(), Failure> {
 }
 
 pub(crate) fn diff(tables: &Tables) -> Result<(), Failure> {
-    let config = load(&tables.file.path)?;
+    let config = load(&tables.file.path)?.pipeline;
     let compared = wait(schemas::compare(&config, &tables.globs))??;
     if tables.json {
         print(format!("{:#}\n", json!({ "schemas": compared })).as_bytes())?;
@@ -60,7 +55,7 @@ pub(crate) fn plan(
     source: Option<&str>,
     as_json: bool,
 ) -> Result<(), Failure> {
-    let config = load(path)?;
+    let config = load(path)?.pipeline;
     let script = text_of(ddl)?;
     let connect = source.map(|url| trial_of(&config.source.connect, url));
     let connect = connect.transpose()?;
@@ -81,11 +76,6 @@ pub(crate) fn plan(
     } else {
         Err(Failure::told())
     }
-}
-
-fn load(path: &Path) -> Result<walferry_pipeline::Config, Failure> {
-    let loaded = configuration::load(path, &Choices::default());
-    Ok(loaded.map_err(|error| Failure::usage(&error))?.pipeline)
 }
 
 /// The connection of `--source`, with the TLS settings of the file unless the URL has its own.

@@ -12,11 +12,8 @@ use tokio::{
 };
 use walferry_pipeline::{Tail, config::ConnectConfig, tail};
 
-use super::wait;
-use crate::{
-    Failure,
-    configuration::{self, Choices},
-};
+use super::{load, wait};
+use crate::Failure;
 
 pub(crate) fn run(
     config: Option<&Path>,
@@ -25,8 +22,7 @@ pub(crate) fn run(
 ) -> Result<(), Failure> {
     let what = match (config, source) {
         (Some(path), _) => {
-            let loaded = configuration::load(path, &Choices::default())
-                .map_err(|error| Failure::usage(&error))?;
+            let loaded = load(path)?;
             Tail {
                 connect: loaded.pipeline.source.connect.clone(),
                 tables: loaded.pipeline.source.tables.clone(),

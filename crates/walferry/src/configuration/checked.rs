@@ -17,7 +17,7 @@ const MEMORY_MIN: u64 = 16 << 20;
 /// Readers of a snapshot: each is a session on the primary, and a part of the memory.
 const READERS_MAX: u32 = 32;
 /// What PostgreSQL allows for the name of a slot, less `walferry_`.
-const NAME_MAX: usize = 63 - 9;
+pub(crate) const NAME_MAX: usize = 63 - 9;
 
 pub(super) fn checked(file: File, choices: &Choices) -> Result<Loaded> {
     let name = required("name", file.name.clone())?;

@@ -3,14 +3,12 @@
 use super::Migration;
 
 /// Properties with a key of the same meaning and the same words.
-const WORDS: [(&str, &str); 7] = [
+const WORDS: [(&str, &str); 5] = [
     ("decimal.handling.mode", "decimal"),
     ("time.precision.mode", "time"),
     ("binary.handling.mode", "binary"),
     ("interval.handling.mode", "interval"),
     ("hstore.handling.mode", "hstore"),
-    ("unavailable.value.placeholder", "unavailable_value"),
-    ("schema.name.adjustment.mode", "schema_names"),
 ];
 const SWITCHES: [(&str, &str); 3] = [
     ("tombstones.on.delete", "tombstones"),
@@ -19,7 +17,7 @@ const SWITCHES: [(&str, &str); 3] = [
 ];
 
 /// What is said of a property without a counterpart, by the beginning of its name; the first that fits.
-const WITHOUT: [(&str, &str); 40] = [
+const WITHOUT: [(&str, &str); 38] = [
     (
         "column.include.list",
         "say what to leave out, in a [[table]]'s exclude_columns",
@@ -40,10 +38,6 @@ const WITHOUT: [(&str, &str); 40] = [
     ("custom.metric.tags", "metrics have the label connector"),
     ("database.", "the session is Walferry's own"),
     ("errors.", "see [errors]"),
-    (
-        "event.processing.failure.handling.mode",
-        "see errors.policy",
-    ),
     (
         "exactly.once.support",
         "every batch is a Kafka transaction with its position",
@@ -82,7 +76,6 @@ const WITHOUT: [(&str, &str); 40] = [
     ("openlineage.", "no lineage is reported"),
     ("poll.interval.ms", "nothing is polled"),
     ("predicates", "records are not changed on their way"),
-    ("publish.via.partition.root", "see source.partitions"),
     ("query.fetch.size", "rows come by COPY"),
     ("quarkus.", "see [admin] and [log]"),
     ("read.only", "nothing is written to the database"),
@@ -161,16 +154,17 @@ impl Migration {
     fn format(&mut self) {
         for (property, key) in WORDS {
             if let Some(word) = self.take(property) {
-                match (property, word.as_str()) {
-                    ("unavailable.value.placeholder", _) => self.set("format", key, word),
-                    // Avro allows no others, so the converter has replaced them in any case.
-                    ("schema.name.adjustment.mode", "none" | "avro") => {}
-                    ("schema.name.adjustment.mode", _) => {
-                        self.lacks(property, "see format.schema_names")
-                    }
-                    _ => self.set("format", key, word.replace('_', "-")),
-                }
+                self.set("format", key, word.replace('_', "-"));
             }
+        }
+        if let Some(placeholder) = self.take("unavailable.value.placeholder") {
+            self.set("format", "unavailable_value", placeholder);
+        }
+        let adjustment = "schema.name.adjustment.mode";
+        match self.take(adjustment).as_deref() {
+            // Avro allows no others, so the converter has replaced them in any case.
+            None | Some("none" | "avro") => {}
+            Some(_) => self.lacks(adjustment, "see format.schema_names"),
         }
         for (property, key) in SWITCHES {
             if let Some(word) = self.take(property) {

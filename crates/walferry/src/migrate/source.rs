@@ -122,12 +122,4 @@ impl Migration {
         self.set("source", "slot", slot);
         self.set("source", "publication", publication);
     }
-
-    /// A number, or else a remark.
-    pub(super) fn number(&mut self, property: &str, value: &str, section: &'static str, key: &str) {
-        match value.parse::<i64>() {
-            Ok(number) => self.set(section, key, number),
-            Err(_) => self.settle(format!("{property} = {value} is no number")),
-        }
-    }
 }
