@@ -50,11 +50,9 @@ pub fn amend_checkpoint<E: From<Error>>(
 
 fn failed(fault: Fault) -> Error {
     let (kind, text) = match fault {
-        Fault::Final(kind, text) => (kind, text),
-        Fault::Doubt(text) | Fault::Fenced(text) => (Kind::Unreachable, text),
-        Fault::NoTopic(topic) => (Kind::NoTopic, format!("topic {topic:?} does not exist")),
-        Fault::TooLarge { bytes, .. } => (Kind::TooLarge, format!("{bytes} bytes are too many")),
-        Fault::Stopped => (Kind::Stopped, "asked to stop".into()),
+        // The connector goes on: it is the change that was not made.
+        Fault::Fenced(text) => (Kind::Unreachable, text),
+        fault => fault.told(),
     };
     Error::new(
         kind,

@@ -10,7 +10,6 @@ use std::sync::{Arc, atomic::AtomicBool};
 use crate::{
     Config, Error, RecordBlock, RecordRef,
     admin::ensure_checkpoint_topic,
-    error::Kind,
     producer::Librdkafka,
     reader::read_note,
     transactions::{Fault, Grouping, Transactions},
@@ -60,18 +59,6 @@ impl Noted {
 }
 
 fn failed(fault: Fault) -> Error {
-    let (kind, text) = match fault {
-        Fault::Final(kind, text) => (kind, text),
-        Fault::Doubt(text) => (Kind::Unreachable, text),
-        Fault::Fenced(text) => (Kind::Fenced, text),
-        Fault::NoTopic(topic) => (Kind::NoTopic, format!("topic {topic:?} does not exist")),
-        Fault::TooLarge { bytes, .. } => {
-            let text = format!(
-                "a record of {bytes} bytes is larger than its topic takes: raise max.message.bytes"
-            );
-            (Kind::TooLarge, text)
-        }
-        Fault::Stopped => (Kind::Stopped, "asked to stop".into()),
-    };
+    let (kind, text) = fault.told();
     Error::new(kind, text)
 }

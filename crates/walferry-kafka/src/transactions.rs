@@ -81,3 +81,22 @@ pub(crate) enum Fault {
     /// Trying again cannot help.
     Final(Kind, String),
 }
+
+impl Fault {
+    /// The sort of error that it is, and its words, where nothing is tried again.
+    pub(crate) fn told(self) -> (Kind, String) {
+        match self {
+            Fault::Final(kind, text) => (kind, text),
+            Fault::Doubt(text) => (Kind::Unreachable, text),
+            Fault::Fenced(text) => (Kind::Fenced, text),
+            Fault::NoTopic(topic) => (Kind::NoTopic, format!("topic {topic:?} does not exist")),
+            Fault::TooLarge { bytes, .. } => {
+                let text = format!(
+                    "a record of {bytes} bytes is larger than its topic takes: raise max.message.bytes"
+                );
+                (Kind::TooLarge, text)
+            }
+            Fault::Stopped => (Kind::Stopped, "asked to stop".into()),
+        }
+    }
+}

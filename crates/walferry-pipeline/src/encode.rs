@@ -20,7 +20,6 @@ use std::{
 };
 
 use metrics::Counter;
-use walferry_avro::EncodeErrorKind;
 use walferry_event::{Datum, Lsn, Operation, Origin, Position};
 use walferry_pgoutput::{Frame, Message};
 
@@ -456,12 +455,7 @@ fn write_change(
             Err(error) => error,
         };
         bookmark.restore(builder.records());
-        let widens = matches!(
-            error.kind,
-            EncodeErrorKind::NullInRequired | EncodeErrorKind::Shape
-        );
-        // Each column can be widened in two ways, and looked up again once.
-        if widens && widened < 3 * plan.table.columns.len() {
+        if plan.can_widen(&error, widened) {
             widened += 1;
             relations.widen(oid, error.column, error.kind, origin.lsn)?;
             continue;

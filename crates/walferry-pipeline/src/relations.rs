@@ -17,7 +17,7 @@ use std::{
 };
 
 use tokio::sync::watch;
-use walferry_avro::{EncodeErrorKind, EncodePlan};
+use walferry_avro::{EncodeError, EncodeErrorKind, EncodePlan};
 use walferry_event::{Lsn, Relation, Table};
 use walferry_postgres::Catalog;
 use walferry_registry::Registry;
@@ -59,6 +59,16 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// Whether a wider schema may have a place for the value that was refused, when it was widened so often for a change
+    /// already. Each column can be widened in two ways, and looked up again once.
+    pub(crate) fn can_widen(&self, error: &EncodeError, widened: usize) -> bool {
+        let widens = matches!(
+            error.kind,
+            EncodeErrorKind::NullInRequired | EncodeErrorKind::Shape
+        );
+        widens && widened < 3 * self.table.columns.len()
+    }
+
     /// What `/status` says of the table.
     fn status(&self, schema_ids: SchemaIds) -> TableStatus {
         let name = |&i: &usize| self.table.columns[i].name.clone();

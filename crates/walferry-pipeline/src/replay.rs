@@ -17,7 +17,6 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use tokio::{runtime::Handle, sync::watch};
-use walferry_avro::EncodeErrorKind;
 use walferry_event::Relation;
 use walferry_kafka::{Noted, RecordBlock, TopicRecord};
 use walferry_postgres::{Catalog, TableInfo};
@@ -298,11 +297,7 @@ impl Replayer {
                 )));
             };
             bookmark.restore(&mut self.block);
-            let widens = matches!(
-                error.kind,
-                EncodeErrorKind::NullInRequired | EncodeErrorKind::Shape
-            );
-            if !widens || widened >= 3 * plan.table.columns.len() {
+            if !plan.can_widen(&error, widened) {
                 return Ok(Err(error.to_string()));
             }
             widened += 1;

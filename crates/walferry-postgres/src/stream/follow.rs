@@ -6,8 +6,8 @@
 //! Start reading at [`Follower::follow`].
 //!
 //! PostgreSQL sends message by message. A reader that waits on the socket is woken by each of them, at the walsender's
-//! expense; one that lets a burst gather and then takes all there is spares the primary that work. How
-//! long it lets it gather is `gather`'s.
+//! expense; one that lets a burst gather and then takes all there is spares the primary that work.
+//! For how long, is `gather`'s.
 //!
 //! ```text
 //!            ┌────────── a read >= 4 KiB, or many in a row ─────────┐
