@@ -4,8 +4,11 @@
 //! Invariant: ready means snapshotting or streaming, every peer reachable, and the slot within its budget.
 //! Start reading at [`Status::report`].
 
+mod findings;
 mod report;
 mod snapshots;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::BTreeMap,
@@ -27,6 +30,7 @@ use crate::{
     snapshot::{Event, Progress, Rates},
 };
 
+pub(crate) use findings::{Findings, Lack};
 pub use report::{
     ConnectorStatus, Lag, SchemaIds, SnapshotStatus, SourceStatus, TableActivity, TableStatus,
 };
@@ -99,6 +103,8 @@ pub struct Status {
     pub(crate) ledger: Ledger,
     /// The tables that wait.
     pub(crate) parking: Parking,
+    /// What is wrong with tables that were chosen.
+    pub(crate) findings: Findings,
     /// Publishing that an operator holds.
     pub(crate) pausing: Pausing,
     inner: Mutex<Inner>,
@@ -138,6 +144,7 @@ impl Status {
             name: name.into(),
             ledger: Ledger::default(),
             parking: Parking::default(),
+            findings: Findings::default(),
             pausing: Pausing::default(),
             inner: Mutex::new(Inner {
                 state: State::Starting,
@@ -180,6 +187,11 @@ impl Status {
         }
         if self.pausing.is_held() {
             reasons.push("paused: publishing is held; `walferry resume` lets it go on".to_owned());
+        }
+        for (table, finding) in self.findings.seen() {
+            if finding.lack == Lack::Incomplete {
+                reasons.push(format!("table {table}: {}", finding.reason));
+            }
         }
         if let (Some(limit), Some(retained)) =
             (inner.retained_bytes_max, inner.lag.slot_retained_bytes)
@@ -256,7 +268,7 @@ impl Status {
                 ..inner.lag.clone()
             },
             snapshot: inner.snapshots(),
-            tables: with_parked(&inner.tables, &self.parking),
+            tables: self.tables(&inner),
             errors: self.errors.load(Ordering::Relaxed),
             dead_letters: self.dead_letters.load(Ordering::Relaxed),
         }
@@ -394,78 +406,36 @@ impl Status {
         self.inner().pulses.remove(stage);
     }
 
+    /// The tables, and what is said of those that wait or lack something; one that has not been met since the start is
+    /// known by its name.
+    fn tables(&self, inner: &Inner) -> Vec<TableStatus> {
+        let mut tables = inner.tables.clone();
+        let mut say = |name: String, state, reason, since| {
+            let table = tables.entry(name.clone()).or_default();
+            (table.name, table.state, table.reason) = (name, state, Some(reason));
+            table.parked_since = since;
+        };
+        for (name, finding) in self.findings.seen() {
+            let state = match finding.lack {
+                Lack::LeftOut => TableActivity::LeftOut,
+                Lack::Incomplete => TableActivity::Incomplete,
+            };
+            say(name, state, finding.reason, None);
+        }
+        for (name, seen) in self.parking.seen() {
+            let state = match seen.released {
+                true => TableActivity::CatchingUp,
+                false => TableActivity::Parked,
+            };
+            say(name, state, seen.reason, Some(seen.since));
+        }
+        tables.into_values().collect()
+    }
+
     fn inner(&self) -> MutexGuard<'_, Inner> {
         // A holder that panicked left at worst an old value, which is still worth showing.
         self.inner
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-}
-
-/// The tables, and what is said of those that wait; one that has not been met since the start is known by its name.
-fn with_parked(tables: &BTreeMap<String, TableStatus>, parking: &Parking) -> Vec<TableStatus> {
-    let mut tables = tables.clone();
-    for (name, seen) in parking.seen() {
-        let table = tables.entry(name.clone()).or_default();
-        table.name = name;
-        table.state = match seen.released {
-            true => TableActivity::CatchingUp,
-            false => TableActivity::Parked,
-        };
-        table.parked_since = Some(seen.since);
-        table.reason = Some(seen.reason);
-    }
-    tables.into_values().collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ready_says_each_reason_and_turns_back_by_itself() {
-        let status = Status::new("c");
-        assert_eq!(status.ready(), Err(vec!["starting".to_owned()]));
-        status.set_state(State::Streaming, None);
-        assert_eq!(status.ready(), Ok(()));
-        status.set_peer(Peer::Kafka, Err(("connection", "no broker answers".into())));
-        assert_eq!(
-            status.ready(),
-            Err(vec!["kafka: no broker answers".to_owned()])
-        );
-        assert_eq!(status.report().state, State::Retrying);
-        assert_eq!(
-            status.report().reason.as_deref(),
-            Some("kafka: no broker answers")
-        );
-        status.set_peer(Peer::Kafka, Ok(()));
-        assert_eq!(status.ready(), Ok(()));
-    }
-
-    #[test]
-    fn a_slot_over_its_budget_is_not_ready() {
-        let status = Status::new("c");
-        status.set_state(State::Streaming, None);
-        let lag = |bytes| Lag {
-            slot_retained_bytes: Some(bytes),
-            ..Lag::default()
-        };
-        status.set_lag(lag(100), Some(100));
-        assert_eq!(status.ready(), Ok(()));
-        status.set_lag(lag(101), Some(100));
-        assert!(status.ready().unwrap_err()[0].contains("slot_retained_bytes_max"));
-    }
-
-    #[test]
-    fn a_stage_without_a_pulse_is_not_live() {
-        let status = Status::new("c");
-        status.pulse("publish", Duration::ZERO);
-        while status.live().is_ok() {
-            std::hint::spin_loop();
-        }
-        status.pulse_ends("publish");
-        assert_eq!(status.live(), Ok(()));
-        status.pulse_goes_on("publish");
-        assert_eq!(status.live(), Ok(()), "it has ended");
     }
 }

@@ -82,6 +82,10 @@ pub enum TableActivity {
     Parked,
     /// It has waited, and is published up to where the others are.
     CatchingUp,
+    /// It was chosen and is not published, for the reason that is given.
+    LeftOut,
+    /// It is published, and changes of it are missing from its topic, for the reason that is given.
+    Incomplete,
 }
 
 /// A table that the connector has met.
@@ -99,7 +103,7 @@ pub struct TableStatus {
     pub changes: u64,
     /// Ids of the schemas in use.
     pub schema_ids: SchemaIds,
-    /// `streaming`, `parked` or `catching-up`.
+    /// `streaming`, `parked`, `catching-up`, `left-out` or `incomplete`.
     pub state: TableActivity,
     /// Since when it waits or has waited, while it does.
     pub parked_since: Option<String>,
