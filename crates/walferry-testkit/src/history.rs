@@ -1,27 +1,33 @@
 //! A random history: DDL and DML of every kind in one session, while the connector is killed, stopped and started.
 //!
-//! Owns: the connector's runs and what only the writer knows (which key is in force from where on, and when a table is
-//! not published). Never: servers, and the comparison itself. The same seed gives the same statements; where the
-//! connector stands when they are committed is the machine's.
-//! Start reading at [`run`]; the statements are in `writer`.
+//! Owns: the order of a history. The same seed gives the same statements; where the connector stands when they are committed is
+//! the machine's. Three judges look at it: the witness at each change, `agreement` at what the topics say in the end, and
+//! `walferry audit`. Never: servers.
+//! Start reading at [`run`]; the statements are in `writer`, the verdict in `verdict`.
 
+mod menu;
+mod runs;
 mod table;
+mod verdict;
 mod writer;
 
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 
-use crate::checker::{Checker, Report, Session};
+use crate::checker::{Checker, Session, Start, parse_lsn};
 use crate::load;
 use crate::process::{Settings, Walferry};
+pub use menu::{Kind, Menu, Snapshot};
+pub use runs::Counts;
+use runs::{Runs, TOKEN};
+use verdict::Place;
+pub use verdict::{Audited, Outcome, TableVerdict};
 use writer::Writer;
 
-/// How long a start may take.
-const READY: Duration = Duration::from_secs(120);
 /// How long the rest may take after the last statement.
 const DRAIN: Duration = Duration::from_secs(180);
 
@@ -34,23 +40,38 @@ pub struct HistoryOptions {
     pub statements: u32,
     /// One restart in so many transactions, about.
     pub restart_every: u32,
+    /// Rows of each table before the start, where a snapshot reads them.
+    pub rows: u32,
+    /// What the history has; by the seed when it is not said.
+    pub kinds: Option<Vec<Kind>>,
+    /// How the first rows come; by the seed when it is not said.
+    pub snapshot: Option<Snapshot>,
+    /// How long tables and topics may take to agree after the last change.
+    pub settle: Duration,
 }
 
-/// What came of it.
-#[derive(Debug)]
-pub struct Outcome {
-    /// The comparison with the witness.
-    pub report: Report,
-    /// Statements that changed a table or a publication.
-    pub ddl: u32,
-    /// Statements that changed rows.
-    pub dml: u32,
-    /// How often the connector was killed.
-    pub kills: u32,
-    /// How often it was stopped in order.
-    pub stops: u32,
-    /// Every statement, in order, to look at when something is wrong.
-    pub script: String,
+impl HistoryOptions {
+    /// The defaults of a seed.
+    pub fn new(seed: u64) -> HistoryOptions {
+        HistoryOptions {
+            seed,
+            statements: 300,
+            restart_every: 6,
+            rows: 600,
+            kinds: None,
+            snapshot: None,
+            settle: Duration::from_secs(40),
+        }
+    }
+
+    fn menu(&self, random: &mut StdRng) -> Menu {
+        let mut menu = Menu::of(random);
+        if let Some(kinds) = &self.kinds {
+            menu.kinds.clone_from(kinds);
+        }
+        menu.snapshot = self.snapshot.unwrap_or(menu.snapshot);
+        menu
+    }
 }
 
 /// Runs one history in the empty database of `url`, whose name is the connector's too.
@@ -64,137 +85,137 @@ pub fn run(
     servers: (&str, &str),
     folder: &Path,
 ) -> Result<Outcome> {
-    let name = settings.name();
     let mut random = StdRng::seed_from_u64(options.seed);
-    let mut writer = Writer::create(url, &format!("walferry_{name}"), &mut random)?;
+    let menu = options.menu(&mut random);
+    let name = settings.name().to_owned();
+    let settings = configured(settings, url, &menu)?;
+    let rows = match menu.snapshot {
+        Snapshot::Never => 0,
+        _ => options.rows,
+    };
+    let role = role(&name);
+    let publication = format!("walferry_{name}");
+    let owner = (publication.as_str(), role.as_str());
+    let mut writer = Writer::create(url, owner, menu.clone(), rows, &mut random)?;
+    if matches!(menu.snapshot, Snapshot::Never | Snapshot::Asked) {
+        writer.publish_tables()?;
+    }
     let names = writer.table_names();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let (brokers, registry) = servers;
-    let mut checker = Checker::create(
+    let witness = format!("witness_{name}");
+    let mut checker = Checker::create(url, &witness, &names, brokers, registry, &name)?;
+    let mut runs = Runs::begin(&settings, folder, &menu, &mut writer)?;
+    let place = Place {
         url,
-        &format!("witness_{name}"),
-        &names,
         brokers,
         registry,
-        name,
-    )?;
-    let mut runs = Runs::begin(settings, folder)?;
-    while writer.statements() < options.statements {
-        writer
-            .transaction(&mut random)
-            .with_context(|| format!("the history so far:\n{}", writer.script()))?;
-        runs.step(&mut random, options.restart_every)?;
-    }
-    runs.up()?;
-    // What is not published now would not be drained.
-    let last = writer.last()?;
-    let drained = load::drain(url, &format!("walferry_{name}"), &last, DRAIN);
-    let status = || runs.connector.as_ref().map(Walferry::status);
-    drained.with_context(|| {
-        let log = runs.connector.as_ref().map(Walferry::log_tail);
-        format!(
-            "the rest did not arrive: {:?}\n{}",
-            status(),
-            log.unwrap_or_default()
-        )
-    })?;
-    writer.tell(&mut checker.rules);
-    let report = checker.verdict()?;
+        settings: &settings,
+        folder,
+    };
+    let outcome = judged(
+        options,
+        &mut random,
+        &mut writer,
+        &mut runs,
+        &mut checker,
+        place,
+    );
+    let outcome = outcome.with_context(|| format!("{menu}; the history:\n{}", writer.script()))?;
     checker.drop_slot()?;
     runs.stop()?;
-    load::drop_slot(url, &format!("walferry_{name}"))?;
+    load::drop_slot(url, &publication)?;
+    Ok(outcome)
+}
+
+/// The history itself, and the verdict on it.
+fn judged(
+    options: &HistoryOptions,
+    random: &mut StdRng,
+    writer: &mut Writer,
+    runs: &mut Runs<'_>,
+    checker: &mut Checker,
+    place: Place<'_>,
+) -> Result<Outcome> {
+    while writer.statements() < options.statements {
+        writer.transaction(random)?;
+        runs.step(writer, random, options.restart_every)?;
+    }
+    runs.refused(writer)?;
+    runs.up()?;
+    let slot = format!("walferry_{}", place.settings.name());
+    load::drain(place.url, &slot, &writer.last(), DRAIN).with_context(|| {
+        let connector = runs.connector.as_ref();
+        let status = connector.map(Walferry::status);
+        let log = connector.map(Walferry::log_tail).unwrap_or_default();
+        format!("the rest did not arrive: {status:?}\n{log}")
+    })?;
+    let compared = writer.compared(place.settings.name());
+    let mut tables = place.settled(runs, &compared, options.settle)?;
+    writer.tell(&mut checker.rules);
+    checker.rules.start = Start::Streamed(slot_created(&runs.log()?)?);
+    let report = checker.verdict()?;
+    let audit_failed = place.audit(&mut tables, &writer.secured())?;
     Ok(Outcome {
         report,
+        tables,
+        audit_failed,
         ddl: writer.ddl,
         dml: writer.dml,
-        kills: runs.kills,
-        stops: runs.stops,
+        counts: runs.counts.clone(),
+        menu: writer.menu().to_string(),
         script: writer.script().to_owned(),
     })
 }
 
-/// The connector, which is up or down.
-struct Runs<'a> {
-    settings: &'a Settings,
-    folder: &'a Path,
-    connector: Option<Walferry>,
-    /// Transactions for which it stays down.
-    rest: u32,
-    kills: u32,
-    stops: u32,
+/// A role that is no superuser, and owns every table.
+fn role(name: &str) -> String {
+    format!("role_{name}")
 }
 
-impl<'a> Runs<'a> {
-    fn begin(settings: &'a Settings, folder: &'a Path) -> Result<Runs<'a>> {
-        let mut first = Walferry::start(settings, folder)?;
-        first.wait_status("streaming", READY, |it| it["state"] == "streaming");
-        Ok(Runs {
-            settings,
-            folder,
-            connector: Some(first),
-            rest: 0,
-            kills: 0,
-            stops: 0,
-        })
+fn configured(settings: &Settings, url: &str, menu: &Menu) -> Result<Settings> {
+    let name = settings.name();
+    let role = role(name);
+    Session::connect(url)?.execute(&format!(
+        "create role {role} login replication; grant create on database {name} to {role};
+         grant usage, create on schema public to {role}"
+    ))?;
+    let (scheme, rest) = url.split_once("://").context("a URL")?;
+    let (_, address) = rest.split_once('@').context("a URL with a role")?;
+    let mut settings = settings.clone();
+    settings
+        .set_text("source.url", &format!("{scheme}://{role}@{address}"))
+        .set("source.heartbeat_ms", "200")
+        .set_text("admin.token", TOKEN)
+        .set("snapshot.chunk_rows", "50")
+        .set("snapshot.rows_per_second_max", "500");
+    if menu.leaves {
+        settings.set_text("source.partitions", "leaf");
     }
+    match menu.snapshot {
+        Snapshot::Consistent => {}
+        Snapshot::Beside => {
+            settings.set("snapshot.while_streaming", "true");
+        }
+        Snapshot::Never | Snapshot::Asked => {
+            settings.set_text("snapshot.mode", "never");
+        }
+    }
+    Ok(settings)
+}
 
-    /// Now and then it is ended, and after a few transactions started again.
-    fn step(&mut self, random: &mut StdRng, restart_every: u32) -> Result<()> {
-        let Some(connector) = &mut self.connector else {
-            self.rest = self.rest.saturating_sub(1);
-            return if self.rest == 0 { self.start() } else { Ok(()) };
-        };
-        // The writer is faster than the connector; sometimes it lets it come up.
-        std::thread::sleep(Duration::from_millis(random.random_range(0..60)));
-        if !random.random_ratio(1, restart_every.max(1)) {
-            return Ok(());
-        }
-        if random.random_ratio(2, 3) {
-            connector.kill9();
-            self.kills += 1;
-            self.connector = None;
-        } else {
-            self.stop()?;
-            self.stops += 1;
-        }
-        self.rest = random.random_range(0..12);
-        if self.rest == 0 { self.start() } else { Ok(()) }
-    }
-
-    fn start(&mut self) -> Result<()> {
-        self.connector = Some(Walferry::start(self.settings, self.folder)?);
-        Ok(())
-    }
-
-    fn up(&mut self) -> Result<()> {
-        if self.connector.is_none() {
-            self.start()?;
-        }
-        if let Some(connector) = &mut self.connector {
-            connector.wait_status("streaming", READY, |it| it["state"] == "streaming");
-        }
-        Ok(())
-    }
-
-    fn stop(&mut self) -> Result<()> {
-        if let Some(mut connector) = self.connector.take() {
-            connector.sigterm();
-            let code = connector.wait_exit(READY);
-            // A signal that comes before the program listens for it ends it as a kill does.
-            anyhow::ensure!(
-                matches!(code, Some(0) | None),
-                "SIGTERM ended it with {code:?}\n{}",
-                connector.log_tail()
-            );
-        }
-        Ok(())
-    }
+/// Where the connector's slot begins; one that is killed before it has published anything makes it anew.
+fn slot_created(log: &str) -> Result<u64> {
+    let created = log.lines().rfind(|line| line.contains("slot created"));
+    let created: serde_json::Value = serde_json::from_str(created.context("no slot was created")?)?;
+    let lsn = created["lsn"].as_str().and_then(parse_lsn);
+    lsn.context("the slot was created without a word where")
 }
 
 /// The LSN from which on what the session writes next stands.
 fn next_lsn(session: &mut Session) -> Result<u64> {
     let text = session.value("select pg_current_wal_insert_lsn()")?;
     text.as_deref()
-        .and_then(crate::checker::parse_lsn)
+        .and_then(parse_lsn)
         .context("the server tells no LSN")
 }

@@ -12,6 +12,8 @@ pub(super) struct Table {
     pub(super) name: Arc<str>,
     /// Keys and the LSN from which on each is in force.
     keys: Vec<(u64, Vec<Arc<str>>)>,
+    /// LSN from which on it is made to agree in other ways than by its changes.
+    read_again: Option<u64>,
     pub(super) ignored: BTreeSet<String>,
 }
 
@@ -25,6 +27,12 @@ impl Table {
         Table {
             name: Arc::from(name),
             keys,
+            read_again: rules
+                .read_again
+                .iter()
+                .filter(|it| it.table == name)
+                .map(|it| it.from)
+                .min(),
             ignored: ignored
                 .filter_map(|path| path.strip_prefix(&format!("{name}.")).map(str::to_owned))
                 .collect(),
@@ -35,5 +43,10 @@ impl Table {
     pub(super) fn key(&self, lsn: u64) -> &[Arc<str>] {
         let in_force = self.keys.iter().rev().find(|(from, _)| *from <= lsn);
         in_force.map_or(&[], |(_, key)| key)
+    }
+
+    /// Whether a change may be absent, and rows and deletes may come that are no change.
+    pub(super) fn is_read_again(&self, lsn: u64) -> bool {
+        self.read_again.is_some_and(|from| from <= lsn)
     }
 }

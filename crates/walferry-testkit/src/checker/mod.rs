@@ -7,6 +7,7 @@
 //!
 //! Start reading at [`Checker`], then `judge`.
 
+mod agreement;
 mod calendar;
 mod canonical;
 mod change;
@@ -23,11 +24,12 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
+pub use agreement::{Agreement, Compared, agreement};
 pub use canonical::UNAVAILABLE;
 pub use change::{Change, Event, Observed, Op, Record, Row, Value, lsn_text, parse_lsn};
 pub use judge::Judge;
 pub use report::{Difference, Fault, Report};
-pub use rules::{KeyChange, Rules, Start, Unpublished};
+pub use rules::{Attached, KeyChange, ReadAgain, Rules, Start};
 pub use session::{Session, Target, TextRow, quote_identifier, quote_literal};
 pub use witness::{Told, Witness};
 

@@ -1,6 +1,6 @@
 //! What a check compares: the tables with their keys, where the connector began, what it leaves out.
 //!
-//! Owns: [`Rules`] and [`Start`]. Never: judgement.
+//! Owns: [`Rules`], [`Start`], and what is known of a table from a position on. Never: judgement.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +19,8 @@ pub enum Start {
     Beside(u64),
     /// Snapshot rows are counted and not compared.
     SnapshotUnchecked,
+    /// What was committed up to this LSN is no part of the comparison; rows of snapshots are counted and not compared.
+    Streamed(u64),
 }
 
 /// From a position on, a table's records have another key.
@@ -32,14 +34,27 @@ pub struct KeyChange {
     pub key: Vec<String>,
 }
 
-/// A time in which the publication did not hold a table.
+/// From a position on, a table and its topic are made to agree in other ways than by its changes alone: it was replaced or not
+/// published for a while, or is read again. Its changes may be absent, and rows of snapshots and deletes that no transaction
+/// made may come; every change that is there is judged as ever. What the topic says in the end is judged by `agreement`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unpublished {
+pub struct ReadAgain {
     /// `schema.table`.
     pub table: String,
-    /// LSN of the first change that is not published.
+    /// LSN from which on.
     pub from: u64,
-    /// LSN of the first change that is published again.
+}
+
+/// A time in which a table was a partition of another one, under whose name its changes are published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attached {
+    /// `schema.table` of the partition.
+    pub leaf: String,
+    /// `schema.table` of the root.
+    pub root: String,
+    /// LSN of the first change that is the root's.
+    pub from: u64,
+    /// LSN of the first change that is its own again.
     pub to: u64,
 }
 
@@ -50,8 +65,10 @@ pub struct Rules {
     pub keys: BTreeMap<String, Vec<String>>,
     /// Keys that are others later on, in order.
     pub key_changes: Vec<KeyChange>,
-    /// Changes that no topic shows.
-    pub unpublished: Vec<Unpublished>,
+    /// Tables that are made to agree in other ways than by their changes.
+    pub read_again: Vec<ReadAgain>,
+    /// Partitions that are published under the name of their root.
+    pub attached: Vec<Attached>,
     /// Where the connector began.
     pub start: Start,
     /// Whether a delete is followed by a tombstone.
@@ -68,7 +85,8 @@ impl Rules {
         Rules {
             keys,
             key_changes: Vec::new(),
-            unpublished: Vec::new(),
+            read_again: Vec::new(),
+            attached: Vec::new(),
             start: Start::Everything,
             tombstones: true,
             truncates: true,

@@ -1,10 +1,12 @@
-//! What the writer knows of a table: its columns, its key, its identity.
+//! What the writer knows of a table: its columns, its key, its identity, its partitions.
 //!
 //! Owns: the model and the literals for its types. Never: I/O.
 
+use std::collections::BTreeMap;
+
 use rand::Rng;
 use rand::rngs::StdRng;
-use rand::seq::IndexedRandom;
+use rand::seq::{IndexedMutRandom, IndexedRandom};
 
 /// A column besides the two that make keys.
 #[derive(Clone, Debug)]
@@ -23,6 +25,34 @@ pub(super) enum Identity {
     Nothing,
 }
 
+/// What happens to a table besides its rows and its columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Its primary key changes.
+    Keys,
+    /// Its replica identity changes.
+    Identities,
+    /// It is dropped and made anew, swapped, and not published for a while. Its key stays what it is.
+    Replaced,
+    /// It has no key. What its columns mean stays what it is, so that its rows can be compared as a whole.
+    Keyless,
+    /// It is partitioned. Its columns stay what they are, so that partitions come and go.
+    Partitioned,
+}
+
+/// A partition, or a table that was one or will be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leaf {
+    /// Its keys begin at this number times [`LEAF_KEYS`].
+    pub(super) number: i64,
+    pub(super) attached: bool,
+    /// Rows that it may have.
+    pub(super) next: i64,
+}
+
+/// Keys of a partition.
+pub(super) const LEAF_KEYS: i64 = 100_000;
+
 /// A table. Every one has `id int` and `alt bigint`, both unique and never NULL.
 #[derive(Clone, Debug)]
 pub(super) struct Table {
@@ -37,9 +67,17 @@ pub(super) struct Table {
     pub(super) primary: Vec<String>,
     pub(super) columns: Vec<Column>,
     pub(super) identity: Identity,
-    /// Whether its primary key changes and it is dropped and made anew; the others change their identity.
-    pub(super) reshaped: bool,
+    pub(super) part: Part,
+    /// Whether it is there.
+    pub(super) exists: bool,
     pub(super) published: bool,
+    /// Whether a policy hides rows from the connector's role.
+    pub(super) secured: bool,
+    pub(super) leaves: Vec<Leaf>,
+    /// LSN from which on a column means what it means now, where that has changed.
+    pub(super) meanings: BTreeMap<String, u64>,
+    /// Whether its records have had another key or another topic: what the topic says in the end is then no whole table.
+    pub(super) moved: bool,
     /// Keys that may be there.
     pub(super) next: i64,
 }
@@ -101,7 +139,7 @@ pub(super) fn any_kind(random: &mut StdRng) -> (&'static str, &'static str) {
 }
 
 impl Table {
-    pub(super) fn new(names: [&str; 2], reshaped: bool) -> Table {
+    pub(super) fn new(names: [&str; 2], part: Part) -> Table {
         Table {
             name: names[0].to_owned(),
             names: names.map(str::to_owned),
@@ -111,8 +149,13 @@ impl Table {
             primary: vec!["id".into()],
             columns: Vec::new(),
             identity: Identity::Default,
-            reshaped,
+            part,
+            exists: false,
             published: true,
+            secured: false,
+            leaves: Vec::new(),
+            meanings: BTreeMap::new(),
+            moved: false,
             next: 1,
         }
     }
@@ -120,9 +163,14 @@ impl Table {
     /// Makes it, with a few columns.
     pub(super) fn create(&mut self, random: &mut StdRng) -> String {
         (self.id, self.alt, self.id_kind) = ("id".into(), "alt".into(), "int");
-        self.primary =
-            vec![["id", "alt"][random.random_range(0..if self.reshaped { 2 } else { 1 })].into()];
-        self.identity = Identity::Default;
+        let keys = if self.part == Part::Keys { 2 } else { 1 };
+        self.primary = vec![["id", "alt"][random.random_range(0..keys)].into()];
+        self.identity = match self.part {
+            Part::Keyless => Identity::Full,
+            _ => Identity::Default,
+        };
+        (self.exists, self.secured) = (true, false);
+        self.meanings.clear();
         self.columns = (0..random.random_range(1..4))
             .map(|number| Column {
                 name: format!("c{number}"),
@@ -136,17 +184,49 @@ impl Table {
             .map(|it| format!(", {} {}", it.name, it.kind))
             .collect();
         let Table { name, primary, .. } = self;
-        format!(
-            "create table {name} (id int not null, alt bigint not null{columns}, \
-             constraint {name}_key primary key ({}), constraint {name}_id unique (id), constraint {name}_alt unique (alt))",
-            primary.join(", ")
-        )
+        let columns = format!("create table {name} (id int not null, alt bigint not null{columns}");
+        match self.part {
+            Part::Keyless => format!("{columns}); alter table {name} replica identity full"),
+            Part::Partitioned => {
+                format!("{columns}, primary key (id)) partition by range (id)")
+            }
+            // Names of constraints go with a table that is renamed, and would be in the way of the next one.
+            Part::Replaced => format!("{columns}, primary key (id), unique (alt))"),
+            _ => format!(
+                "{columns}, constraint {name}_key primary key ({}), constraint {name}_id unique (id), \
+                 constraint {name}_alt unique (alt))",
+                primary.join(", ")
+            ),
+        }
+    }
+
+    /// The bounds of a partition.
+    pub(super) fn bounds(number: i64) -> String {
+        let first = number * LEAF_KEYS;
+        format!("for values from ({first}) to ({})", first + LEAF_KEYS)
+    }
+
+    pub(super) fn leaf_name(&self, number: i64) -> String {
+        format!("{}_{number}", self.name)
+    }
+
+    /// The first key of the next rows; of a partitioned table in one of its partitions.
+    fn take_keys(&mut self, rows: i64, random: &mut StdRng) -> Option<i64> {
+        if self.part != Part::Partitioned {
+            self.next += rows;
+            return Some(self.next - rows);
+        }
+        let mut leaves: Vec<&mut Leaf> = self.leaves.iter_mut().filter(|it| it.attached).collect();
+        let leaf = leaves.choose_mut(random)?;
+        leaf.next += rows;
+        Some(leaf.number * LEAF_KEYS + leaf.next - rows)
     }
 
     /// The columns of the message key.
     pub(super) fn key(&self) -> Vec<String> {
-        match self.identity {
-            Identity::Index => vec![self.alt.clone()],
+        match (self.part, self.identity) {
+            (Part::Keyless, _) => Vec::new(),
+            (_, Identity::Index) => vec![self.alt.clone()],
             _ => self.primary.clone(),
         }
     }
@@ -169,8 +249,8 @@ impl Table {
                 false => literal(column.kind, random),
             });
         }
-        let first = self.next;
-        self.next += rows;
+        // Without a partition there is no place for a row, and the statement says so with none.
+        let (first, rows) = self.take_keys(rows, random).map_or((1, 0), |it| (it, rows));
         format!(
             "insert into {} ({}) select {} from generate_series({first}, {}) n",
             self.name,
@@ -192,17 +272,10 @@ impl Table {
 
     pub(super) fn update(&mut self, random: &mut StdRng) -> Option<String> {
         let some = self.some(random);
-        let Table { name, id, alt, .. } = self;
         if random.random_ratio(1, 5) {
-            // Keys are taken from a range of their own, so that they never meet others.
-            self.next += 1;
-            let (from, to) = (random.random_range(1..self.next), self.next + 1_000_000);
-            self.next += 1;
-            let column = if random.random_ratio(1, 2) { id } else { alt };
-            return Some(format!(
-                "update {name} set {column} = {to} where {column} = {from}"
-            ));
+            return self.move_key(random);
         }
+        let Table { name, .. } = self;
         let column = self.columns.choose(random)?;
         let value = match !column.required && random.random_ratio(1, 6) {
             true => "null".into(),
@@ -211,6 +284,29 @@ impl Table {
         Some(format!(
             "update {name} set {} = {value} where {some}",
             column.name
+        ))
+    }
+
+    /// Another key for one row: of a range of its own, so that it never meets others, or in another partition.
+    fn move_key(&mut self, random: &mut StdRng) -> Option<String> {
+        let (from, to) = if self.part == Part::Partitioned {
+            let leaves: Vec<&Leaf> = self.leaves.iter().filter(|it| it.attached).collect();
+            let leaf = leaves.choose(random)?;
+            let from = leaf.number * LEAF_KEYS + random.random_range(1..=leaf.next);
+            (from, self.take_keys(1, random)?)
+        } else {
+            self.next += 2;
+            let from = random.random_range(1..self.next - 1);
+            (from, self.next + 1_000_000)
+        };
+        let column = match self.part {
+            Part::Partitioned => &self.id,
+            _ if random.random_ratio(1, 2) => &self.id,
+            _ => &self.alt,
+        };
+        let name = &self.name;
+        Some(format!(
+            "update {name} set {column} = {to} where {column} = {from}"
         ))
     }
 

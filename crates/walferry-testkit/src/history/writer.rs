@@ -1,23 +1,43 @@
 //! The session that writes a history: what its next statement is, and what that means for the comparison.
 //!
-//! Owns: the tables' models, the script, the account of keys and of times without publication. Never: a statement that
-//! the server refuses, unless the model is wrong. What a transaction did to the models is forgotten when it is rolled back.
+//! Owns: the tables' models, the script, the account of keys and of tables that are read again. The statements themselves are in
+//! a module for each kind. Never: a statement that the server refuses, unless the model is wrong. What a transaction did to the
+//! models is forgotten when it is rolled back.
+//! Start reading at [`Writer::transaction`].
+
+mod columns;
+mod keys;
+mod partitions;
+mod publication;
+mod rewrites;
+mod security;
+mod tables;
+
+use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
+use super::menu::{Kind, Menu};
 use super::next_lsn;
-use super::table::{Column, Identity, Table, any_kind, literal};
-use crate::checker::{KeyChange, Rules, Session, Unpublished};
+use super::table::{Part, Table, literal};
+use crate::checker::{Attached, Compared, KeyChange, ReadAgain, Rules, Session};
 
-/// Columns besides those of the key.
-const COLUMNS_MAX: usize = 7;
+/// Partitions that a history makes.
+const LEAVES_MAX: i64 = 12;
+/// Tables that come while it runs.
+const NEW_TABLES: [&str; 6] = ["n1", "n2", "n3", "n4", "n5", "n6"];
+/// Rows of one statement that fills a table.
+const FILL_ROWS: i64 = 250;
 
 pub(super) struct Writer {
     session: Session,
     publication: String,
+    /// The connector's role, which owns every table.
+    role: String,
+    menu: Menu,
     tables: Vec<Table>,
     told: Told,
     script: String,
@@ -30,44 +50,166 @@ pub(super) struct Writer {
 #[derive(Clone, Default)]
 struct Told {
     keys: Vec<KeyChange>,
-    gaps: Vec<Unpublished>,
+    read_again: Vec<ReadAgain>,
+    attached: Vec<Attached>,
+}
+
+/// A kind of statement that changes something else than rows.
+#[derive(Clone, Copy)]
+enum Ddl {
+    AddColumn,
+    DropColumn,
+    DropAndAdd,
+    RenameColumn,
+    Retype,
+    Nullability,
+    Describe,
+    Rename,
+    KeyOrIdentity,
+    Rewrite,
+    Recreate,
+    Swap,
+    NewTable,
+    Partition,
+    LeafTruncate,
+    Publication,
+    Flags,
+    Security,
+}
+
+impl Ddl {
+    /// Each with its weight, and the kind that a history must have for it.
+    const ALL: [(Ddl, u32, Option<Kind>); 18] = [
+        (Ddl::AddColumn, 6, None),
+        (Ddl::DropColumn, 4, None),
+        (Ddl::DropAndAdd, 2, None),
+        (Ddl::RenameColumn, 4, None),
+        (Ddl::Retype, 4, None),
+        (Ddl::Nullability, 2, None),
+        (Ddl::Describe, 2, None),
+        (Ddl::Rename, 2, None),
+        (Ddl::KeyOrIdentity, 4, None),
+        (Ddl::Rewrite, 8, Some(Kind::Rewrites)),
+        (Ddl::Recreate, 4, Some(Kind::Replaced)),
+        (Ddl::Swap, 2, Some(Kind::Replaced)),
+        (Ddl::NewTable, 3, Some(Kind::Tables)),
+        (Ddl::Partition, 6, Some(Kind::Partitions)),
+        (Ddl::LeafTruncate, 2, Some(Kind::LeafTruncates)),
+        (Ddl::Publication, 4, Some(Kind::Publication)),
+        (Ddl::Flags, 2, Some(Kind::Flags)),
+        (Ddl::Security, 3, Some(Kind::Security)),
+    ];
+
+    /// The tables that it may be done to.
+    fn fits(self, table: &Table) -> bool {
+        use Part::{Identities, Keyless, Keys, Partitioned, Replaced};
+        let parts: &[Part] = match self {
+            Ddl::AddColumn | Ddl::DropColumn | Ddl::DropAndAdd | Ddl::RenameColumn => {
+                &[Keys, Identities, Replaced]
+            }
+            Ddl::Retype | Ddl::Nullability | Ddl::Describe => &[Keys, Identities, Replaced],
+            Ddl::Rename => &[Keys, Identities],
+            Ddl::KeyOrIdentity => &[Keys, Identities, Replaced],
+            Ddl::Rewrite => &[Keys, Identities, Replaced, Keyless, Partitioned],
+            Ddl::Recreate | Ddl::Swap | Ddl::Publication | Ddl::Security => &[Replaced],
+            Ddl::Partition | Ddl::LeafTruncate => &[Partitioned],
+            Ddl::NewTable | Ddl::Flags => &[Replaced],
+        };
+        let there = table.exists || matches!(self, Ddl::Recreate | Ddl::NewTable | Ddl::Flags);
+        there && parts.contains(&table.part)
+    }
 }
 
 impl Writer {
-    /// Makes the tables and the publication.
-    pub(super) fn create(url: &str, publication: &str, random: &mut StdRng) -> Result<Writer> {
-        let tables = [
-            Table::new(["a", "a_moved"], true),
-            Table::new(["b", "b_moved"], true),
-            Table::new(["c", "c_moved"], false),
-            Table::new(["d", "d_moved"], false),
+    /// Makes the tables, and where nothing is read at the start the publication too.
+    pub(super) fn create(
+        url: &str,
+        (publication, role): (&str, &str),
+        menu: Menu,
+        rows: u32,
+        random: &mut StdRng,
+    ) -> Result<Writer> {
+        let mut tables = vec![
+            Table::new(["a", "a_moved"], Part::Keys),
+            Table::new(["b", "b_moved"], Part::Keys),
+            Table::new(["c", "c_moved"], Part::Identities),
+            Table::new(["d", "d_moved"], Part::Identities),
+            Table::new(["e", "e"], Part::Replaced),
+            Table::new(["f", "f"], Part::Replaced),
+            Table::new(["k", "k"], Part::Keyless),
+            Table::new(["p", "p"], Part::Partitioned),
         ];
+        let there = tables.len();
+        let new = NEW_TABLES.map(|name| Table::new([name, name], Part::Replaced));
+        tables.extend(new);
         let mut writer = Writer {
             session: Session::connect(url)?,
             publication: publication.to_owned(),
-            tables: tables.into(),
+            role: role.to_owned(),
+            menu,
+            tables,
             told: Told::default(),
             script: String::new(),
             count: 0,
             ddl: 0,
             dml: 0,
         };
-        for index in 0..writer.tables.len() {
-            let sql = writer.tables[index].create(random);
-            writer.execute(&sql)?;
-            writer.note_key(index)?;
+        for index in 0..there {
+            tables::create(&mut writer, index, random)?;
+            if writer.tables[index].part == Part::Partitioned {
+                for _ in 0..2 {
+                    partitions::create(&mut writer, index, random)?;
+                }
+            }
+            let mut left = i64::from(rows);
+            while left > 0 {
+                let sql = writer.tables[index].insert(left.min(FILL_ROWS), random);
+                writer.execute(&sql)?;
+                left -= FILL_ROWS;
+            }
         }
-        writer.execute(&format!(
-            "create publication {publication} for table a, b, c, d"
-        ))?;
-        writer.count = 0;
+        writer.execute("analyze")?;
+        (writer.count, writer.told.read_again) = (0, Vec::new());
         Ok(writer)
+    }
+
+    /// Makes the publication, for a connector that finds one.
+    pub(super) fn publish_tables(&mut self) -> Result<()> {
+        let (publication, role) = (self.publication.clone(), self.role.clone());
+        let via = match self.menu.leaves {
+            true => "",
+            false => " with (publish_via_partition_root)",
+        };
+        self.execute(&format!(
+            "create publication {publication} for table a, b, c, d, e, f, k, p{via};
+             alter publication {publication} owner to {role}"
+        ))
     }
 
     /// Every name that a table may have, `schema.table`.
     pub(super) fn table_names(&self) -> Vec<String> {
-        let names = self.tables.iter().flat_map(|table| &table.names);
-        names.map(|name| format!("public.{name}")).collect()
+        let whole = |it: &&Table| !(self.menu.leaves && it.part == Part::Partitioned);
+        let names = self.tables.iter().filter(whole);
+        let names = names.flat_map(|table| table.names.clone());
+        let leaves = (0..LEAVES_MAX).map(|number| format!("p_{number}"));
+        let mut names: Vec<String> = names
+            .chain(leaves)
+            .map(|name| format!("public.{name}"))
+            .collect();
+        names.dedup();
+        names
+    }
+
+    /// Takes every policy away again.
+    pub(super) fn unsecure(&mut self) -> Result<()> {
+        for index in self.places(|it| it.exists && it.secured) {
+            security::change(self, index)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn menu(&self) -> &Menu {
+        &self.menu
     }
 
     pub(super) fn statements(&self) -> u32 {
@@ -78,8 +220,11 @@ impl Writer {
         &self.script
     }
 
-    /// One transaction of one or several statements, which may be rolled back as a whole or in part.
+    /// One transaction of one or several statements, which may be rolled back as a whole or in part; or what none may hold.
     pub(super) fn transaction(&mut self, random: &mut StdRng) -> Result<()> {
+        if self.menu.has(Kind::Rewrites) && random.random_ratio(1, 15) {
+            return rewrites::vacuum_full(self, random);
+        }
         let before = (self.tables.clone(), self.told.clone());
         self.execute("begin")?;
         let statements = match random.random_ratio(1, 3) {
@@ -97,19 +242,7 @@ impl Writer {
             self.restore(before);
             return Ok(());
         }
-        self.publish_all()?;
         self.execute("commit")
-    }
-
-    /// Takes every table back into the publication: a connector that starts and finds one missing does so itself, or
-    /// refuses to go on.
-    fn publish_all(&mut self) -> Result<()> {
-        for index in 0..self.tables.len() {
-            if !self.tables[index].published {
-                self.publish(index)?;
-            }
-        }
-        Ok(())
     }
 
     /// A savepoint, some statements, and back to it.
@@ -126,64 +259,118 @@ impl Writer {
 
     /// Keys that were used are not used again.
     fn restore(&mut self, (tables, told): (Vec<Table>, Told)) {
-        let used: Vec<i64> = self.tables.iter().map(|it| it.next).collect();
-        (self.tables, self.told) = (tables, told);
-        for (table, next) in self.tables.iter_mut().zip(used) {
-            table.next = next;
+        let used = std::mem::replace(&mut self.tables, tables);
+        self.told = told;
+        for (table, used) in self.tables.iter_mut().zip(used) {
+            table.next = used.next;
+            for leaf in &mut table.leaves {
+                let used = used.leaves.iter().find(|it| it.number == leaf.number);
+                leaf.next = used.map_or(leaf.next, |it| it.next);
+            }
         }
     }
 
     /// The last statement: an insert that is published.
-    pub(super) fn last(&mut self) -> Result<String> {
-        if !self.tables[0].published {
-            self.publish(0)?;
-        }
-        let table = &mut self.tables[0];
-        let required: Vec<(String, String)> = table
-            .columns
-            .iter()
-            .filter(|it| it.required)
-            .map(|it| (it.name.clone(), literal_of(it.kind)))
+    pub(super) fn last(&self) -> String {
+        let table = &self.tables[0];
+        let required = || table.columns.iter().filter(|it| it.required);
+        let names: String = required().map(|it| format!(", {}", it.name)).collect();
+        let values: String = required()
+            .map(|it| format!(", {}", literal_of(it.kind)))
             .collect();
-        let names: String = required
-            .iter()
-            .map(|(name, _)| format!(", {name}"))
-            .collect();
-        let values: String = required
-            .iter()
-            .map(|(_, value)| format!(", {value}"))
-            .collect();
-        Ok(format!(
+        format!(
             "insert into {} ({}, {}{names}) values (-1, -1{values})",
             table.name, table.id, table.alt
-        ))
+        )
     }
 
     /// Adds to the rules what the session alone knows.
     pub(super) fn tell(&self, rules: &mut Rules) {
         rules.key_changes.clone_from(&self.told.keys);
-        rules.unpublished.clone_from(&self.told.gaps);
+        rules.read_again.clone_from(&self.told.read_again);
+        rules.attached.clone_from(&self.told.attached);
+    }
+
+    /// The tables whose topics have to agree with them in the end.
+    pub(super) fn compared(&self, prefix: &str) -> Vec<Compared> {
+        let mut all = Vec::new();
+        for table in self.tables.iter().filter(|it| it.exists && !it.moved) {
+            let mut names = vec![table.name.clone()];
+            if table.part == Part::Partitioned {
+                let alone = table.leaves.iter();
+                let alone = alone.filter(|it| self.menu.leaves || !it.attached);
+                let alone = alone.map(|it| table.leaf_name(it.number));
+                if self.menu.leaves {
+                    names.clear();
+                }
+                names.extend(alone);
+            }
+            let compared = names.into_iter().map(|name| Compared {
+                table: format!("public.{name}"),
+                topic: format!("{prefix}.public.{name}"),
+                key: table.key(),
+                meanings: table.meanings.clone(),
+            });
+            all.extend(compared);
+        }
+        all
+    }
+
+    /// A table that may be read again, `schema.table`. One without a key would have its rows twice.
+    pub(super) fn any_table(&self, random: &mut StdRng) -> Option<String> {
+        let fits = |it: &&Table| {
+            it.exists
+                && it.part != Part::Keyless
+                && !(self.menu.leaves && it.part == Part::Partitioned)
+        };
+        let tables: Vec<&Table> = self.tables.iter().filter(fits).collect();
+        Some(format!("public.{}", tables.choose(random)?.name))
+    }
+
+    /// Tables that hide rows from the connector, `schema.table`.
+    pub(super) fn secured(&self) -> Vec<String> {
+        let tables = self.tables.iter().filter(|it| it.exists && it.secured);
+        tables.map(|it| format!("public.{}", it.name)).collect()
     }
 
     fn statement(&mut self, random: &mut StdRng) -> Result<()> {
-        let index = random.random_range(0..self.tables.len());
         if random.random_ratio(3, 5) {
+            let there: Vec<usize> = self.places(|it| it.exists);
+            let index = *there.choose(random).context("no table is there")?;
             return self.rows(index, random);
         }
+        let has = |it: &&(Ddl, u32, Option<Kind>)| it.2.is_none_or(|kind| self.menu.has(kind));
+        let kinds: Vec<_> = Ddl::ALL.iter().filter(has).collect();
+        let chosen = kinds.choose_weighted(random, |it| it.1)?;
+        let ddl = chosen.0;
+        let fitting = self.places(|it| ddl.fits(it));
+        let index = *fitting.choose(random).context("no table fits")?;
         self.ddl += 1;
-        match random.random_range(0..16) {
-            0..3 => self.add_column(index, random),
-            3 | 4 => self.drop_column(index, random),
-            5 => self.drop_and_add(index, random),
-            6 | 7 => self.rename_column(index, random),
-            8 | 9 => self.retype(index, random),
-            10 => self.nullability(index, random),
-            11 => self.rename(index),
-            12 if self.tables[index].reshaped => self.recreate(index, random),
-            13 | 14 => self.key_or_identity(index, random),
-            15 => self.publication(index),
-            _ => self.describe(index, random),
+        match ddl {
+            Ddl::AddColumn => columns::add(self, index, random),
+            Ddl::DropColumn => columns::remove(self, index, random),
+            Ddl::DropAndAdd => columns::remove_and_add(self, index, random),
+            Ddl::RenameColumn => columns::rename(self, index, random),
+            Ddl::Retype => columns::retype(self, index, random),
+            Ddl::Nullability => columns::nullability(self, index, random),
+            Ddl::Describe => columns::describe(self, index, random),
+            Ddl::Rename => tables::rename(self, index),
+            Ddl::KeyOrIdentity => keys::change(self, index, random),
+            Ddl::Rewrite => rewrites::rewrite(self, index, random),
+            Ddl::Recreate => tables::recreate(self, index, random),
+            Ddl::Swap => tables::swap(self, index, random),
+            Ddl::NewTable => tables::come(self, random),
+            Ddl::Partition => partitions::change(self, index, random),
+            Ddl::LeafTruncate => partitions::truncate(self, index, random),
+            Ddl::Publication => publication::change(self, index),
+            Ddl::Flags => publication::flags(self, random),
+            Ddl::Security => security::change(self, index),
         }
+    }
+
+    fn places(&self, fits: impl Fn(&Table) -> bool) -> Vec<usize> {
+        let tables = self.tables.iter().enumerate();
+        tables.filter(|it| fits(it.1)).map(|it| it.0).collect()
     }
 
     fn rows(&mut self, index: usize, random: &mut StdRng) -> Result<()> {
@@ -201,312 +388,53 @@ impl Writer {
         self.execute(&sql)
     }
 
-    fn add_column(&mut self, index: usize, random: &mut StdRng) -> Result<()> {
-        let table = &mut self.tables[index];
-        if table.columns.len() >= COLUMNS_MAX {
-            return self.drop_column(index, random);
-        }
-        // Names come back, so that a column is another one than it was.
-        let free = (0..9).map(|n| format!("c{n}"));
-        let free: Vec<String> = free
-            .filter(|name| !table.columns.iter().any(|it| it.name == *name))
-            .collect();
-        let name = free.choose(random).context("no name is free")?.clone();
-        let (kind, _) = any_kind(random);
-        let required = random.random_ratio(1, 3);
-        let value = literal(kind, random);
-        let rest = match (required, random.random_ratio(1, 3)) {
-            (true, _) => format!(" not null default {value}"),
-            (false, true) => format!(" default {value}"),
-            (false, false) => String::new(),
-        };
-        let sql = format!("alter table {} add column {name} {kind}{rest}", table.name);
-        table.columns.push(Column {
-            name,
-            kind,
-            required,
-        });
-        self.execute(&sql)
-    }
-
-    fn drop_column(&mut self, index: usize, random: &mut StdRng) -> Result<()> {
-        let table = &mut self.tables[index];
-        if table.columns.len() < 2 {
-            return self.add_column(index, random);
-        }
-        let column = table
-            .columns
-            .remove(random.random_range(0..table.columns.len()));
-        let sql = format!("alter table {} drop column {}", table.name, column.name);
-        self.execute(&sql)
-    }
-
-    /// The same name, another column: in one statement, or with rows in between.
-    fn drop_and_add(&mut self, index: usize, random: &mut StdRng) -> Result<()> {
-        let table = &mut self.tables[index];
-        let Some(column) = table.columns.any_place(random) else {
-            return self.add_column(index, random);
-        };
-        let name = table.columns[column].name.clone();
-        let (kind, _) = any_kind(random);
-        let required = random.random_ratio(1, 3);
-        let rest = match required {
-            true => format!(" not null default {}", literal(kind, random)),
-            false => String::new(),
-        };
-        table.columns.remove(column);
-        let table_name = table.name.clone();
-        if random.random_ratio(1, 2) {
-            self.execute(&format!("alter table {table_name} drop column {name}"))?;
-            self.rows(index, random)?;
-            self.execute(&format!(
-                "alter table {table_name} add column {name} {kind}{rest}"
-            ))?;
-        } else {
-            self.execute(&format!(
-                "alter table {table_name} drop column {name}, add column {name} {kind}{rest}"
-            ))?;
-        }
-        self.tables[index].columns.push(Column {
-            name,
-            kind,
-            required,
-        });
-        Ok(())
-    }
-
-    fn rename_column(&mut self, index: usize, random: &mut StdRng) -> Result<()> {
-        let table = &mut self.tables[index];
-        let name = table.name.clone();
-        if random.random_ratio(1, 4) {
-            let old = table.id.clone();
-            let new = if old == "id" { "number" } else { "id" };
-            table.id = new.to_owned();
-            for column in table.primary.iter_mut().filter(|it| **it == old) {
-                *column = new.to_owned();
-            }
-            self.execute(&format!("alter table {name} rename column {old} to {new}"))?;
-            return self.note_key(index);
-        }
-        let free = (0..9).map(|n| format!("c{n}"));
-        let free: Vec<String> = free
-            .filter(|name| !table.columns.iter().any(|it| it.name == *name))
-            .collect();
-        let new = free.choose(random).context("no name is free")?.clone();
-        let Some(column) = table.columns.any_place(random) else {
-            return self.add_column(index, random);
-        };
-        let old = std::mem::replace(&mut table.columns[column].name, new.clone());
-        self.execute(&format!("alter table {name} rename column {old} to {new}"))
-    }
-
-    fn retype(&mut self, index: usize, random: &mut StdRng) -> Result<()> {
-        let table = &mut self.tables[index];
-        let name = table.name.clone();
-        if random.random_ratio(1, 5) {
-            let (id, kind) = (
-                table.id.clone(),
-                if table.id_kind == "int" {
-                    "bigint"
-                } else {
-                    "int"
-                },
-            );
-            table.id_kind = kind;
-            return self.execute(&format!("alter table {name} alter column {id} type {kind}"));
-        }
-        let Some(column) = table.columns.any_place(random) else {
-            return self.add_column(index, random);
-        };
-        let (kind, using) = any_kind(random);
-        let column = &mut table.columns[column];
-        column.kind = kind;
-        let column = column.name.clone();
-        let using = using.replace("{}", &column);
-        self.execute(&format!(
-            "alter table {name} alter column {column} drop default, alter column {column} type {kind} using {using}"
-        ))
-    }
-
-    fn nullability(&mut self, index: usize, random: &mut StdRng) -> Result<()> {
-        let table = &mut self.tables[index];
-        let name = table.name.clone();
-        let Some(column) = table.columns.any_place(random) else {
-            return self.add_column(index, random);
-        };
-        let column = &mut table.columns[column];
-        column.required = !column.required;
-        let (kind, required, column) = (column.kind, column.required, column.name.clone());
-        if !required {
-            return self.execute(&format!(
-                "alter table {name} alter column {column} drop not null"
-            ));
-        }
-        if self.tables[index].may_update() || !self.tables[index].published {
-            let value = literal(kind, random);
-            self.execute(&format!(
-                "update {name} set {column} = {value} where {column} is null"
-            ))?;
-        } else {
-            self.execute(&format!("truncate {name}"))?;
-        }
-        self.execute(&format!(
-            "alter table {name} alter column {column} set not null"
-        ))
-    }
-
-    fn rename(&mut self, index: usize) -> Result<()> {
-        let table = &mut self.tables[index];
-        let old = table.name.clone();
-        let new = table.names.iter().find(|it| **it != old);
-        let new = new.context("a table has two names")?.clone();
-        table.name.clone_from(&new);
-        self.execute(&format!("alter table {old} rename to {new}"))?;
-        if !self.tables[index].published {
-            // The time without publication goes on under the other name.
-            self.close_gap(&old)?;
-            self.open_gap(&new)?;
-        }
-        self.note_key(index)
-    }
-
-    fn recreate(&mut self, index: usize, random: &mut StdRng) -> Result<()> {
-        let name = self.tables[index].name.clone();
-        self.execute(&format!("drop table {name}"))?;
-        let sql = self.tables[index].create(random);
-        self.execute(&sql)?;
-        self.note_key(index)?;
-        match self.tables[index].published {
-            true => {
-                let publication = self.publication.clone();
-                self.execute(&format!("alter publication {publication} add table {name}"))
-            }
-            false => Ok(()),
-        }
-    }
-
-    fn key_or_identity(&mut self, index: usize, random: &mut StdRng) -> Result<()> {
-        let table = &mut self.tables[index];
-        let name = table.name.clone();
-        let sql = if table.reshaped {
-            let (id, alt) = (table.id.clone(), table.alt.clone());
-            let keys = [
-                vec![id.clone()],
-                vec![alt.clone()],
-                vec![id.clone(), alt.clone()],
-                vec![alt, id],
-            ];
-            table.primary = keys.choose(random).context("no key")?.clone();
-            format!(
-                "do $$ begin execute (select format('alter table {name} drop constraint %I, add constraint %I primary key ({})', \
-                 conname, conname) from pg_constraint where conrelid = '{name}'::regclass and contype = 'p'); end $$",
-                table.primary.join(", ")
-            )
-        } else {
-            let all = [
-                Identity::Default,
-                Identity::Full,
-                Identity::Index,
-                Identity::Nothing,
-            ];
-            table.identity = *all.choose(random).context("no identity")?;
-            match table.identity {
-                Identity::Default => format!("alter table {name} replica identity default"),
-                Identity::Full => format!("alter table {name} replica identity full"),
-                Identity::Nothing => format!("alter table {name} replica identity nothing"),
-                Identity::Index => {
-                    let alt = format!("{}_alt", table.names[0]);
-                    format!("alter table {name} replica identity using index {alt}")
-                }
-            }
-        };
-        self.execute(&sql)?;
-        self.note_key(index)
-    }
-
-    fn publication(&mut self, index: usize) -> Result<()> {
-        let table = &mut self.tables[index];
-        if !table.published {
-            return self.publish(index);
-        }
-        table.published = false;
-        let (name, publication) = (table.name.clone(), self.publication.clone());
-        self.execute(&format!(
-            "alter publication {publication} drop table {name}"
-        ))?;
-        self.open_gap(&name)
-    }
-
-    fn publish(&mut self, index: usize) -> Result<()> {
-        let table = &mut self.tables[index];
-        table.published = true;
-        let (name, publication) = (table.name.clone(), self.publication.clone());
-        self.execute(&format!("alter publication {publication} add table {name}"))?;
-        self.close_gap(&name)
-    }
-
-    /// What the stream does not tell at all.
-    fn describe(&mut self, index: usize, random: &mut StdRng) -> Result<()> {
-        let table = &self.tables[index];
-        let Some(column) = table.columns.choose(random) else {
-            return self.add_column(index, random);
-        };
-        let (name, column, kind) = (table.name.clone(), column.name.clone(), column.kind);
-        let sql = match random.random_range(0..3) {
-            0 => format!(
-                "comment on column {name}.{column} is 'number {}'",
-                self.count
-            ),
-            1 => format!("alter table {name} alter column {column} drop default"),
-            _ => {
-                let value = literal(kind, random);
-                format!("alter table {name} alter column {column} set default {value}")
-            }
-        };
-        self.execute(&sql)
-    }
-
-    fn open_gap(&mut self, name: &str) -> Result<()> {
-        let from = next_lsn(&mut self.session)?;
-        self.told.gaps.push(Unpublished {
-            table: format!("public.{name}"),
-            from,
-            to: u64::MAX,
-        });
-        Ok(())
-    }
-
-    fn close_gap(&mut self, name: &str) -> Result<()> {
-        let to = next_lsn(&mut self.session)?;
-        let table = format!("public.{name}");
-        let open = |it: &&mut Unpublished| it.table == table && it.to == u64::MAX;
-        self.told
-            .gaps
-            .iter_mut()
-            .filter(open)
-            .for_each(|it| it.to = to);
-        Ok(())
-    }
-
     /// From here on the table's records have the key that it has now.
     fn note_key(&mut self, index: usize) -> Result<()> {
+        let (name, key) = (self.tables[index].name.clone(), self.tables[index].key());
+        self.note_key_of(&name, key)
+    }
+
+    fn note_key_of(&mut self, name: &str, key: Vec<String>) -> Result<()> {
         let from = next_lsn(&mut self.session)?;
-        let table = &self.tables[index];
         self.told.keys.push(KeyChange {
-            table: format!("public.{}", table.name),
+            table: format!("public.{name}"),
             from,
-            key: table.key(),
+            key,
+        });
+        Ok(())
+    }
+
+    /// From here on a column of the table means something else than under this name before.
+    fn note_meaning(&mut self, index: usize, column: &str) -> Result<()> {
+        let from = next_lsn(&mut self.session)?;
+        let meanings: &mut BTreeMap<String, u64> = &mut self.tables[index].meanings;
+        meanings.insert(column.to_owned(), from);
+        Ok(())
+    }
+
+    /// From here on the table of this name is made to agree in other ways than by its changes.
+    pub(super) fn note_read_again(&mut self, name: &str) -> Result<()> {
+        let from = next_lsn(&mut self.session)?;
+        let name = name.strip_prefix("public.").unwrap_or(name);
+        self.told.read_again.push(ReadAgain {
+            table: format!("public.{name}"),
+            from,
         });
         Ok(())
     }
 
     fn execute(&mut self, sql: &str) -> Result<()> {
         self.count += 1;
-        self.script.push_str(sql);
-        self.script.push_str(";\n");
+        self.note(sql);
         self.session
             .execute(sql)
             .with_context(|| format!("the statement {sql}"))
+    }
+
+    /// Writes a line into the script.
+    pub(super) fn note(&mut self, line: &str) {
+        self.script.push_str(line);
+        self.script.push_str(";\n");
     }
 }
 
@@ -514,15 +442,4 @@ impl Writer {
 fn literal_of(kind: &str) -> String {
     use rand::SeedableRng as _;
     literal(kind, &mut StdRng::seed_from_u64(0))
-}
-
-/// A random place in a list.
-trait AnyPlace {
-    fn any_place(&self, random: &mut StdRng) -> Option<usize>;
-}
-
-impl AnyPlace for Vec<Column> {
-    fn any_place(&self, random: &mut StdRng) -> Option<usize> {
-        (!self.is_empty()).then(|| random.random_range(0..self.len()))
-    }
 }

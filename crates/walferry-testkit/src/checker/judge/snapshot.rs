@@ -62,7 +62,13 @@ impl Judge {
             }
             return;
         }
-        if keyless || self.rules.start == Start::SnapshotUnchecked {
+        if keyless
+            || matches!(
+                self.rules.start,
+                Start::SnapshotUnchecked | Start::Streamed(_)
+            )
+            || self.tables[table as usize].is_read_again(event.lsn)
+        {
             return;
         }
         let fault = match self.base.get_mut(&(table, key)) {

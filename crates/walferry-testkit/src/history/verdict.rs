@@ -1,0 +1,263 @@
+//! The verdict on a history: what the witness says, what the topics say in the end, what the connector and its audit say.
+//!
+//! Owns: which disagreement is a fault. A table whose topic does not agree with it is none when the connector says so, with the
+//! reason; in silence it is one. The audit has to see what the comparison sees, and nothing else.
+//! Never: servers of its own.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use serde_json::Value as Json;
+
+use super::runs::{Counts, Runs};
+use crate::checker::{Agreement, Compared, Report, agreement};
+use crate::process::{Settings, binary};
+
+/// How long snapshots may take after the last change.
+const READ: Duration = Duration::from_secs(240);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// What is known of one table in the end.
+#[derive(Clone, Debug)]
+pub struct TableVerdict {
+    /// The comparison with its topic.
+    pub agreement: Agreement,
+    /// What the connector says about what is missing.
+    pub told: Option<String>,
+    /// What the audit finds; none when it is not clean and has no sentence for it.
+    pub audited: Audited,
+}
+
+/// What an audit finds of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Audited {
+    /// It was not asked.
+    Not,
+    /// Nothing.
+    Clean,
+    /// Faults, or reasons why it could not compare.
+    Found(String),
+}
+
+impl TableVerdict {
+    /// What is wrong and was said by nobody, or said wrongly.
+    pub fn fault(&self) -> Option<String> {
+        let name = &self.agreement.table;
+        match (self.agreement.faults(), &self.told, &self.audited) {
+            (1.., None, _) => Some(format!("SILENT {}", self.agreement)),
+            (1.., _, Audited::Clean) => Some(format!("the audit is blind to {}", self.agreement)),
+            (0, None, Audited::Found(found)) => Some(format!(
+                "the audit finds what is not there in {name}: {found}"
+            )),
+            _ => None,
+        }
+    }
+}
+
+/// What came of a history.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The comparison with the witness.
+    pub report: Report,
+    /// The tables in the end.
+    pub tables: Vec<TableVerdict>,
+    /// What the audit says when it does not come to an end.
+    pub audit_failed: Option<String>,
+    /// Statements that changed a table or a publication.
+    pub ddl: u32,
+    /// Statements that changed rows.
+    pub dml: u32,
+    /// What happened to the connector.
+    pub counts: Counts,
+    /// What the history has.
+    pub menu: String,
+    /// Every statement, in order, to look at when something is wrong.
+    pub script: String,
+}
+
+impl Outcome {
+    /// Everything that is wrong.
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults: Vec<String> = self.tables.iter().filter_map(TableVerdict::fault).collect();
+        if !self.report.is_clean() {
+            faults.push(format!("the witness: {}", self.report));
+        }
+        faults.extend(
+            self.audit_failed
+                .iter()
+                .map(|it| format!("the audit: {it}")),
+        );
+        faults
+    }
+
+    /// Tables about which the connector said that something is missing.
+    pub fn told(&self) -> impl Iterator<Item = &TableVerdict> {
+        self.tables.iter().filter(|it| it.told.is_some())
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = &self.counts;
+        write!(
+            out,
+            "{} DDL, {} DML, {} kills, {} stops, {} snapshots asked for, {} resyncs, {} events and {} rows of snapshots, \
+             {} tables compared ({} told as incomplete), {} refusals, {} wrong; {}",
+            self.ddl,
+            self.dml,
+            counts.kills,
+            counts.stops,
+            counts.asked,
+            counts.resyncs,
+            self.report.observed - self.report.snapshot_rows,
+            self.report.snapshot_rows,
+            self.tables.len(),
+            self.told().count(),
+            counts.refusals.len(),
+            self.faults().len(),
+            self.menu
+        )
+    }
+}
+
+/// Where topics are.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) url: &'a str,
+    pub(super) brokers: &'a str,
+    pub(super) registry: &'a str,
+    pub(super) settings: &'a Settings,
+    pub(super) folder: &'a Path,
+}
+
+impl Place<'_> {
+    /// Compares until every table agrees with its topic or is told, at most for `settle` after the last row of a snapshot.
+    pub(super) fn settled(
+        &self,
+        runs: &mut Runs<'_>,
+        tables: &[Compared],
+        settle: Duration,
+    ) -> Result<Vec<TableVerdict>> {
+        let (begun, mut read) = (Instant::now(), Instant::now());
+        loop {
+            let status = runs.connector.as_ref().context("it is down")?.status();
+            let status = status.unwrap_or_default();
+            if reads(&status) {
+                read = Instant::now();
+            }
+            anyhow::ensure!(
+                begun.elapsed() < READ,
+                "rows are still being read after {READ:?}: {}",
+                status["snapshot"]
+            );
+            let found = agreement(self.url, self.brokers, self.registry, tables)?;
+            let told = told(&status);
+            let open = found
+                .iter()
+                .any(|it| it.faults() > 0 && !told.contains_key(&it.table));
+            if (!open && !reads(&status)) || read.elapsed() > settle {
+                let verdict = |agreement: Agreement| TableVerdict {
+                    told: told.get(&agreement.table).cloned(),
+                    agreement,
+                    audited: Audited::Not,
+                };
+                return Ok(found.into_iter().map(verdict).collect());
+            }
+            if let Some(connector) = &mut runs.connector {
+                let ended = connector.exited();
+                anyhow::ensure!(
+                    ended.is_none(),
+                    "walferry ended by itself ({ended:?})\n{}",
+                    connector.log_tail()
+                );
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Has the product compare the tables. What it says when it does not come to its end.
+    pub(super) fn audit(
+        &self,
+        tables: &mut [TableVerdict],
+        secured: &[String],
+    ) -> Result<Option<String>> {
+        let named = tables.iter().map(|it| it.agreement.table.clone());
+        // Through a policy it reads nothing, and says so of all of them.
+        let named: Vec<String> = named.filter(|it| !secured.contains(it)).collect();
+        if named.is_empty() {
+            return Ok(None);
+        }
+        let path = self.settings.write(self.folder)?;
+        let output = Command::new(binary()?)
+            .args(["audit", "--json", "--patience", "60", "-c"])
+            .arg(path)
+            .args(&named)
+            .output()?;
+        let Ok(report) = serde_json::from_slice::<Json>(&output.stdout) else {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Ok(Some(said.trim().to_owned()));
+        };
+        for table in tables {
+            let all = report["tables"].as_array().map_or(&[][..], Vec::as_slice);
+            let name = &table.agreement.table;
+            if let Some(found) = all.iter().find(|it| it["name"] == name.as_str()) {
+                table.audited = audited(found);
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn audited(found: &Json) -> Audited {
+    let counts = [
+        "missing",
+        "extra",
+        "different",
+        "duplicates",
+        "out_of_order",
+        "split",
+    ];
+    let mut parts: Vec<String> = Vec::new();
+    for name in counts {
+        let count = found[name].as_u64().unwrap_or_default();
+        if count > 0 {
+            parts.push(format!("{name} {count}"));
+        }
+    }
+    let reasons = found["incomplete"].as_array().cloned().unwrap_or_default();
+    parts.extend(reasons.iter().filter_map(Json::as_str).map(str::to_owned));
+    if parts.is_empty() {
+        return Audited::Clean;
+    }
+    let differences = found["differences"].as_array().cloned().unwrap_or_default();
+    parts.extend(differences.iter().take(3).map(Json::to_string));
+    Audited::Found(parts.join("; "))
+}
+
+/// The tables that the connector calls left out or incomplete, with the reason.
+fn told(status: &Json) -> BTreeMap<String, String> {
+    let tables = status["tables"].as_array().map_or(&[][..], Vec::as_slice);
+    let lacking = |it: &&Json| it["state"] == "left-out" || it["state"] == "incomplete";
+    let said = |it: &Json| {
+        let reason = it["reason"].as_str().filter(|it| !it.is_empty())?;
+        Some((it["name"].as_str()?.to_owned(), reason.to_owned()))
+    };
+    tables.iter().filter(lacking).filter_map(said).collect()
+}
+
+/// Whether rows are still being read.
+fn reads(status: &Json) -> bool {
+    let tables = status["snapshot"].as_array().map_or(&[][..], Vec::as_slice);
+    let over = ["done", "failed", "cancelled", "paused"];
+    let open = |it: &Json| {
+        it["state"]
+            .as_str()
+            .is_some_and(|state| !over.contains(&state))
+    };
+    tables.iter().any(open)
+}
