@@ -94,7 +94,7 @@ fn records(place: &Place, topic: &str) -> Vec<Record> {
     records
 }
 
-fn kafka(place: &Place) -> ClientConfig {
+pub(crate) fn kafka(place: &Place) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &place.brokers);
     config

@@ -30,6 +30,7 @@
 //! | `schema_commands` | show, diff and plan; subject strategies |
 //! | `memory` | a transaction larger than the memory, and a broker that is away |
 //! | `audit` | tables and topics compared: clean under load, planted faults found |
+//! | `planted` | faults that the field found, put back into topics: the checker, the comparison at the end and the audit find each |
 //! | `compat` | what Debezium answered over a corpus of SQL, recorded, is given again |
 //! | `terminal` | bars of a snapshot |
 //! | `hand` | the position moved or forgotten by hand, and all of a connector removed |
@@ -61,6 +62,7 @@ mod outage;
 mod oversize;
 mod park;
 mod place;
+mod planted;
 mod records;
 mod recovery;
 mod refusal;

@@ -155,7 +155,7 @@ fn judged(
     writer.tell(&mut checker.rules);
     checker.rules.start = Start::Streamed(slot_created(&runs.log()?)?);
     let report = checker.verdict()?;
-    let audit_failed = place.audit(&mut tables, &writer.secured())?;
+    let audit_failed = place.audit(&mut tables, &compared, &writer.secured())?;
     Ok(Outcome {
         report,
         tables,

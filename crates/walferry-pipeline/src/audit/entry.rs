@@ -1,9 +1,9 @@
 //! One line of the comparison: what the table or a record of its topic says of one key.
 //!
-//! Owns the bytes, which sort by key, then records in the topic's order, then the table's row:
+//! Owns the bytes, which sort by key, then records in the order of their partition, then the table's row:
 //!
 //! ```text
-//! key length u32 BE | key | side u8 | offset u64 BE | lsn u64 | operation u8 | flags u8 | columns u64 ...
+//! key length u32 BE | key | side u8 | partition u32 BE | offset u64 BE | lsn u64 | operation u8 | flags u8 | columns u64 ...
 //! ```
 
 /// Who says it.
@@ -21,7 +21,9 @@ pub(crate) struct Entry {
     /// Avro's bytes of the key.
     pub(crate) key: Vec<u8>,
     pub(crate) side: Side,
-    /// Place in the topic.
+    /// Partition of the topic.
+    pub(crate) partition: u32,
+    /// Place in the partition.
     pub(crate) offset: u64,
     /// LSN of the change.
     pub(crate) lsn: u64,
@@ -55,7 +57,7 @@ pub(crate) fn is_value(column: u64) -> bool {
     column >= HASH_MIN
 }
 
-const FIXED_BYTES: usize = 4 + 1 + 8 + 8 + 1 + 1;
+const FIXED_BYTES: usize = 4 + 1 + 4 + 8 + 8 + 1 + 1;
 
 impl Entry {
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
@@ -63,6 +65,7 @@ impl Entry {
         out.extend_from_slice(&(self.key.len() as u32).to_be_bytes());
         out.extend_from_slice(&self.key);
         out.push(u8::from(self.side == Side::Table));
+        out.extend_from_slice(&self.partition.to_be_bytes());
         out.extend_from_slice(&self.offset.to_be_bytes());
         out.extend_from_slice(&self.lsn.to_le_bytes());
         out.push(self.operation);
@@ -81,6 +84,7 @@ impl Entry {
         let length = u32::from_be_bytes(length.try_into().ok()?) as usize;
         let (key, rest) = rest.split_at_checked(length)?;
         let (side, rest) = rest.split_first()?;
+        let (partition, rest) = rest.split_at_checked(4)?;
         let (offset, rest) = rest.split_at_checked(8)?;
         let (lsn, rest) = rest.split_at_checked(8)?;
         let (operation, rest) = rest.split_first()?;
@@ -88,6 +92,7 @@ impl Entry {
         Some(Entry {
             key: key.to_vec(),
             side: if *side == 1 { Side::Table } else { Side::Topic },
+            partition: u32::from_be_bytes(partition.try_into().ok()?),
             offset: u64::from_be_bytes(offset.try_into().ok()?),
             lsn: u64::from_le_bytes(lsn.try_into().ok()?),
             operation: *operation,
@@ -108,6 +113,7 @@ mod tests {
         Entry {
             key: key.to_vec(),
             side,
+            partition: u32::from(offset == 300),
             offset,
             lsn: 7,
             operation: b'u',

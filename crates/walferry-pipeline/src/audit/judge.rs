@@ -1,10 +1,10 @@
 //! The verdict on one table: what the topic makes of each key, against the table's row.
 //!
-//! Owns the rules. Takes entries in their order (key, then place in the topic, then the table's row) and holds one key's
+//! Owns the rules. Takes entries in their order (key, then partition and place in it, then the table's row) and holds one key's
 //! state at a time. Never: reads anything.
 //! Invariants: a key's changes have growing LSNs, because a row is locked until its transaction ends; so a record whose LSN
 //! is not above the last one's is a double when the same has been seen, and out of order when not. Rows of snapshots
-//! stand outside of this order.
+//! stand outside of this order. A key has its row in one partition: between two there is no order.
 //! Start reading at [`Judge::take`].
 
 use std::collections::HashSet;
@@ -35,8 +35,11 @@ pub(crate) struct Judge<'a> {
 /// What the topic has said of the key so far.
 #[derive(Default)]
 struct State {
-    /// The row, as of the moment.
+    /// The partition that is being read, and the row that it tells, as of the moment.
+    partition: u32,
     row: Option<Row>,
+    /// Rows that the partitions before it tell.
+    others: Vec<Row>,
     lsn_max: u64,
     /// LSN and operation of each record.
     seen: HashSet<(u64, u8)>,
@@ -48,6 +51,15 @@ struct State {
 struct Row {
     lsn: u64,
     columns: Vec<u64>,
+}
+
+impl State {
+    /// The records that follow are of another partition.
+    fn enter(&mut self, partition: u32) {
+        self.partition = partition;
+        self.others.extend(self.row.take());
+        (self.lsn_max, self.last_counted) = (0, false);
+    }
 }
 
 impl<'a> Judge<'a> {
@@ -74,6 +86,9 @@ impl<'a> Judge<'a> {
         if self.key.as_ref() != Some(&entry.key) {
             self.end_key();
             self.key = Some(entry.key.clone());
+        }
+        if entry.side == Side::Topic && entry.partition != self.state.partition {
+            self.state.enter(entry.partition);
         }
         match entry.side {
             Side::Topic if entry.operation == TOMBSTONE => {
@@ -140,8 +155,17 @@ impl<'a> Judge<'a> {
     /// What the topic says in the end.
     fn held(&mut self) -> Option<Row> {
         let truncated = self.truncated;
-        let row = self.state.row.take();
-        row.filter(|row| truncated.is_none_or(|lsn| row.lsn > lsn))
+        let state = &mut self.state;
+        state.others.extend(state.row.take());
+        let mut rows = std::mem::take(&mut state.others);
+        rows.retain(|row| truncated.is_none_or(|lsn| row.lsn > lsn));
+        rows.sort_by_key(|row| row.lsn);
+        let last = rows.pop();
+        if let (Some(last), false) = (&last, rows.is_empty()) {
+            self.report.split += 1;
+            self.differs("split", Vec::new(), Some(last.lsn));
+        }
+        last
     }
 
     fn row(&mut self, entry: &Entry) {

@@ -102,6 +102,7 @@ mod tests {
             } else {
                 Side::Topic
             },
+            partition: 0,
             offset: 0,
             lsn,
             operation,

@@ -103,6 +103,7 @@ impl<'a> Records<'a> {
         let mut entry = Entry {
             key: key.unwrap_or_default().to_vec(),
             side: Side::Topic,
+            partition: u32::try_from(record.partition).unwrap_or_default(),
             offset: u64::try_from(record.offset).unwrap_or_default(),
             lsn: 0,
             operation: TOMBSTONE,

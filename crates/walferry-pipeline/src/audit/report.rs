@@ -35,6 +35,8 @@ pub struct TableAudit {
     pub duplicates: u64,
     /// Records that stand behind a later one of their key or partition.
     pub out_of_order: u64,
+    /// Keys with a row in more than one partition, so that no reader knows which of them is the last.
+    pub split: u64,
     /// Values that could not be compared: of columns that did not exist or had another type when the record was written, or
     /// placeholders of unchanged values whose record is no longer there.
     pub unchecked_values: u64,
@@ -47,7 +49,7 @@ pub struct TableAudit {
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AuditDifference {
-    /// `missing`, `extra`, `different`, `duplicate` or `out_of_order`.
+    /// `missing`, `extra`, `different`, `duplicate`, `out_of_order` or `split`.
     pub kind: &'static str,
     /// The key, as JSON text.
     pub key: String,
@@ -62,7 +64,12 @@ pub struct AuditDifference {
 impl TableAudit {
     /// Everything that makes the verdict bad.
     pub fn faults(&self) -> u64 {
-        self.missing + self.extra + self.different + self.duplicates + self.out_of_order
+        self.missing
+            + self.extra
+            + self.different
+            + self.duplicates
+            + self.out_of_order
+            + self.split
     }
 }
 

@@ -117,6 +117,7 @@ impl Subject {
         Ok(Entry {
             key,
             side: Side::Table,
+            partition: 0,
             offset: 0,
             lsn: 0,
             operation: b'r',

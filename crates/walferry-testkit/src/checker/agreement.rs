@@ -5,7 +5,7 @@
 //! Never: code of the product; it shares the decoder with the judge and nothing with `walferry audit`.
 //! A value is compared when its record was written since the column last got another meaning (a new type, another column
 //! under its name): PostgreSQL does not tell what a rewrite makes of a row.
-//! Limits: one partition's order is the order; of rows without a key that are equal, a change may take away one that is still unread.
+//! Limits: the order of reading is the order, so that a key in two partitions is a fault by itself; of rows without a key that are equal, a change may take away one that is still unread.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -48,6 +48,8 @@ pub struct Agreement {
     pub different: u64,
     /// Records of a table with a key that have none, or none that is whole.
     pub keyless: u64,
+    /// Records of a key in another partition than the row that they change.
+    pub split: u64,
     /// The first differences.
     pub examples: Vec<String>,
 }
@@ -55,7 +57,7 @@ pub struct Agreement {
 impl Agreement {
     /// All differences together.
     pub fn faults(&self) -> u64 {
-        self.missing + self.extra + self.different + self.keyless
+        self.missing + self.extra + self.different + self.keyless + self.split
     }
 
     fn example(&mut self, story: impl FnOnce() -> String) {
@@ -70,8 +72,8 @@ impl std::fmt::Display for Agreement {
         let Agreement { table, rows, .. } = self;
         write!(
             out,
-            "{table}: {rows} rows, missing {}, extra {}, different {}, without a whole key {}",
-            self.missing, self.extra, self.different, self.keyless
+            "{table}: {rows} rows, missing {}, extra {}, different {}, without a whole key {}, in another partition {}",
+            self.missing, self.extra, self.different, self.keyless, self.split
         )?;
         for example in &self.examples {
             write!(out, "\n    {example}")?;
@@ -155,6 +157,7 @@ type Columns = HashMap<Arc<str>, (u64, Value)>;
 
 struct Held {
     key: Row,
+    partition: i32,
     lsn: u64,
     columns: Columns,
 }
@@ -192,7 +195,9 @@ impl Told {
 
     fn observe(&mut self, observed: &Observed) {
         match &observed.record {
-            Record::Event(event) if *event.table == *self.compared.table => self.event(event),
+            Record::Event(event) if *event.table == *self.compared.table => {
+                self.event(event, observed.partition);
+            }
             Record::Tombstone { key: Some(key) } => {
                 self.rows.remove(&key.fingerprint());
             }
@@ -200,7 +205,7 @@ impl Told {
         }
     }
 
-    fn event(&mut self, event: &Event) {
+    fn event(&mut self, event: &Event, partition: i32) {
         if event.op == Op::Truncate {
             self.rows.clear();
             self.bag.clear();
@@ -222,6 +227,13 @@ impl Told {
         }
         let key = event.key.clone().unwrap_or_default();
         let print = key.fingerprint();
+        let elsewhere = self.rows.get(&print);
+        if elsewhere.is_some_and(|held| held.partition != partition) {
+            self.report.split += 1;
+            let (op, lsn) = (event.op.code(), super::lsn_text(event.lsn));
+            self.report
+                .example(|| format!("{op} at {lsn} of ({key}) in partition {partition}"));
+        }
         let removed = self.removed.take();
         if event.op == Op::Delete {
             let gone = self.rows.remove(&print);
@@ -242,7 +254,13 @@ impl Told {
         });
         let columns = columns.collect();
         let lsn = event.lsn;
-        self.rows.insert(print, Held { key, lsn, columns });
+        let held = Held {
+            key,
+            partition,
+            lsn,
+            columns,
+        };
+        self.rows.insert(print, held);
     }
 
     fn count(&mut self, event: &Event) {

@@ -58,7 +58,18 @@ impl<'a> Runs<'a> {
         writer: &mut Writer,
     ) -> Result<Runs<'a>> {
         let mut first = Walferry::start(settings, folder)?;
-        first.wait_log("slot created", READY);
+        match menu.snapshot {
+            // Else a kill begins it anew, with all that was written meanwhile.
+            Snapshot::Consistent | Snapshot::Beside => {
+                first.wait_status("some rows", READY, |status| {
+                    let tables = status["snapshot"].as_array().map_or(&[][..], Vec::as_slice);
+                    tables.iter().any(|it| it["rows"].as_u64() > Some(0))
+                });
+            }
+            Snapshot::Never | Snapshot::Asked => {
+                first.wait_log("slot created", READY);
+            }
+        }
         let mut runs = Runs {
             settings,
             folder,

@@ -42,7 +42,7 @@ fn text(report: &AuditReport) -> String {
     let widths = report.tables.iter().map(|it| it.name.len());
     let width = widths.max().unwrap_or(0).max("table".len());
     let mut text = format!(
-        "at {}\n{:width$}  {:>10}  {:>10}  {:>9}  {:>9}  {:>9}  {:>10}  {:>12}\n",
+        "at {}\n{:width$}  {:>10}  {:>10}  {:>9}  {:>9}  {:>9}  {:>10}  {:>12}  {:>5}\n",
         report.lsn,
         "table",
         "rows",
@@ -51,11 +51,12 @@ fn text(report: &AuditReport) -> String {
         "extra",
         "different",
         "duplicates",
-        "out of order"
+        "out of order",
+        "split"
     );
     for it in &report.tables {
         text.push_str(&format!(
-            "{:width$}  {:>10}  {:>10}  {:>9}  {:>9}  {:>9}  {:>10}  {:>12}\n",
+            "{:width$}  {:>10}  {:>10}  {:>9}  {:>9}  {:>9}  {:>10}  {:>12}  {:>5}\n",
             it.name,
             it.rows,
             it.records,
@@ -63,7 +64,8 @@ fn text(report: &AuditReport) -> String {
             it.extra,
             it.different,
             it.duplicates,
-            it.out_of_order
+            it.out_of_order,
+            it.split
         ));
     }
     for it in &report.tables {

@@ -12,6 +12,7 @@ fn entry(key: u8, offset: u64, operation: u8, lsn: u64, columns: &[u64]) -> Entr
         } else {
             Side::Topic
         },
+        partition: 0,
         offset,
         lsn,
         operation,
@@ -152,4 +153,36 @@ fn a_difference_names_key_columns_and_lsn() {
         lsn: Some(Lsn(5)),
     };
     assert_eq!(report.differences, [expected]);
+}
+
+/// Places the last records of a history in partition 1.
+fn split_at(history: &[(u8, u64, &[u64])], first: usize) -> ([u64; 5], u64) {
+    let entries = history.iter().enumerate();
+    let entries: Vec<Entry> = entries
+        .map(|(at, (operation, lsn, columns))| Entry {
+            partition: u32::from(at >= first && *operation != b'T'),
+            ..entry(1, at as u64, *operation, *lsn, columns)
+        })
+        .collect();
+    let report = judged(&entries, None);
+    (counts(&report), report.split)
+}
+
+#[test]
+fn a_row_of_one_key_in_two_partitions_is_found_and_one_that_has_moved_is_not() {
+    let twice: [(u8, u64, &[u64]); 3] =
+        [(b'c', 5, &[A, B]), (b'u', 6, &[A, C]), (b'T', 0, &[A, C])];
+    assert_eq!(split_at(&twice, 2), ([0; 5], 0));
+    assert_eq!(split_at(&twice, 1), ([0; 5], 1));
+    let moved: [(u8, u64, &[u64]); 5] = [
+        (b'c', 5, &[A, B]),
+        (b'd', 6, &[]),
+        (TOMBSTONE, 0, &[]),
+        (b'c', 7, &[A, C]),
+        (b'T', 0, &[A, C]),
+    ];
+    assert_eq!(split_at(&moved, 3), ([0; 5], 0));
+    // The delete is where the row is not.
+    let (found, split) = split_at(&moved[..3], 1);
+    assert_eq!((found, split), ([0, 1, 0, 0, 0], 0));
 }
