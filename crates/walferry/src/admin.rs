@@ -4,6 +4,7 @@
 //! Invariant: every other answer is drawn from what the pipeline has noted; no such request makes it ask a server.
 
 mod control;
+mod server;
 mod snapshots;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -46,11 +47,7 @@ pub(crate) async fn start(
         token,
     };
     tracing::info!(%listen, "the admin server listens");
-    tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, router(shown)).await {
-            tracing::error!(%error, "the admin server has ended");
-        }
-    });
+    tokio::spawn(server::serve(listener, router(shown)));
     Ok(())
 }
 
