@@ -9,8 +9,8 @@ pub use walferry_avro::{
 };
 pub use walferry_event::{Operation, Secret};
 pub use walferry_kafka::{Config as Kafka, RetryLimits};
-pub use walferry_postgres::{ConnectConfig, TlsConfig, TlsMode};
-pub use walferry_registry::Config as Registry;
+pub use walferry_postgres::{ConnectConfig, RequireAuth, TlsConfig, TlsMode};
+pub use walferry_registry::{BaseUrl, Config as Registry, Credentials};
 
 use walferry_postgres::KeyRules;
 

@@ -15,20 +15,24 @@ mod slots;
 mod tables;
 mod trial;
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, io, time::Duration};
 
 use tokio::{sync::Mutex, time};
 use tokio_postgres::{
     Client, Config, Row, SimpleQueryMessage, Statement,
-    config::SslMode,
+    config::{SslMode, SslNegotiation},
     types::{FromSql, ToSql},
 };
-use tokio_postgres_rustls::MakeRustlsConnect;
 use walferry_event::Lsn;
 
 use crate::{
-    ConnectConfig, Error, TlsMode, connect::SESSION_SETTINGS, kind::Kind, session::unexpected,
-    socket, startup, tls, tls_refusal,
+    ConnectConfig, Error,
+    auth::{AsItIs, Gated},
+    connect::SESSION_SETTINGS,
+    kind::Kind,
+    session::unexpected,
+    socket::Socket,
+    startup, tls_refusal,
 };
 
 pub use key::KeyRules;
@@ -83,28 +87,19 @@ async fn open_with(config: &ConnectConfig, options: &str) -> Result<Client, Erro
     options.push_str(&format!(" -c lock_timeout={LOCK_TIMEOUT_MS}"));
     let mut driver = Config::new();
     driver
-        .host(config.host.as_str())
-        .port(config.port)
         .user(config.user.as_str())
         .dbname(config.database.as_str())
         .application_name(config.application_name.as_str())
         .options(options)
-        .connect_timeout(config.connect_timeout())
-        .tcp_user_timeout(Duration::from_secs(10))
-        .keepalives_idle(Duration::from_secs(10))
-        .keepalives_interval(Duration::from_secs(3))
-        .keepalives_retries(3)
-        .ssl_mode(match config.tls.mode {
-            TlsMode::Disable => SslMode::Disable,
-            _ if config.is_unix() => SslMode::Disable,
-            _ => SslMode::Require,
-        });
+        // The socket that the driver gets has TLS already, where it is asked for.
+        .ssl_mode(SslMode::Require)
+        .ssl_negotiation(SslNegotiation::Direct);
     if let Some(password) = config.read_password()? {
         driver.password(password);
     }
-    // The files of a TLS mode that is off are not looked at.
-    let tls = MakeRustlsConnect::new(tls::client_config(&config.tls)?);
-    let connecting = time::timeout(2 * config.connect_timeout(), driver.connect(tls));
+    let socket = Gated::new(Socket::connect(config).await?, config, &doing);
+    let logging_in = driver.connect_raw(socket, AsItIs);
+    let connecting = time::timeout(config.connect_timeout(), logging_in);
     let (client, connection) = match connecting.await {
         Ok(Ok(connected)) => connected,
         Ok(Err(error)) => return Err(refused(&doing, config, error)),
@@ -132,10 +127,14 @@ fn refused(doing: &str, config: &ConnectConfig, error: tokio_postgres::Error) ->
         return Error::client(doing, error);
     }
     let cause = error.source();
-    if let Some(cause) = cause.and_then(|source| source.downcast_ref::<std::io::Error>()) {
+    if let Some(cause) = cause.and_then(|source| source.downcast_ref::<io::Error>()) {
+        if cause.get_ref().is_some_and(|it| it.is::<Error>()) {
+            return of_gate(error)
+                .unwrap_or_else(|| Error::new(Kind::Auth, format!("{doing}: refused")));
+        }
         return match tls_refusal::explain(cause, &config.host) {
             Some(why) => Error::new(Kind::Tls, format!("{doing}: {why}")).because(error),
-            None => socket::unreachable(config, cause),
+            None => Error::lost(doing, io::Error::new(cause.kind(), cause.to_string())),
         };
     }
     // The driver names these by their text alone.
@@ -146,9 +145,6 @@ fn refused(doing: &str, config: &ConnectConfig, error: tokio_postgres::Error) ->
     if whole.contains("password missing") {
         return startup::no_password(doing);
     }
-    if whole.contains("does not support TLS") {
-        return tls::switched_off(doing);
-    }
     let kind = if whole.contains("TLS") {
         Kind::Tls
     } else if whole.contains("authentication") || whole.contains("configuration") {
@@ -157,6 +153,13 @@ fn refused(doing: &str, config: &ConnectConfig, error: tokio_postgres::Error) ->
         Kind::Unreachable
     };
     Error::new(kind, format!("{doing}: {whole}")).because(error)
+}
+
+/// The refusal of our own gate, if that is what the driver's error is.
+fn of_gate(error: tokio_postgres::Error) -> Option<Error> {
+    let source = error.into_source()?.downcast::<io::Error>().ok()?;
+    let refused = source.into_inner()?.downcast::<Error>().ok()?;
+    Some(*refused)
 }
 
 impl Catalog {

@@ -8,7 +8,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 use walferry_event::Secret;
 
-use crate::Error;
+use crate::{Error, RequireAuth};
 
 /// How to reach a database.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub struct ConnectConfig {
     pub password: Option<Secret>,
     /// Protection of the connection.
     pub tls: TlsConfig,
+    /// How the server may have the role log in; none: as is safe over this connection.
+    pub require_auth: Option<RequireAuth>,
     /// What `pg_stat_activity` shows.
     pub application_name: String,
     /// How long resolving, connecting and logging in may take, each address anew.
@@ -108,7 +110,13 @@ impl ConnectConfig {
             .find_map(|scheme| url.strip_prefix(scheme))
             .ok_or_else(|| malformed("it does not begin with postgresql://"))?;
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        if query.contains('@') {
+            return Err(malformed("a ? in a password is written %3F, and an @ %40"));
+        }
         let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
+        if database.contains('@') {
+            return Err(malformed("a / in a password is written %2F, and an @ %40"));
+        }
         let (role, address) = match authority.rsplit_once('@') {
             Some((role, address)) => (role, address),
             None => ("", authority),
@@ -125,6 +133,7 @@ impl ConnectConfig {
             database: decoded(database)?,
             password: password.map(Secret::literal),
             tls: TlsConfig::default(),
+            require_auth: None,
             application_name: APPLICATION_NAME.to_owned(),
             connect_timeout_ms: CONNECT_TIMEOUT_MS,
         };
@@ -165,6 +174,7 @@ impl ConnectConfig {
             "sslrootcert" => self.tls.ca = Some(value.into()),
             "sslcert" => self.tls.cert = Some(value.into()),
             "sslkey" => self.tls.key = Some(value.into()),
+            "require_auth" => self.require_auth = Some(RequireAuth::parse(&value)?),
             "application_name" => self.application_name = value,
             "host" => self.host = value,
             "port" => {
@@ -328,6 +338,10 @@ mod tests {
             "postgresql://u:hunter2@h/%f",
             "postgresql://u:hunter2@h/%ff",
             "postgresql://u:hunter2@h/%+1",
+            "postgresql://u:hun/hunter2@h/d",
+            "postgresql://u:hun?hunter2@h/d",
+            "postgresql://u:hun?hunter2=1@h/d",
+            "postgresql://u:1?sslmode=hunter2@h/d",
         ] {
             let error = ConnectConfig::from_url(url).unwrap_err();
             assert!(!error.to_string().contains("hunter2"), "{error}");

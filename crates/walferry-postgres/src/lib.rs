@@ -10,6 +10,7 @@
 //!
 //! Start reading at [`Replication`], then [`spawn`].
 
+mod auth;
 mod catalog;
 mod connect;
 mod copy_row;
@@ -28,6 +29,7 @@ mod stream;
 mod tls;
 mod tls_refusal;
 
+pub use auth::RequireAuth;
 pub use catalog::{
     Catalog, KeyRules, PublicationInfo, Publish, PublishedTable, RelationKind, RoleInfo, SlotInfo,
     TableInfo, TableName, Trial, change_sql,

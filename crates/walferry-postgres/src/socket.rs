@@ -94,6 +94,20 @@ impl Socket {
         }
     }
 
+    /// Makes the receive buffer as large as the stream of a slot wants it.
+    pub(crate) fn widen(&self) -> io::Result<()> {
+        let transport = match self {
+            Socket::Plain(transport) => transport,
+            Socket::Tls(stream) => stream.get_ref().0,
+        };
+        match transport {
+            Transport::Tcp(stream) => {
+                SockRef::from(stream).set_recv_buffer_size(RECEIVE_BUFFER_BYTES)
+            }
+            Transport::Unix(_) => Ok(()),
+        }
+    }
+
     /// What binds the log-in to this TLS connection; `None` without TLS.
     pub(crate) fn server_end_point(&self) -> Option<ServerEndPoint> {
         match self {
@@ -188,8 +202,7 @@ fn configure(stream: &TcpStream) -> io::Result<()> {
         .with_interval(KEEPALIVE_INTERVAL)
         .with_retries(3);
     socket.set_tcp_keepalive(&keepalive)?;
-    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX))?;
-    socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX))
 }
 
 /// Bounds one step of connecting.
@@ -320,8 +333,12 @@ mod tests {
         let (stream, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
         let stream = stream.unwrap();
         configure(&stream).unwrap();
-        let wide = SockRef::from(&stream).recv_buffer_size().unwrap();
         let mut socket = Socket::Plain(Transport::Tcp(stream));
+        socket.widen().unwrap();
+        let Socket::Plain(Transport::Tcp(stream)) = &socket else {
+            unreachable!()
+        };
+        let wide = SockRef::from(stream).recv_buffer_size().unwrap();
         assert!(socket.narrow_if_near(64 << 10));
         let Socket::Plain(Transport::Tcp(stream)) = &socket else {
             unreachable!()

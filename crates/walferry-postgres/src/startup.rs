@@ -21,6 +21,7 @@ use postgres_protocol::{
 
 use crate::{
     ConnectConfig, Error,
+    auth::{self, Rules},
     connect::SESSION_SETTINGS,
     kind::Kind,
     session::{Message, Session, unexpected},
@@ -37,6 +38,9 @@ pub(crate) struct LoggedIn {
 /// Connects and logs in to a walsender of the database.
 pub(crate) async fn log_in(config: &ConnectConfig) -> Result<LoggedIn, Error> {
     let socket = Socket::connect(config).await?;
+    socket
+        .widen()
+        .map_err(|error| Error::lost("setting up the socket", error))?;
     within(config, exchange(socket, config)).await?
 }
 
@@ -96,6 +100,9 @@ struct Login<'a> {
 impl Login<'_> {
     async fn authenticate(&mut self, end_point: Option<ServerEndPoint>) -> Result<(), Error> {
         let (code, mut more) = self.request().await?;
+        if let Some(method) = auth::method(code) {
+            Rules::of(self.config).admit(self.doing, method)?;
+        }
         match code {
             0 => return Ok(()),
             3 => {

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, anyhow, bail};
 use walferry_pipeline::config::{
-    Config, ConnectConfig, Errors, Format, Kafka, Operation, Policy, Publish, Quirks, Registry,
-    RetryLimits, Snapshot, SnapshotMode, Source, SubjectStrategy, TlsConfig, TlsMode,
+    BaseUrl, Config, ConnectConfig, Credentials, Errors, Format, Kafka, Operation, Policy, Publish,
+    Quirks, Registry, RequireAuth, RetryLimits, Snapshot, SnapshotMode, Source, SubjectStrategy,
+    TlsConfig, TlsMode,
 };
 
 use super::{Choices, Loaded, file, file::File, readable, scalar::SecretSource, table};
@@ -114,14 +115,18 @@ fn check_name(key: &str, name: &str, max: usize) -> Result<()> {
 
 fn source(file: &File, name: &str, choices: &Choices) -> Result<Source> {
     let section = &file.source;
-    let url = required("source.url", section.url.as_deref())?;
+    let url = required("source.url", section.url.as_ref())?;
     let mut connect =
-        ConnectConfig::from_url(url).map_err(|error| anyhow!("source.url: {error}"))?;
+        ConnectConfig::from_url(&url.0).map_err(|error| anyhow!("source.url: {error}"))?;
     connect.application_name = format!("walferry_{name}");
     if let Some(secret) = &section.password {
         let secret = secret.clone().secret();
         readable("source.password", &secret)?;
         connect.password = Some(secret);
+    }
+    if let Some(list) = &section.require_auth {
+        let required = RequireAuth::parse(list);
+        connect.require_auth = Some(required.map_err(|error| anyhow!("source.{error}"))?);
     }
     let tls = &section.tls;
     if let Some(mode) = &tls.mode {
@@ -179,8 +184,15 @@ fn kafka(file: &File, name: &str, publish: &Publish, errors: &Errors) -> Result<
     if section.topics.partitions < 1 {
         bail!("kafka.topics.partitions must be at least 1");
     }
+    let brokers = required("kafka.brokers", section.brokers.clone())?;
+    if brokers.contains('@') {
+        bail!(
+            "kafka.brokers: a broker is host:port, without a user; the user is sasl.username in [kafka.properties], and its \
+             password sasl.password"
+        );
+    }
     Ok(Kafka {
-        brokers: required("kafka.brokers", section.brokers.clone())?,
+        brokers,
         properties,
         secrets,
         connector: name.to_owned(),
@@ -209,7 +221,7 @@ fn kafka(file: &File, name: &str, publish: &Publish, errors: &Errors) -> Result<
 
 fn registry(file: &File) -> Result<Registry> {
     let section = &file.registry;
-    let url = required("registry.url", section.url.as_deref())?;
+    let url = required("registry.url", section.url.as_ref())?;
     let secret = |key: &str, source: &Option<SecretSource>| {
         let secret = source.clone().map(SecretSource::secret);
         match &secret {
@@ -225,16 +237,52 @@ fn registry(file: &File) -> Result<Registry> {
     if section.password.is_some() && section.username.is_none() {
         bail!("registry.password needs registry.username");
     }
+    let (urls, of_urls) = urls(&url.0)?;
+    let (mut username, mut password) = (
+        section.username.clone(),
+        secret("registry.password", &section.password)?,
+    );
+    if let Some(theirs) = of_urls {
+        if username.is_some() || section.token.is_some() {
+            bail!(
+                "registry.url has a user in it, beside registry.username or registry.token: choose one way to log in"
+            );
+        }
+        (username, password) = (Some(theirs.username), theirs.password);
+    }
     Ok(Registry {
-        urls: url.split(',').map(|url| url.trim().to_owned()).collect(),
-        username: section.username.clone(),
-        password: secret("registry.password", &section.password)?,
+        urls,
+        username,
+        password,
         token: secret("registry.token", &section.token)?,
         ca: section.tls.ca.clone(),
         cert: section.tls.cert.clone(),
         key: section.tls.key.clone(),
         timeout_ms: positive("registry.timeout_ms", section.timeout_ms)?,
     })
+}
+
+/// The addresses, and the user and password that they hold.
+fn urls(list: &str) -> Result<(Vec<BaseUrl>, Option<Credentials>)> {
+    let mut credentials: Option<Credentials> = None;
+    let mut urls = Vec::new();
+    for text in list.split(',').map(str::trim) {
+        let (url, theirs) = BaseUrl::parse(text).map_err(|error| anyhow!("{error}"))?;
+        let said = |it: &Credentials| {
+            let password = it.password.as_ref().and_then(|it| it.read().ok());
+            (it.username.clone(), password)
+        };
+        match (&credentials, &theirs) {
+            (Some(one), Some(other)) if said(one) != said(other) => bail!(
+                "registry.url: its addresses have different users or passwords in them; write one into registry.username and \
+                 registry.password"
+            ),
+            _ => {}
+        }
+        credentials = credentials.or(theirs);
+        urls.push(url);
+    }
+    Ok((urls, credentials))
 }
 
 fn format(file: &File) -> Result<Format> {

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Deserialize;
 
-use super::scalar::{Limit, SecretSource, Size, Word};
+use super::scalar::{Address, Limit, SecretSource, Size, Word};
 
 /// A part of the file: its structure, its defaults, and a row for each of its keys.
 macro_rules! section {
@@ -64,7 +64,7 @@ section! {
 section! {
     /// `[source]`.
     SourceSection ["source"] {
-        url: Option<String> = None, "required", "`postgresql://user@host:port/database`";
+        url: Option<Address> = None, "required", "`postgresql://user@host:port/database`";
         password: Option<SecretSource> = None, "none", "secret: `{ env = \"NAME\" }`, `{ file = \"PATH\" }`, or a text for development";
         tables: Vec<String> = Vec::new(), "required", "globs of `schema.table` in order; `!` excludes; the last match decides";
         slot: Option<String> = None, "`walferry_<name>`", "replication slot";
@@ -74,6 +74,7 @@ section! {
         origin: Origin = Origin::Any, "any", "`none` skips what replication brought in (PostgreSQL 16)";
         slot_retained_bytes_max: Limit = Limit(Some(50 << 30)), "50 GiB", "readiness fails above; 0 for no limit";
         heartbeat_ms: u64 = 10_000, "10000", "an idle database's slot moves on this often; no table is written";
+        require_auth: Option<String> = None, "`scram-sha-256`, `none`, and over a verified connection or a Unix socket `md5` and `password`", "how the server may have the role log in, as libpq has it: a list of `scram-sha-256`, `md5`, `password` (in clear text), `none`, or with `!` before each name what is not taken";
         tls: SourceTls = SourceTls::default(), "", "protection of the connection";
     }
 }
@@ -124,7 +125,7 @@ section! {
 section! {
     /// `[registry]`.
     RegistrySection ["registry"] {
-        url: Option<String> = None, "required", "several, separated by commas, are tried in turn";
+        url: Option<Address> = None, "required", "several, separated by commas, are tried in turn";
         username: Option<String> = None, "none", "for basic authentication";
         password: Option<SecretSource> = None, "none", "secret";
         token: Option<SecretSource> = None, "none", "secret: bearer token";
