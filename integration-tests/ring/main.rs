@@ -11,6 +11,8 @@
 //! | `instances` | two processes with one name, also when the older one was stopped and wakes up |
 //! | `recovery` | each row of the recovery table |
 //! | `reload` | the configuration is read again while it runs |
+//! | `doors` | what a stranger or a wrong server can do: half requests, and who gets the password |
+//! | `canaries` | a secret in each place, at each peer that fails, is in no output |
 //! | `refusal` | each wrong setting or missing right: one message, the exit status, no secret |
 //! | `records` | types, schemas, keys, headers; decoded by apache-avro and by fastavro |
 //! | `changes` | every kind of change and of table, record by record |
@@ -42,10 +44,12 @@
 #![allow(clippy::unwrap_used, reason = "what cannot be had fails the test")]
 
 mod audit;
+mod canaries;
 mod changes;
 mod commands;
 mod compat;
 mod crash;
+mod doors;
 mod first_start;
 mod flat;
 mod hand;

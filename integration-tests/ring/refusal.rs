@@ -31,7 +31,7 @@ fn ends_with(place: &Place, settings: &Settings, code: i32, parts: &[&str]) {
     }
 }
 
-fn beside_postgres(postgres: &PostgresServer) -> Coordinates {
+pub(crate) fn beside_postgres(postgres: &PostgresServer) -> Coordinates {
     let shared = Stack::shared().unwrap();
     Coordinates {
         postgres_url: postgres.url(),

@@ -53,7 +53,7 @@ fn config(place: &Place, guard: bool) -> config::Config {
         },
         topic_prefix: name.clone(),
         registry: config::Registry {
-            urls: vec![place.registry.clone()],
+            urls: vec![config::BaseUrl::parse(&place.registry).unwrap().0],
             username: None,
             password: None,
             token: None,

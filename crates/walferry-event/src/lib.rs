@@ -20,7 +20,7 @@ pub use disposition::Disposition;
 pub use origin::{Operation, Origin, SnapshotMark, TransactionBlock};
 pub use position::{Lsn, ParseLsnError, Position};
 pub use range::{RowKey, RowRange};
-pub use secret::Secret;
+pub use secret::{Secret, without_userinfo};
 pub use table::{
     ArrayType, Column, ColumnType, CompositeType, Relation, RelationColumn, ReplicaIdentity, Table,
     TypeKind,

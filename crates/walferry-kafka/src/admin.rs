@@ -5,7 +5,7 @@
 //! Start reading at [`ensure_checkpoint_topic`].
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     time::{Duration, Instant},
 };
 
@@ -18,7 +18,7 @@ use rdkafka::{
     metadata::MetadataTopic,
 };
 
-use crate::{Config, Error, error::Kind, journal::Journal, leave::Leaving};
+use crate::{Config, Error, error::Kind, journal::Journal, leave::Leaving, veil};
 
 const ANSWER: Duration = Duration::from_secs(10);
 /// Between two looks at whether a new topic has its leader.
@@ -45,11 +45,11 @@ type Admin = Leaving<AdminClient<Journal>>;
 pub fn ensure_checkpoint_topic(config: &Config) -> Result<(), Error> {
     let name = config.checkpoint_topic.as_str();
     let admin = client(config)?;
-    if missing(config, &admin, &[name])?.is_empty() {
+    if missing(&admin, &[name])?.is_empty() {
         return check_checkpoint_topic(config, &admin);
     }
     create(config, &admin, &[wanted(config, name)])?;
-    await_leaders(config, &admin, &[name])?;
+    await_leaders(&admin, &[name])?;
     // Another instance may have been quicker.
     check_checkpoint_topic(config, &admin)
 }
@@ -92,20 +92,20 @@ pub fn ensure_roomy_topic(config: &Config, topic: &str) -> Result<usize, Error> 
 }
 
 fn ensure(config: &Config, admin: &Admin, topics: &[&str]) -> Result<(), Error> {
-    let missing = missing(config, admin, topics)?;
+    let missing = missing(admin, topics)?;
     if missing.is_empty() {
         return Ok(());
     }
     let new: Vec<NewTopic<'_>> = missing.iter().map(|name| wanted(config, name)).collect();
     create(config, admin, &new)?;
-    await_leaders(config, admin, &missing)
+    await_leaders(admin, &missing)
 }
 
 /// Those of `topics` that do not exist, each with whether it could be created; changes nothing. A checkpoint topic among
 /// them that does exist has to be one that can serve.
 pub fn plan_topics(config: &Config, topics: &[&str]) -> Result<Vec<PlannedTopic>, Error> {
     let admin = client(config)?;
-    let missing = missing(config, &admin, topics)?;
+    let missing = missing(&admin, topics)?;
     let checkpoint = config.checkpoint_topic.as_str();
     let mut planned = Vec::new();
     if topics.contains(&checkpoint)
@@ -119,7 +119,7 @@ pub fn plan_topics(config: &Config, topics: &[&str]) -> Result<Vec<PlannedTopic>
     }
     let new: Vec<NewTopic<'_>> = missing.iter().map(|name| wanted(config, name)).collect();
     let tried = admin.create_topics(&new, &options().validate_only(true));
-    let tried = futures_executor::block_on(tried).map_err(|error| unreachable(config, &error))?;
+    let tried = futures_executor::block_on(tried).map_err(|error| unreachable(&admin, &error))?;
     planned.extend(tried.into_iter().map(|topic| match topic {
         Ok(name) | Err((name, Code::TopicAlreadyExists)) => (name, Ok(())),
         Err((name, code)) => {
@@ -145,23 +145,23 @@ fn wanted<'a>(config: &'a Config, name: &'a str) -> NewTopic<'a> {
 
 /// Those of `topics` that do not exist.
 pub fn topics_missing<'a>(config: &Config, topics: &[&'a str]) -> Result<Vec<&'a str>, Error> {
-    missing(config, &client(config)?, topics)
+    missing(&client(config)?, topics)
 }
 
 fn client(config: &Config) -> Result<Admin, Error> {
     config
         .client()?
-        .create_with_context(Journal)
+        .create_with_context(Journal::of(config))
         .map(Leaving::new)
-        .map_err(|error| Error::new(Kind::Config, format!("kafka.properties: {error}")))
+        .map_err(|error| veil::property(config, &error))
 }
 
 /// Asks for all topics, because a question for one by name lets some brokers create it, with settings of their own.
-fn missing<'a>(config: &Config, admin: &Admin, topics: &[&'a str]) -> Result<Vec<&'a str>, Error> {
+fn missing<'a>(admin: &Admin, topics: &[&'a str]) -> Result<Vec<&'a str>, Error> {
     let metadata = admin
         .inner()
         .fetch_metadata(None, ANSWER)
-        .map_err(|error| unreachable(config, &error))?;
+        .map_err(|error| unreachable(admin, &error))?;
     let exists = |name: &str| metadata.topics().iter().any(|t| t.name() == name);
     Ok(topics
         .iter()
@@ -172,7 +172,7 @@ fn missing<'a>(config: &Config, admin: &Admin, topics: &[&'a str]) -> Result<Vec
 
 fn create(config: &Config, admin: &Admin, topics: &[NewTopic<'_>]) -> Result<(), Error> {
     let outcome = futures_executor::block_on(admin.create_topics(topics, &options()));
-    for topic in outcome.map_err(|error| unreachable(config, &error))? {
+    for topic in outcome.map_err(|error| unreachable(admin, &error))? {
         match topic {
             Ok(name) => tracing::info!(target: "audit", topic = name, "topic created"),
             Err((_, Code::TopicAlreadyExists)) => {}
@@ -194,8 +194,10 @@ fn not_created(config: &Config, name: &str, code: Code) -> Error {
         Code::InvalidReplicationFactor | Code::InvalidPartitions | Code::InvalidConfig => (
             Kind::Config,
             format!(
-                "check kafka.topics: partitions = {}, replication_factor = {}, config = {:?}",
-                config.topic_partitions, config.topic_replication, config.topic_config
+                "check kafka.topics: partitions = {}, replication_factor = {}, config = {}",
+                config.topic_partitions,
+                config.topic_replication,
+                listed(&config.topic_config)
             ),
         ),
         Code::PolicyViolation => (
@@ -210,14 +212,25 @@ fn not_created(config: &Config, name: &str, code: Code) -> Error {
     )
 }
 
+/// Settings as they are written.
+fn listed(settings: &BTreeMap<String, String>) -> String {
+    let listed = settings
+        .iter()
+        .map(|(name, value)| format!("{name} = {value}"));
+    match settings.is_empty() {
+        true => "none".to_owned(),
+        false => listed.collect::<Vec<_>>().join(", "),
+    }
+}
+
 /// A broker may say that a topic is created before it can be written to.
-fn await_leaders(config: &Config, admin: &Admin, topics: &[&str]) -> Result<(), Error> {
+fn await_leaders(admin: &Admin, topics: &[&str]) -> Result<(), Error> {
     let until = Instant::now() + ANSWER;
     loop {
         let metadata = admin
             .inner()
             .fetch_metadata(None, ANSWER)
-            .map_err(|error| unreachable(config, &error))?;
+            .map_err(|error| unreachable(admin, &error))?;
         let led = |topic: &&MetadataTopic| {
             !topic.partitions().is_empty() && topic.partitions().iter().all(|p| p.leader() >= 0)
         };
@@ -247,7 +260,7 @@ fn check_checkpoint_topic(config: &Config, admin: &Admin) -> Result<(), Error> {
     let metadata = admin
         .inner()
         .fetch_metadata(Some(name), ANSWER)
-        .map_err(|error| unreachable(config, &error))?;
+        .map_err(|error| unreachable(admin, &error))?;
     let topic = metadata.topics().iter().find(|t| t.name() == name);
     let partitions = topic.map_or(0, |t| t.partitions().len());
     if partitions > 1 {
@@ -316,12 +329,7 @@ fn options() -> AdminOptions {
         .operation_timeout(Some(ANSWER))
 }
 
-fn unreachable(config: &Config, error: &KafkaError) -> Error {
-    Error::new(
-        Kind::Unreachable,
-        format!(
-            "no broker of kafka.brokers = {:?} answers: {error}",
-            config.brokers
-        ),
-    )
+/// No broker has answered: why, as librdkafka has said it.
+fn unreachable(admin: &Admin, error: &KafkaError) -> Error {
+    admin.inner().context().unanswered(error)
 }

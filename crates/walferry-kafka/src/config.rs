@@ -3,15 +3,22 @@
 //! Owns the list of librdkafka properties that the product sets, each with its reason, and refuses to let them be
 //! overridden. Source: librdkafka's CONFIGURATION.md.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::{
+    config::{ClientConfig, RDKafkaLogLevel},
+    producer::BaseProducer,
+};
 use walferry_event::Secret;
 
-use crate::error::{Error, Kind};
+use crate::{
+    error::{Error, Kind},
+    events::Events,
+    veil::{self, Veil},
+};
 
 /// How to reach Kafka, and what to create there.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
     /// `bootstrap.servers`.
     pub brokers: String,
@@ -138,6 +145,19 @@ const DEFAULTS: &[(&str, &str)] = &[
 /// Smaller batches cost a factor of three of the rate (measured), so the file may only raise these.
 const NOT_BELOW: &[(&str, u64)] = &[("batch.num.messages", 10_000), ("batch.size", 1_000_000)];
 
+/// Values of properties are left out: any of them may be a secret.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named: Vec<&String> = self.properties.keys().chain(self.secrets.keys()).collect();
+        f.debug_struct("Config")
+            .field("brokers", &self.brokers)
+            .field("properties", &named)
+            .field("connector", &self.connector)
+            .field("checkpoint_topic", &self.checkpoint_topic)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Config {
     /// Refuses properties that would break the guarantee, and those that librdkafka does not know.
     pub fn check(&self) -> Result<(), Error> {
@@ -163,10 +183,11 @@ impl Config {
             }
         }
         // librdkafka checks names and values when a client is made; no connection is needed for that.
-        let client: Result<rdkafka::producer::BaseProducer, _> = self.producer()?.create();
+        let events = Events::new(0, Veil::of(self));
+        let client: Result<BaseProducer<Events>, _> = self.producer()?.create_with_context(events);
         client
             .map(drop)
-            .map_err(|error| Error::new(Kind::Config, format!("kafka.properties: {error}")))
+            .map_err(|error| veil::property(self, &error))
     }
 
     /// Settings that every client shares.
@@ -190,13 +211,18 @@ impl Config {
                 client.set(name, value);
             }
         }
+        self.set_secrets(&mut client)?;
+        Ok(client)
+    }
+
+    fn set_secrets(&self, client: &mut ClientConfig) -> Result<(), Error> {
         for (name, secret) in &self.secrets {
             let value = secret.read().map_err(|error| {
                 Error::new(Kind::Config, format!("kafka.properties: {name}: {error}"))
             })?;
             client.set(name, value);
         }
-        Ok(client)
+        Ok(())
     }
 
     /// Settings of the transactional producer.
@@ -213,6 +239,8 @@ impl Config {
         for (name, value) in &self.properties {
             client.set(name, value);
         }
+        // What comes from the environment or a file is not less than what stands in the configuration: it wins over defaults.
+        self.set_secrets(&mut client)?;
         client.set("transactional.id", self.transactional_id());
         let queue_kib = (self.queue_bytes_max / 1024).max(1024);
         client.set("queue.buffering.max.kbytes", queue_kib.to_string());

@@ -16,7 +16,7 @@ use rdkafka::{
     producer::ProducerContext,
 };
 
-use crate::{RecordBlock, error::Kind, transactions::Fault};
+use crate::{RecordBlock, error::Kind, transactions::Fault, veil::Veil};
 
 /// What librdkafka's callbacks have said.
 pub(crate) struct Events {
@@ -28,16 +28,18 @@ pub(crate) struct Events {
     alone_bytes_min: usize,
     /// Whose events they are: librdkafka tells them on threads of its own.
     span: tracing::Span,
+    veil: Veil,
 }
 
 impl Events {
-    pub(crate) fn new(alone_bytes_min: usize) -> Events {
+    pub(crate) fn new(alone_bytes_min: usize, veil: Veil) -> Events {
         Events {
             failed: Mutex::new(None),
             disconnected: AtomicBool::new(false),
             kept: Mutex::new(Vec::new()),
             alone_bytes_min,
             span: tracing::Span::current(),
+            veil,
         }
     }
 
@@ -82,6 +84,7 @@ impl ClientContext for Events {
             self.disconnected.store(true, Ordering::SeqCst);
         }
         let _named = self.span.enter();
+        let message = self.veil.over(message);
         // Each lost connection is a line of librdkafka's; that no broker answers is told once, by the monitor.
         if facility != "FAIL" && (level as i32) <= (RDKafkaLogLevel::Warning as i32) {
             tracing::warn!(target: "librdkafka", facility, "{message}");
@@ -93,6 +96,7 @@ impl ClientContext for Events {
     fn error(&self, error: KafkaError, reason: &str) {
         self.disconnected.store(true, Ordering::SeqCst);
         let _named = self.span.enter();
+        let reason = self.veil.over(reason);
         tracing::debug!(target: "librdkafka", %error, "{reason}");
     }
 }

@@ -25,6 +25,7 @@ mod publisher;
 mod reader;
 mod topic;
 mod transactions;
+mod veil;
 mod watch;
 
 pub use admin::{

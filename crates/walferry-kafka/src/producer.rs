@@ -28,6 +28,7 @@ use crate::{
     native,
     reader::read_until,
     transactions::{End, Fault, Grouping, Timing, Transactions},
+    veil::{self, Veil},
 };
 
 /// A producer, the topics that it has sent to, and the thread that polls it.
@@ -329,10 +330,10 @@ impl Transactions for Librdkafka {
             settings.set("batch.num.messages", "1");
             alone_bytes_min = 0;
         }
-        let events = Events::new(alone_bytes_min);
+        let events = Events::new(alone_bytes_min, Veil::of(&self.config));
         let producer: BaseProducer<Events> = settings
             .create_with_context(events)
-            .map_err(|error| Fault::Final(Kind::Config, format!("kafka.properties: {error}")))?;
+            .map_err(|error| error_fault(&veil::property(&self.config, &error)))?;
         let producer = Arc::new(producer);
         let polling = Arc::new(AtomicBool::new(true));
         let poller = std::thread::Builder::new()

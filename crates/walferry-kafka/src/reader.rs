@@ -18,6 +18,7 @@ use rdkafka::{
 use crate::{
     Checkpoint, Config, Error, admin::topics_missing, checkpoint::VERSION,
     config::TRANSACTION_TIMEOUT, error::Kind, journal::Journal, leave::Leaving, transactions::End,
+    veil,
 };
 
 /// How long the question for the ends may take, and one step of it, after which the stop is looked at.
@@ -97,9 +98,9 @@ fn newest<T>(
     }
     let reader: Leaving<BaseConsumer<Journal>> = config
         .consumer("read_committed")?
-        .create_with_context(Journal)
+        .create_with_context(Journal::of(config))
         .map(Leaving::new)
-        .map_err(failed)?;
+        .map_err(|error| veil::property(config, &error))?;
     let mut from = TopicPartitionList::new();
     from.add_partition_offset(topic, 0, Offset::Offset(low))
         .map_err(failed)?;
@@ -142,8 +143,8 @@ fn ends(end: End, config: &Config, stop: &AtomicBool) -> Result<(i64, i64), Erro
     let asker: BaseConsumer<Journal> = config
         .consumer(isolation)?
         .remove("group.id")
-        .create_with_context(Journal)
-        .map_err(|error| describe(topic, &error))?;
+        .create_with_context(Journal::of(config))
+        .map_err(|error| veil::property(config, &error))?;
     let until = Instant::now() + ASK;
     loop {
         let error = match asker.fetch_watermarks(topic, 0, ASK_STEP) {

@@ -16,7 +16,7 @@ use rdkafka::{
     error::KafkaError,
 };
 
-use crate::{Config, Error, error::Kind, journal::Journal};
+use crate::{Config, Error, error::Kind, journal::Journal, veil};
 
 const ASK: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(50);
@@ -75,8 +75,8 @@ pub fn read_topic<E: From<Error>>(
         .set("queued.max.messages.kbytes", QUEUED_KIB)
         .set("fetch.max.bytes", FETCH_BYTES)
         .set("max.partition.fetch.bytes", FETCH_PARTITION_BYTES)
-        .create_with_context(Journal)
-        .map_err(failed)?;
+        .create_with_context(Journal::of(config))
+        .map_err(|error| veil::property(config, &error))?;
     let ends = ends(config, topic)?;
     let mut from = TopicPartitionList::new();
     for it in &ends {
@@ -130,8 +130,8 @@ fn ends(config: &Config, topic: &str) -> Result<Vec<PartitionEnds>, Error> {
     let reader: BaseConsumer<Journal> = config
         .consumer("read_uncommitted")?
         .remove("group.id")
-        .create_with_context(Journal)
-        .map_err(failed)?;
+        .create_with_context(Journal::of(config))
+        .map_err(|error| veil::property(config, &error))?;
     let metadata = reader.fetch_metadata(Some(topic), ASK).map_err(failed)?;
     let found = metadata.topics().iter().find(|it| it.name() == topic);
     let Some(found) = found.filter(|it| it.error().is_none() && !it.partitions().is_empty()) else {

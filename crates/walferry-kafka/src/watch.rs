@@ -14,11 +14,11 @@ use std::{
 
 use rdkafka::{
     consumer::{BaseConsumer, Consumer},
-    error::{KafkaError, RDKafkaErrorCode},
+    error::RDKafkaErrorCode,
     metadata::Metadata,
 };
 
-use crate::{Config, Error, Health, error::Kind, journal::Journal};
+use crate::{Config, Error, Health, error::Kind, journal::Journal, veil};
 
 /// Between two questions, and the longest that an answer may take.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -39,9 +39,10 @@ impl Watch {
         let mut settings = config.client()?;
         // A question that was given up must not hold later ones back for librdkafka's full minute.
         settings.set("socket.timeout.ms", ANSWER.as_millis().to_string());
+        let journal = Journal::of(config);
         let client: BaseConsumer<Journal> = settings
-            .create_with_context(Journal)
-            .map_err(|error| Error::new(Kind::Config, format!("kafka.properties: {error}")))?;
+            .create_with_context(journal.clone())
+            .map_err(|error| veil::property(config, &error))?;
         let (stop, stopped) = channel();
         let (ends, ended) = channel();
         let (brokers, topic) = (config.brokers.clone(), config.checkpoint_topic.clone());
@@ -52,7 +53,14 @@ impl Watch {
                 let _named = span.enter();
                 loop {
                     let answer = client.fetch_metadata(Some(&topic), ANSWER);
-                    health.answer(judge(&brokers, &topic, answer));
+                    let answer = match answer {
+                        Ok(metadata) => {
+                            journal.answered();
+                            judge(&brokers, &topic, &metadata)
+                        }
+                        Err(error) => Err(journal.why(&error)),
+                    };
+                    health.answer(answer);
                     // Events are of no interest, but they would pile up unread.
                     while client.poll(Duration::ZERO).is_some() {}
                     if stopped.recv_timeout(PAUSE) != Err(RecvTimeoutError::Timeout) {
@@ -80,8 +88,7 @@ impl Drop for Watch {
 }
 
 /// What an answer means for publishing: without the checkpoint topic's leader nothing can be committed.
-fn judge(brokers: &str, topic: &str, answer: Result<Metadata, KafkaError>) -> Result<(), String> {
-    let metadata = answer.map_err(|error| format!("no broker of {brokers:?} answers: {error}"))?;
+fn judge(brokers: &str, topic: &str, metadata: &Metadata) -> Result<(), String> {
     let Some(seen) = metadata.topics().iter().find(|t| t.name() == topic) else {
         return Ok(());
     };

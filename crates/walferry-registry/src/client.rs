@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, path::Path, time::Duration};
 
-use reqwest::{Certificate, Client, ClientBuilder, Identity, RequestBuilder, Url};
+use reqwest::{Certificate, Client, ClientBuilder, Identity, RequestBuilder};
 use schema_registry_converter::{
     async_impl::schema_registry::{SrSettings, post_schema},
     error::SRCError,
@@ -11,7 +11,7 @@ use schema_registry_converter::{
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-use crate::{Config, Error, error::Kind};
+use crate::{BaseUrl, Config, Error, error::Kind};
 
 /// Whether a schema may be registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,14 +57,6 @@ struct Compatibility {
 impl Registry {
     /// A client for these settings. Nothing is asked yet.
     pub fn new(config: Config) -> Result<Registry, Error> {
-        for url in &config.urls {
-            Url::parse(url).map_err(|error| {
-                Error::new(
-                    Kind::Validation,
-                    format!("registry.url: {url:?} is not a URL: {error}"),
-                )
-            })?;
-        }
         if config.urls.is_empty() {
             return Err(Error::new(Kind::Validation, "registry.url is empty"));
         }
@@ -187,8 +179,7 @@ impl Registry {
 
     /// Host and port of the first URL, to see whether its port answers.
     pub fn address(&self) -> Option<(String, u16)> {
-        let url = Url::parse(self.config.urls.first()?).ok()?;
-        Some((url.host_str()?.to_owned(), url.port_or_known_default()?))
+        self.config.urls.first()?.address()
     }
 
     /// The secrets as they are now: they are read at each use, so that rotation needs no restart.
@@ -211,7 +202,7 @@ impl Registry {
         {
             return Ok(settings.clone());
         }
-        let mut urls = self.config.urls.iter().cloned();
+        let mut urls = self.config.urls.iter().map(BaseUrl::to_string);
         let mut settings = SrSettings::new_builder(urls.next().unwrap_or_default());
         for url in urls {
             settings.add_url(url);
@@ -237,7 +228,7 @@ impl Registry {
     ) -> Result<Answer, Error> {
         let mut last = Error::new(Kind::Validation, "registry.url is empty");
         for url in &self.config.urls {
-            let request = request(&self.http, format!("{}/{path}", url.trim_end_matches('/')));
+            let request = request(&self.http, url.join(path));
             match self.ask(request).await {
                 Err(error) if error.disposition() == walferry_event::Disposition::Retry => {
                     last = error
@@ -292,9 +283,15 @@ impl Registry {
             kind,
             format!(
                 "no registry of registry.url = {:?} answers: {cause}",
-                self.config.urls.join(",")
+                self.urls()
             ),
         )
+    }
+
+    /// The addresses, as they are shown.
+    fn urls(&self) -> String {
+        let urls: Vec<String> = self.config.urls.iter().map(BaseUrl::to_string).collect();
+        urls.join(",")
     }
 
     fn explain(&self, error: &SRCError, subject: &str) -> Error {

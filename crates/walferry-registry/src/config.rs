@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use walferry_event::Secret;
 
+use crate::BaseUrl;
+
 /// How to reach the registry.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Base URLs, tried in turn.
-    pub urls: Vec<String>,
+    pub urls: Vec<BaseUrl>,
     /// User of basic authentication.
     pub username: Option<String>,
     /// Its password.

@@ -7,12 +7,14 @@
 //!
 //! Start reading at [`Registry::register_all`].
 
+mod base_url;
 mod client;
 mod config;
 mod error;
 mod subject;
 mod version;
 
+pub use base_url::{BaseUrl, Credentials};
 pub use client::{Registry, Verdict};
 pub use config::Config;
 pub use error::Error;

@@ -125,18 +125,36 @@ fn explain(text: &str, place: &str, error: &toml::de::Error) -> String {
     let line_number = text[..start].matches('\n').count() + 1;
     let line = text.lines().nth(line_number - 1).unwrap_or_default();
     let key = match line.split_once('=') {
-        Some((key, _)) => format!("{}: ", key.trim()),
-        None => String::new(),
+        Some((key, _)) if is_key(key.trim()) => format!("{}: ", key.trim()),
+        _ => String::new(),
     };
     let number = match key.ends_with("_ms: ") {
         true => "a number of milliseconds",
         false => "a whole number",
     };
-    let mut message = with_nearest(error.message());
+    let mut message = with_nearest(&without_text(error.message()));
     for name in ["u64", "u32", "i32"] {
         message = message.replace(&format!("expected {name}"), &format!("expected {number}"));
     }
     format!("{place}:{line_number}: {key}{message}")
+}
+
+/// Whether what is before a `=` is a key, and not a part of a value.
+fn is_key(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '"' | '\'');
+    text.chars().all(allowed)
+}
+
+/// The message without the text that stands where another type is expected: it may be a secret in a wrong place.
+fn without_text(message: &str) -> String {
+    const BEGIN: &str = "string \"";
+    const END: &str = "\", expected";
+    match (message.find(BEGIN), message.rfind(END)) {
+        (Some(from), Some(to)) if from < to => {
+            format!("{}a text{}", &message[..from], &message[to + 1..])
+        }
+        _ => message.to_owned(),
+    }
 }
 
 /// Adds the nearest known name to serde's "unknown field".

@@ -73,7 +73,11 @@ fn main() -> ExitCode {
     walferry_pipeline::give_back_large_buffers();
     // Threads have what the thread has that begins them. To ask for less is never refused.
     let _ = rustix::process::nice(GIVES_WAY);
-    let outcome = run(CommandLine::parse());
+    let line = match CommandLine::try_parse() {
+        Ok(line) => line,
+        Err(error) => return misused(&error),
+    };
+    let outcome = run(line);
     walferry_pipeline::wait_for_clients();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -85,6 +89,17 @@ fn main() -> ExitCode {
             ExitCode::from(failure.status)
         }
     }
+}
+
+/// What is said of a command line that is none, or asks for help. An argument is repeated without the password in it.
+fn misused(error: &clap::Error) -> ExitCode {
+    let said = error.render().to_string();
+    let shown = walferry_event::without_userinfo(&said);
+    if shown == said {
+        error.exit();
+    }
+    let _ = write!(io::stderr(), "{shown}");
+    ExitCode::from(2)
 }
 
 fn run(line: CommandLine) -> Result<(), Failure> {

@@ -31,8 +31,9 @@ fn fake(answers: Vec<(u16, &'static str)>) -> (Registry, mpsc::Receiver<String>)
 }
 
 fn config(urls: Vec<String>) -> Config {
+    let urls = urls.iter().map(|url| BaseUrl::parse(url).unwrap().0);
     Config {
-        urls,
+        urls: urls.collect(),
         username: None,
         password: None,
         token: None,
@@ -195,13 +196,8 @@ async fn a_registry_that_is_away_is_named_and_may_come_back() {
 
 #[test]
 fn settings_that_cannot_work_are_named() {
-    for (urls, part) in [
-        (vec![], "registry.url is empty"),
-        (vec!["nonsense".into()], "nonsense"),
-    ] {
-        let text = Registry::new(config(urls)).err().unwrap().to_string();
-        assert!(text.contains(part), "{text}");
-    }
+    let text = Registry::new(config(vec![])).err().unwrap().to_string();
+    assert!(text.contains("registry.url is empty"), "{text}");
     let mut settings = config(vec!["https://r".into()]);
     settings.ca = Some("/no/such/ca.pem".into());
     let text = Registry::new(settings).err().unwrap().to_string();

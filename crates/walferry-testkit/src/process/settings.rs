@@ -56,7 +56,10 @@ impl Settings {
     /// Sets a key by its path to a TOML literal: `set("publish.commit_interval_ms", "50")`,
     /// `set("snapshot.mode", "\"never\"")`. The last part is the key, what is before it the section.
     pub fn set(&mut self, path: &str, literal: &str) -> &mut Settings {
-        let (section, key) = path.rsplit_once('.').unwrap_or(("", path));
+        // A name in quotes has dots of its own.
+        let plain = path.find('"').unwrap_or(path.len());
+        let dot = path[..plain].rfind('.');
+        let (section, key) = dot.map_or(("", path), |dot| (&path[..dot], &path[dot + 1..]));
         self.sections
             .entry(section.to_owned())
             .or_default()

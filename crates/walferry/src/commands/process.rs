@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use reqwest::Method;
 use serde_json::Value as Json;
+use walferry_event::without_userinfo;
 
 use super::{load, status::base};
 use crate::{Failure, command_line::Running};
@@ -52,9 +53,10 @@ impl Process {
         limit: Duration,
     ) -> Result<Json, Failure> {
         let url = format!("{}{path}", self.url.trim_end_matches('/'));
+        let shown = without_userinfo(&url);
         let unanswered = |error: reqwest::Error| {
             anyhow!(
-                "{url} does not answer: {}; is the process running, and is this its admin.listen?",
+                "{shown} does not answer: {}; is the process running, and is this its admin.listen?",
                 error.without_url()
             )
         };
@@ -70,7 +72,7 @@ impl Process {
         match (status.is_success(), said["error"].as_str()) {
             (true, _) => Ok(said),
             (false, Some(reason)) => Err(anyhow!(reason.to_owned()).into()),
-            (false, None) => Err(anyhow!("{url} answers {status}").into()),
+            (false, None) => Err(anyhow!("{shown} answers {status}").into()),
         }
     }
 }

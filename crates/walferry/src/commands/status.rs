@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::anyhow;
 use serde_json::Value as Json;
+use walferry_event::without_userinfo;
 
 use super::{process::client, wait};
 use crate::{Failure, bars, print, tell};
@@ -73,7 +74,8 @@ fn shown(status: &Json, as_json: bool, one_line: bool) -> String {
 async fn ask(url: &str) -> Result<Json, Failure> {
     let unanswered = |error: reqwest::Error| {
         anyhow!(
-            "{url} does not answer: {}; is the process running, and is --admin its admin.listen?",
+            "{} does not answer: {}; is the process running, and is --admin its admin.listen?",
+            without_userinfo(url),
             error.without_url()
         )
     };

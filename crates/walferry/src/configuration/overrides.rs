@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::{file::File, with_nearest};
+use super::{file::File, with_nearest, without_text};
 
 const PREFIX: &str = "WALFERRY_";
 /// Keys of the first level that are no sections.
@@ -61,7 +61,7 @@ fn with(table: &Table, path: &[String], text: &str) -> Result<(Table, File), Str
         set(&mut changed, path, value)?;
         match File::deserialize(changed.clone()) {
             Ok(file) => return Ok((changed, file)),
-            Err(error) => reason = with_nearest(error.message()),
+            Err(error) => reason = with_nearest(&without_text(error.message())),
         }
     }
     Err(reason)

@@ -8,6 +8,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{Error, MapAccess, Visitor},
 };
+use walferry_event::without_userinfo;
 
 /// Bytes: a number, or a text with a unit, as `"16 MiB"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,6 +180,17 @@ impl<'de> Visitor<'de> for SecretVisitor {
 impl<'de> Deserialize<'de> for SecretSource {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<SecretSource, D::Error> {
         from.deserialize_any(SecretVisitor)
+    }
+}
+
+/// An address that may hold a password, which is not printed.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Address(pub(crate) String);
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&without_userinfo(&self.0))
     }
 }
 
