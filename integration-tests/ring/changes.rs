@@ -11,7 +11,7 @@ use walferry_testkit::topics::{Decoder, Reader};
 use crate::place::{Place, READY};
 
 /// The records of a topic, each as a line.
-fn lines(place: &Place, topic: &str) -> Vec<String> {
+pub(crate) fn lines(place: &Place, topic: &str) -> Vec<String> {
     let mut decoder = Decoder::new(&place.registry);
     let mut lines = Vec::new();
     let row = |row: Option<Row>| row.map_or("-".to_owned(), |row| row.to_string());
@@ -36,7 +36,7 @@ fn lines(place: &Place, topic: &str) -> Vec<String> {
 }
 
 /// A connector that streams from now on.
-fn follow(place: &Place, settings: &mut Settings) -> Walferry {
+pub(crate) fn follow(place: &Place, settings: &mut Settings) -> Walferry {
     settings.set_text("snapshot.mode", "never");
     place.streaming(settings)
 }

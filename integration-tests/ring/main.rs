@@ -24,6 +24,7 @@
 //! | `messages` | logical decoding messages, in transactions and outside |
 //! | `transactions` | BEGIN and END of each transaction, and the numbers of its events |
 //! | `schemas` | a table changes while it is followed; dead letters |
+//! | `situations` | what PostgreSQL and others test of the same kind, and had no test here |
 //! | `oversize` | a record that its topic refuses for its size |
 //! | `replay` | dead letters are published once when what kept them back is mended |
 //! | `park` | a table that cannot go on waits, and the others go on |
@@ -75,6 +76,7 @@ mod replay;
 mod resync;
 mod schema_commands;
 mod schemas;
+mod situations;
 mod snapshots;
 mod tenants;
 mod terminal;

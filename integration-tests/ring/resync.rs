@@ -71,7 +71,7 @@ fn load(place: &Place, seed: u64) -> MixedLoad {
     MixedLoad::start(&place.url, &options).unwrap()
 }
 
-fn command(place: &Place, settings: &Settings, tables: &[&str]) -> Walferry {
+pub(crate) fn command(place: &Place, settings: &Settings, tables: &[&str]) -> Walferry {
     let path = settings.write(&place.folder).unwrap();
     let mut arguments = vec!["resync", "-c", path.to_str().unwrap()];
     arguments.extend(tables);
