@@ -7,6 +7,8 @@
 mod arrows;
 mod file;
 mod promises;
+mod situations;
+mod tables;
 mod tree;
 
 use std::fmt;
@@ -82,5 +84,6 @@ pub fn examine_tree(tree: &Tree) -> Vec<Finding> {
     findings.extend(file::unsafe_places(tree));
     findings.extend(file::lint_tables(tree));
     findings.extend(promises::examine(tree));
+    findings.extend(situations::examine(tree));
     findings
 }

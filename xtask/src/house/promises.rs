@@ -5,8 +5,7 @@
 //! `cargo ` is a command for a longer proof and may stand beside them.
 //! Invariant: a document without a promise is a fault too, so that the check cannot be passed by an empty file.
 
-use std::collections::BTreeSet;
-
+use super::tables::{self, Proofs};
 use super::{Finding, Tree};
 
 const DOCUMENT: &str = "docs/GUARANTEES.md";
@@ -15,96 +14,28 @@ pub(super) fn examine(tree: &Tree) -> Vec<Finding> {
     let Some(document) = tree.file(DOCUMENT) else {
         return vec![Finding::fault(DOCUMENT, "is missing")];
     };
-    let tests = tests_of(tree);
+    let proofs = Proofs::of(tree);
     let mut findings = Vec::new();
-    let mut promises = 0;
-    // The column of tests, while inside a table that has one.
-    let mut column = None;
-    for (number, line) in (1_usize..).zip(document.text.lines()) {
-        let Some(cells) = cells(line) else {
-            column = None;
-            continue;
-        };
-        let Some(index) = column else {
-            column = cells
-                .iter()
-                .position(|cell| *cell == "Test" || *cell == "Tests");
-            continue;
-        };
-        if cells
-            .iter()
-            .all(|cell| !cell.is_empty() && cell.chars().all(|c| c == '-' || c == ':'))
-        {
-            continue; // The rule under the head of a table.
-        }
-        promises += 1;
-        let place = format!("{DOCUMENT}:{number}");
-        let named = cells
-            .get(index)
-            .map_or_else(Vec::new, |cell| in_backticks(cell));
+    let rows = tables::rows(&document.text, &["Test", "Tests"]);
+    for row in &rows {
+        let place = format!("{DOCUMENT}:{}", row.line);
+        let named = tables::in_backticks(row.named);
         let named: Vec<&str> = named
             .into_iter()
-            .filter(|n| !n.starts_with("cargo "))
+            .filter(|name| !name.starts_with("cargo "))
             .collect();
         if named.is_empty() {
             findings.push(Finding::fault(&place, "a promise names no test"));
         }
-        for name in named {
-            let last = name.rsplit("::").next().unwrap_or(name);
-            if !tests.contains(last) {
-                findings.push(Finding::fault(&place, format!("there is no test `{name}`")));
-            }
-        }
+        findings.extend(proofs.missing(&place, &named));
     }
-    if promises == 0 {
+    if rows.is_empty() {
         findings.push(Finding::fault(
             DOCUMENT,
             "holds no table of promises with a column `Test`",
         ));
     }
     findings
-}
-
-/// The cells of a row: `| a | b |`.
-fn cells(line: &str) -> Option<Vec<&str>> {
-    let inner = line.trim().strip_prefix('|')?.strip_suffix('|')?;
-    Some(inner.split('|').map(str::trim).collect())
-}
-
-fn in_backticks(text: &str) -> Vec<&str> {
-    text.split('`').skip(1).step_by(2).collect()
-}
-
-/// The names of all functions that an attribute such as `#[test]` or `#[tokio::test(...)]` stands before.
-fn tests_of(tree: &Tree) -> BTreeSet<&str> {
-    let mut tests = BTreeSet::new();
-    for source in tree.rust() {
-        let mut marked = false;
-        for line in source.text.lines().map(str::trim) {
-            if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
-                marked = true;
-            } else if let Some(at) = function(line) {
-                if marked {
-                    tests.insert(at);
-                }
-                marked = false;
-            }
-        }
-    }
-    tests
-}
-
-/// The name in `fn name(` or `async fn name(`, with any visibility.
-fn function(line: &str) -> Option<&str> {
-    let at = if line.starts_with("fn ") {
-        3
-    } else {
-        line.find(" fn ")? + 4
-    };
-    if line.starts_with("//") {
-        return None;
-    }
-    line[at..].split(['(', '<']).next()
 }
 
 #[cfg(test)]

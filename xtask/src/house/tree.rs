@@ -16,7 +16,7 @@ pub struct Source {
     pub text: String,
 }
 
-/// All files that rules look at: Rust, manifests, and documents.
+/// All files that rules look at: Rust, manifests, documents, and the corpus of SQL.
 #[derive(Debug, Clone, Default)]
 pub struct Tree(pub Vec<Source>);
 
@@ -58,7 +58,7 @@ fn read_folder(folder: &Path, prefix: &str, files: &mut Vec<Source>) -> Result<(
             if name != "target" && !name.starts_with('.') {
                 read_folder(&entry.path(), &format!("{path}/"), files)?;
             }
-        } else if [".rs", ".toml", ".md"]
+        } else if [".rs", ".toml", ".md", ".sql"]
             .iter()
             .any(|end| name.ends_with(end))
         {
