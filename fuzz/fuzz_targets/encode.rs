@@ -206,6 +206,7 @@ fn table(data_type: ColumnType, flags: u8) -> Table {
         relation,
         columns: vec![column],
         key: if flags & 16 == 0 { vec![0] } else { Vec::new() },
+        old_rows: walferry_event::OldRows::default(),
     }
 }
 

@@ -114,5 +114,6 @@ fn table() -> Table {
             })
             .collect(),
         key: vec![0],
+        old_rows: walferry_event::OldRows::default(),
     }
 }

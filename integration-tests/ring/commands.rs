@@ -30,7 +30,7 @@ fn check_tells_the_plan_and_changes_nothing() {
     let path = place.all().write(&place.folder).unwrap();
     let path = path.to_str().unwrap();
     let (code, text) = output(&["check", "-c", path, "--json"]);
-    assert_eq!(code, Some(0), "{text}");
+    assert_eq!(code, Some(1), "{text}");
     let findings: Json = serde_json::from_str(&text).unwrap();
     let findings = findings["findings"].as_array().unwrap();
     let of = |subject: &str| {
@@ -42,7 +42,7 @@ fn check_tells_the_plan_and_changes_nothing() {
     assert_eq!(of("wal_level")[0]["severity"], "ok");
     assert_eq!(of("recovery: nothing yet")[0]["severity"], "plan");
     let no_key = of("table public.no_key");
-    assert_eq!(no_key[0]["severity"], "warning");
+    assert_eq!(no_key[0]["severity"], "error");
     assert!(
         no_key[0]["fix_sql"]
             .as_str()

@@ -22,7 +22,8 @@ fn rows_without_a_key_are_read_once() {
         "insert into log select i, 'l' || i from generate_series(1, 40000) i;
          insert into bag select i, 'b' || i from generate_series(1, 40000) i; analyze",
     );
-    let settings = small_chunks(&place);
+    let mut settings = small_chunks(&place);
+    settings.without_identity(&["public.log", "public.none"]);
     let mut walferry = place.start(&settings);
     checker.rules.start = Start::Beside(consistent_point(&mut walferry));
     for round in 0..3 {
@@ -62,7 +63,8 @@ fn unread(name: &str) -> (Place, Checker, Settings) {
     let mut settings = small_chunks(&place);
     settings
         .set_text("snapshot.mode", "never")
-        .set_text("admin.token", "open");
+        .set_text("admin.token", "open")
+        .without_identity(&["public.log"]);
     (place, checker, settings)
 }
 

@@ -34,6 +34,9 @@
 //! | `memory` | a transaction larger than the memory, and a broker that is away |
 //! | `audit` | tables and topics compared: clean under load, planted faults found |
 //! | `planted` | faults that the field found, put back into topics: the checker, the comparison at the end and the audit find each |
+//! | `writers` | the application's INSERT, UPDATE and DELETE beside a connector, for every kind of table |
+//! | `keys` | keys are unique, complete, not NULL, and name one row at any time; topics and fields stay apart |
+//! | `old_rows` | old rows that leaves of partitioned tables write |
 //! | `compat` | what Debezium answered over a corpus of SQL, recorded, is given again |
 //! | `terminal` | bars of a snapshot |
 //! | `hand` | the position moved or forgotten by hand, and all of a connector removed |
@@ -57,11 +60,13 @@ mod hand;
 mod history;
 mod instances;
 mod keyless;
+mod keys;
 mod kindness;
 mod late_end;
 mod memory;
 mod messages;
 mod migrate;
+mod old_rows;
 mod options;
 mod outage;
 mod oversize;
@@ -83,3 +88,4 @@ mod terminal;
 mod transactions;
 mod values;
 mod visibility;
+mod writers;

@@ -21,6 +21,7 @@ fn letters_are_published_once_beside_the_connector_when_their_schema_is_allowed(
     let place = Place::shared("replay");
     place.sql("create table t (id int primary key, note text); create table beside (id int)");
     let mut settings = place.lettered();
+    settings.without_identity(&["public.beside"]);
     let checker = place.checker(&["public.t", "public.beside"]);
     let mut walferry = place.streaming(&settings);
     let none = (Some(0), "no dead letter waits\n".to_owned());

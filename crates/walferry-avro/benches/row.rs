@@ -128,6 +128,7 @@ fn plan() -> EncodePlan {
         },
         columns: columns.into(),
         key: vec![0],
+        old_rows: walferry_event::OldRows::default(),
     };
     let naming = Naming {
         topic: "shop.public.bench",

@@ -11,7 +11,6 @@ use walferry_event::Disposition;
 ///
 /// | the operator sees | because | remedy |
 /// |---|---|---|
-/// | `both become the field` | two column names are equal once adjusted | rename or exclude one |
 /// | `is not text` | only text can be truncated | another mask |
 /// | `has no columns` or `key names column` | the catalog and the stream disagree | restart |
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,14 +21,6 @@ pub struct Error {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    Collision {
-        first: String,
-        second: String,
-        field: String,
-    },
-    Taken {
-        column: String,
-    },
     Columns {
         stream: usize,
         catalog: usize,
@@ -54,20 +45,6 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "table {} has no avro schema: ", self.table)?;
         match &self.kind {
-            Kind::Collision {
-                first,
-                second,
-                field,
-            } => write!(
-                f,
-                "columns {first:?} and {second:?} both become the field {field:?}; \
-                 rename or exclude one of them"
-            ),
-            Kind::Taken { column } => write!(
-                f,
-                "column {column:?} has the name of a field of the flat envelope; rename or exclude it, or set \
-                 format.envelope = \"debezium\""
-            ),
             Kind::Columns { stream, catalog } => write!(
                 f,
                 "the stream names {stream} columns and the catalog {catalog}; restart to read both \
@@ -90,6 +67,8 @@ impl std::error::Error for Error {}
 pub enum EncodeErrorKind {
     /// NULL where the schema has no null: the column was nullable when the row was written.
     NullInRequired,
+    /// NULL in the message key, or a key that the old row does not carry: different rows would share it.
+    NullInKey,
     /// The value exists in PostgreSQL and has no counterpart in the Avro type.
     OutOfRange,
     /// The text is not one that PostgreSQL writes for this type.
@@ -112,6 +91,7 @@ impl EncodeErrorKind {
     pub fn name(self) -> &'static str {
         match self {
             EncodeErrorKind::NullInRequired => "null_in_required",
+            EncodeErrorKind::NullInKey => "null_in_key",
             EncodeErrorKind::OutOfRange => "out_of_range",
             EncodeErrorKind::Malformed => "malformed",
             EncodeErrorKind::NotUtf8 => "not_utf8",
@@ -126,6 +106,10 @@ impl EncodeErrorKind {
             EncodeErrorKind::NullInRequired => {
                 "is NULL, and its schema does not allow that; the column was nullable when the \
                  row was written"
+            }
+            EncodeErrorKind::NullInKey => {
+                "is part of the message key and NULL, or not known of the old row, so that different rows would share a key; \
+                 choose another `key`, or let old rows carry it (REPLICA IDENTITY)"
             }
             EncodeErrorKind::OutOfRange => {
                 "has a value that its avro type cannot hold (NaN, infinity or too large); another \

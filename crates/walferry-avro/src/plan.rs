@@ -17,7 +17,7 @@ mod flat;
 mod gone;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use walferry_event::{Datum, Operation, Origin, Table};
 
@@ -58,6 +58,8 @@ pub struct EncodePlan {
     key_end: Box<[u8]>,
     /// What is not known of a key is its default or zero ([`Quirk::KeyOutsideIdentity`]).
     key_filled: bool,
+    /// A key may hold NULL ([`Quirk::PartialIndexKey`]).
+    key_nulls: bool,
     /// The value is the row itself ([`flat`]).
     flat: bool,
     key_schema: Option<String>,
@@ -108,25 +110,16 @@ impl EncodePlan {
                 .map(|it| Column::compile(it, &mut mapper, format, treatments).map_err(&fail))
                 .collect()
         };
-        let (columns, fields) = compile(false)?;
+        let (columns, mut fields) = compile(false)?;
         let apart = format.quirks.tell_snapshots_apart();
         let read_columns = apart.then(|| compile(true)).transpose()?;
-        let taken = flat::collision(format.envelope, table, &fields);
-        if let Some(collision) = collision(table, &fields).or(taken) {
-            return Err(fail(collision));
-        }
+        keep_apart(&mut fields, |at, name| {
+            let of_key = naming.physical_table.is_some() && table.key.contains(&at);
+            (of_key && name == PHYSICAL_TABLE) || flat::takes(format.envelope, name)
+        });
         let has_field = |at: &usize| fields[*at].is_some();
         let key: Box<[usize]> = table.key.iter().copied().filter(has_field).collect();
         let key_fields = key.iter().filter_map(|&at| fields[at].as_ref());
-        if naming.physical_table.is_some()
-            && let Some(field) = key_fields.clone().find(|it| it.name == PHYSICAL_TABLE)
-        {
-            return Err(fail(Kind::Collision {
-                first: field.name.clone(),
-                second: "the table's own name".into(),
-                field: field.name.clone(),
-            }));
-        }
         let told_apart = naming.physical_table.is_some();
         let key_schema = (!key.is_empty()).then(|| schema::key(&namespace, key_fields, told_apart));
         let mut key_end = Vec::new();
@@ -145,6 +138,7 @@ impl EncodePlan {
             key,
             key_end: key_end.into(),
             key_filled: format.quirks.has(Quirk::KeyOutsideIdentity),
+            key_nulls: format.quirks.has(Quirk::PartialIndexKey),
             key_schema,
             flat: format.envelope == Envelope::Flat,
             value_schema: flat::schema(format.envelope, &namespace, &fields),
@@ -175,8 +169,8 @@ impl EncodePlan {
         &self.key
     }
 
-    /// Writes the key of a row; nothing for a table without a key. A key column that is an
-    /// unchanged TOAST value is an error: [`EncodePlan::key_from`] takes it from the old row.
+    /// Writes the key of a row; nothing for a table without a key. A key column that is NULL is an error, and so is an
+    /// unchanged TOAST value: [`EncodePlan::key_from`] takes it from the old row.
     pub fn key(&self, row: &[Datum<'_>], out: &mut Vec<u8>) -> Result<(), EncodeError> {
         self.key_from(row, &[], out)
     }
@@ -200,6 +194,9 @@ impl EncodePlan {
             };
             let written = match datum {
                 Datum::Unchanged => Err(EncodeErrorKind::Unavailable),
+                Datum::Null if !self.key_filled && !self.key_nulls => {
+                    Err(EncodeErrorKind::NullInKey)
+                }
                 datum => self.columns[at].write(datum, None, self.key_filled, out),
             };
             written.map_err(|kind| self.fault(at, kind))?;
@@ -337,20 +334,21 @@ impl EncodePlan {
     }
 }
 
-/// Two columns that would be one field.
-fn collision(table: &Table, fields: &[Option<Field>]) -> Option<Kind> {
-    let mut seen = HashMap::new();
-    for (at, field) in fields.iter().enumerate() {
+/// Gives columns whose names become one in Avro fields of their own: `a_b`, `a_b_2`, in the order of the columns, which never
+/// changes, so that a column that is added takes no other's field. `reserved` says which names are not a column's to have.
+fn keep_apart(fields: &mut [Option<Field>], reserved: impl Fn(usize, &str) -> bool) {
+    let mut taken = HashSet::new();
+    for (at, field) in fields.iter_mut().enumerate() {
         let Some(Field { name, .. }) = field else {
             continue;
         };
-        if let Some(first) = seen.insert(name, at) {
-            return Some(Kind::Collision {
-                first: table.columns[first].name.clone(),
-                second: table.columns[at].name.clone(),
-                field: name.clone(),
-            });
+        let mut candidate = name.clone();
+        let mut number = 2_u32;
+        while reserved(at, &candidate) || taken.contains(&candidate) {
+            candidate = format!("{name}_{number}");
+            number += 1;
         }
+        name.clone_from(&candidate);
+        taken.insert(candidate);
     }
-    None
 }

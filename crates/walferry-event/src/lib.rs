@@ -22,6 +22,6 @@ pub use position::{Lsn, ParseLsnError, Position};
 pub use range::{RowKey, RowRange};
 pub use secret::{Secret, without_userinfo};
 pub use table::{
-    ArrayType, Column, ColumnType, CompositeType, Relation, RelationColumn, ReplicaIdentity, Table,
-    TypeKind,
+    ArrayType, Column, ColumnType, CompositeType, LeafRows, OldRows, Relation, RelationColumn,
+    ReplicaIdentity, Table, TypeKind,
 };

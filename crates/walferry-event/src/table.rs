@@ -88,6 +88,8 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// The message key: indexes into `columns` in the order of the key; empty when the table has no key.
     pub key: Vec<usize>,
+    /// How far old rows tell which row has changed.
+    pub old_rows: OldRows,
 }
 
 /// A column with what the catalog adds. A column that the catalog no longer has is nullable and has no default.
@@ -118,6 +120,68 @@ pub struct ColumnType {
     pub modifier: i32,
     /// What sort of type it is.
     pub kind: TypeKind,
+}
+
+/// What the catalog says of keys and old rows beyond the relation's own identity.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OldRows {
+    /// Sets of columns of which no two rows have the same values at any moment, not even within a transaction.
+    pub unique: Vec<Vec<usize>>,
+    /// Of a partitioned table: its leaves, which write the old rows.
+    pub leaves: Vec<LeafRows>,
+}
+
+/// What old rows carry that a leaf of a partitioned table writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeafRows {
+    /// `pg_class.oid` of the leaf.
+    pub oid: u32,
+    /// `schema.table` of the leaf.
+    pub name: String,
+    /// Whether they carry every column.
+    pub full: bool,
+    /// Else the columns that they carry, as indexes into the partitioned table's.
+    pub columns: Vec<usize>,
+}
+
+impl Table {
+    /// Whether rows of one transaction may hold a key one after the other, or two of them at once: nothing makes it unique
+    /// after each single change.
+    pub fn key_is_deferred(&self) -> bool {
+        let within = |unique: &Vec<usize>| unique.iter().all(|at| self.key.contains(at));
+        !self.key.is_empty() && !self.old_rows.unique.iter().any(within)
+    }
+
+    /// Whether old rows may carry other columns than the relation's identity says: a leaf has another.
+    pub fn old_rows_are_mixed(&self) -> bool {
+        self.old_rows.leaves.iter().any(|leaf| self.differs(leaf))
+    }
+
+    /// The first leaf whose identity is not the table's.
+    pub fn other_leaf(&self) -> Option<&LeafRows> {
+        self.old_rows.leaves.iter().find(|leaf| self.differs(leaf))
+    }
+
+    /// A leaf whose old rows carry neither the whole key nor, where there is no key, the whole row: which row it was that
+    /// changed there cannot be told.
+    pub fn leaf_without_key(&self) -> Option<&LeafRows> {
+        let carries = |leaf: &LeafRows| {
+            !self.key.is_empty() && self.key.iter().all(|at| leaf.columns.contains(at))
+        };
+        let lacks = |leaf: &&LeafRows| !leaf.full && !carries(leaf);
+        self.old_rows.leaves.iter().find(lacks)
+    }
+
+    fn differs(&self, leaf: &LeafRows) -> bool {
+        let full = self.relation.replica_identity == ReplicaIdentity::Full;
+        if full || leaf.full {
+            return full != leaf.full;
+        }
+        let columns = self.relation.columns.iter().enumerate();
+        let mut own = columns.filter(|(_, column)| column.in_identity);
+        let count = own.clone().count();
+        count != leaf.columns.len() || own.any(|(at, _)| !leaf.columns.contains(&at))
+    }
 }
 
 /// `pg_type.typtype` and what it needs.

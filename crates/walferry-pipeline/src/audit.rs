@@ -69,7 +69,7 @@ pub async fn audit(config: &Config, what: Audit, say: impl Fn(&str)) -> Result<A
     registry.ping().await?;
     let catalog = Catalog::connect(&config.source.connect).await?;
     // Asked before the snapshot is held: a question about a table waits behind a TRUNCATE that waits for our reading.
-    let subjects = describe(config, &catalog, &what.tables).await?;
+    let (subjects, left_out) = describe(config, &catalog, &what.tables).await?;
     let mut replication = Replication::connect(&config.source.connect).await?;
     let slot = format!("walferry_audit_{}", replication.backend_pid());
     say("waiting for a moment at which no older transaction is running");
@@ -112,15 +112,16 @@ pub async fn audit(config: &Config, what: Audit, say: impl Fn(&str)) -> Result<A
         note_parked(&checkpoint, moment.lsn, &mut table);
         report.tables.push(table);
     }
+    report.tables.extend(left_out);
     Ok(report)
 }
 
-/// The tables that are audited.
+/// The tables that are audited, and those that cannot be because they are not published.
 async fn describe(
     config: &Config,
     catalog: &Catalog,
     named: &[String],
-) -> Result<Vec<Subject>, Error> {
+) -> Result<(Vec<Subject>, Vec<TableAudit>), Error> {
     let mut tables = source::select(&config.source, catalog).await?;
     for name in named {
         if !tables.iter().any(|it| it.qualified_name() == *name) {
@@ -133,6 +134,16 @@ async fn describe(
     let topic = |it: &TableInfo| config.topic(&it.schema, &it.name);
     let topics: Vec<String> = tables.iter().map(topic).collect();
     tables.retain(|it| named.is_empty() || named.contains(&it.qualified_name()));
+    let publication = catalog.publication(&config.source.publication).await?;
+    let choice = source::admit(config, catalog, publication.as_ref(), tables).await?;
+    let left_out = choice.left_out.into_iter().map(|it| TableAudit {
+        name: it.table.qualified_name(),
+        topic: topic(&it.table),
+        incomplete: vec![format!("the table is left out: {}; {}", it.what, it.remedy)],
+        ..TableAudit::default()
+    });
+    let left_out: Vec<TableAudit> = left_out.collect();
+    let tables = choice.tables;
     let mut subjects = Vec::new();
     for table in tables {
         let (relation, row_filter) = options::shape(config, catalog, table.oid).await?;
@@ -142,7 +153,7 @@ async fn describe(
         subject.shared = topics.iter().filter(|it| **it == subject.topic).count() > 1;
         subjects.push(subject);
     }
-    Ok(subjects)
+    Ok((subjects, left_out))
 }
 
 /// The moment, and the rows of every table as of then.

@@ -48,7 +48,40 @@ pub(crate) enum Change<'a> {
     Truncate,
 }
 
-impl Change<'_> {
+impl<'a> Change<'a> {
+    /// The change with its old row taken for no more than it surely is: where leaves write other old rows than their
+    /// partitioned table's marker says, one that is called whole may hold the key alone.
+    pub(crate) fn as_far_as_sure(self, mixed: bool) -> Change<'a> {
+        match self {
+            Change::Update(Some(Old::Full(old)), new) if mixed => {
+                Change::Update(Some(Old::Key(old)), new)
+            }
+            Change::Delete(Old::Full(old)) if mixed => Change::Delete(Old::Key(old)),
+            change => change,
+        }
+    }
+
+    /// Why it is not known which row has changed, if it is not.
+    pub(crate) fn untold<'p>(&self, plan: &'p Plan) -> Option<&'p str> {
+        let keyed = plan.encode.key_schema().is_some();
+        let empty = |old: &[Datum<'_>]| old.iter().all(|datum| *datum == Datum::Null);
+        match self {
+            Change::Update(None, _) if keyed => plan.untold.as_deref(),
+            Change::Update(..) | Change::Delete(_) if !keyed && plan.untold.is_some() => {
+                plan.untold.as_deref()
+            }
+            Change::Update(Some(Old::Key(old)), _) | Change::Delete(Old::Key(old))
+                if !keyed && empty(old) =>
+            {
+                Some(
+                    "its old row holds no published value, so that it is not known which row has changed; let old rows carry \
+                     it (ALTER TABLE … REPLICA IDENTITY FULL)",
+                )
+            }
+            _ => None,
+        }
+    }
+
     pub(crate) fn operation(&self) -> Operation {
         match self {
             Change::Read(_) => Operation::Read,
@@ -71,6 +104,14 @@ pub(crate) enum Tombstones {
     WithoutKeyToo,
 }
 
+/// What is written of a row that is gone from its key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deletes {
+    pub(crate) tombstones: Tombstones,
+    /// Another row has taken the key in the same transaction: its record stands, and is not to be deleted.
+    pub(crate) taken: bool,
+}
+
 /// Headers that join the two halves of a key change, as Debezium names them.
 const NEW_KEY: &str = "__debezium.newkey";
 const OLD_KEY: &str = "__debezium.oldkey";
@@ -80,7 +121,7 @@ pub(crate) fn write(
     plan: &Plan,
     change: Change<'_>,
     origin: &Origin<'_>,
-    tombstones: Tombstones,
+    deletes: Deletes,
     block: &mut RecordBlock,
 ) -> Result<u64, EncodeError> {
     let mut records = Records {
@@ -95,14 +136,15 @@ pub(crate) fn write(
             records.value(Operation::Update, Row::None, Row::Full(new), new)
         }
         Change::Update(Some(old), new) if plan.encode.key_changed(old.datums(), new) => {
-            records.moved(old, new, tombstones)
+            records.moved(old, new, deletes)
         }
         Change::Update(Some(old), new) => {
             records.value(Operation::Update, old.row(), Row::Full(new), new)
         }
+        Change::Delete(_) if deletes.taken => Ok(0),
         Change::Delete(old) => {
             records.value(Operation::Delete, old.row(), Row::None, old.datums())?;
-            records.tombstone(tombstones, old.datums(), None)?;
+            records.tombstone(deletes.tombstones, old.datums(), None)?;
             Ok(1)
         }
         Change::Truncate if !plan.encode.has_truncates() => {
@@ -141,19 +183,26 @@ impl Records<'_, '_> {
         Ok(1)
     }
 
-    /// A key change: a delete under the old key, its tombstone, a create under the new key, which is an event of its own.
+    /// A key change: a delete under the old key, its tombstone, a create under the new key, which is an event of its own. The
+    /// create alone when another row has the old key by now.
     fn moved(
         &mut self,
         old: Old<'_>,
         new: &[Datum<'_>],
-        tombstones: Tombstones,
+        deletes: Deletes,
     ) -> Result<u64, EncodeError> {
-        let to_new = self.header(NEW_KEY, new)?;
         let to_old = self.header(OLD_KEY, old.datums())?;
+        if deletes.taken {
+            let key = self.encode_key(new)?;
+            let value = self.encode_value(Operation::Create, Row::None, Row::Full(new))?;
+            self.push(key, Some(value), Some(to_old));
+            return Ok(1);
+        }
+        let to_new = self.header(NEW_KEY, new)?;
         let key = self.encode_key(old.datums())?;
         let value = self.encode_value(Operation::Delete, old.row(), Row::None)?;
         self.push(key, Some(value), Some(to_new.clone()));
-        self.tombstone(tombstones, old.datums(), Some(to_new))?;
+        self.tombstone(deletes.tombstones, old.datums(), Some(to_new))?;
         let key = self.encode_key(new)?;
         let second = self.origin.block.map(|first| Origin {
             block: Some(first.next()),

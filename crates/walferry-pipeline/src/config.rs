@@ -213,6 +213,8 @@ pub struct TableConfig {
     pub table_in_key: Option<bool>,
     /// Its message key, when not the primary key.
     pub key: Option<Vec<String>>,
+    /// Whether it is published though PostgreSQL then refuses the application's updates and deletes of its rows.
+    pub publish_without_identity: bool,
     /// Its policy.
     pub errors: Option<Policy>,
     /// Columns that do not leave the source.
@@ -304,6 +306,15 @@ impl Config {
                 .replace("{schema}", &allowed(schema))
                 .replace("{table}", &allowed(table)),
             None => self.topic_of_its_own(schema, table),
+        }
+    }
+
+    /// The topic of a table with everything in it that Kafka does not allow.
+    pub(crate) fn whole_topic(&self, schema: &str, table: &str) -> String {
+        let own = self.table(&format!("{schema}.{table}"));
+        match own.and_then(|own| own.topic.as_deref()) {
+            Some(topic) => topic.replace("{schema}", schema).replace("{table}", table),
+            None => format!("{}.{schema}.{table}", self.topic_prefix),
         }
     }
 

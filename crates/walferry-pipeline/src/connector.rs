@@ -134,6 +134,8 @@ pub(crate) struct Found {
     replication: Replication,
     server: Server,
     tables: Vec<walferry_postgres::TableInfo>,
+    /// Chosen and not followed.
+    left_out: Vec<source::LeftOut>,
 }
 
 impl Start {
@@ -186,6 +188,7 @@ impl Start {
                 // A table is in the record before it is in the publication, so that no crash forgets its history.
                 publisher = claim(publisher, stamp.next(Some(&held), progress.as_ref())).await?;
                 self.resync.store(false, Ordering::Relaxed);
+                source::take_out(&self.config, &found.catalog, &found.left_out).await?;
                 source::add_tables(&self.config, &found.catalog, &added).await?;
                 source::ensure_publication(&self.config, &found.catalog, &found.tables).await?;
                 Begin::Stream(held, progress)
@@ -227,11 +230,13 @@ impl Start {
             slot: config.source.slot.clone(),
             publication: config.source.publication.clone(),
         });
+        survey.choice.tell(&config, &self.status.findings);
         Ok(Found {
             catalog,
             replication,
             server,
-            tables: survey.tables,
+            tables: survey.choice.tables,
+            left_out: survey.choice.left_out,
         })
     }
 

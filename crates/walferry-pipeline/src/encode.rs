@@ -7,6 +7,7 @@
 //! Start reading at [`Encoder::block`]; what concerns tables that wait is in `parked`.
 
 mod gone;
+mod keys;
 mod messages;
 mod oversize;
 mod parked;
@@ -20,20 +21,22 @@ use std::{
 };
 
 use metrics::Counter;
+use walferry_avro::EncodeErrorKind;
 use walferry_event::{Datum, Lsn, Operation, Origin, Position};
 use walferry_pgoutput::{Frame, Message};
 
 use crate::{
     builder::{Builder, PublisherGone},
-    changes::{self, Bookmark, Change},
+    changes::{self, Bookmark, Change, Deletes},
     config::Config,
     error::Error,
     parking::{Obstacle, Refused},
     relations::{Entry, Plan, Relations},
     snapshot::{Engine, Recent},
-    status::Status,
+    status::{Lack, Status},
 };
 
+use keys::Left;
 use messages::Messages;
 use parked::Closing;
 use policy::{Context, unwritable};
@@ -262,6 +265,7 @@ impl Encoder {
             ordinal: 0,
             origin: None,
             told,
+            keys: None,
         });
         Ok(())
     }
@@ -306,8 +310,41 @@ impl Encoder {
         if due || self.builder.course().is_split() {
             self.publish(relation, change, at, due)
                 .map_err(|error| self.uncounted(error))?;
+        } else if self.relations.defers_keys() || self.is_held_in_part() {
+            // What has been published of the transaction decides about the rest.
+            self.relations.settle(relation, at)?;
+            self.note_keys(relation, &change);
         }
         Ok(())
+    }
+
+    /// Whether the topics hold a part of the open transaction.
+    fn is_held_in_part(&mut self) -> bool {
+        let handed = self.builder.course().position();
+        let open = self.transaction.as_ref();
+        handed.ordinal.is_some() && open.is_some_and(|tx| tx.commit_lsn == handed.commit_lsn)
+    }
+
+    /// What becomes of the key that a row leaves by this change.
+    fn note_keys(&mut self, oid: u32, change: &Change<'_>) -> Left {
+        let (Some(tx), Some(Entry::Followed(plan))) =
+            (&mut self.transaction, self.relations.entry(oid))
+        else {
+            return Left::Free;
+        };
+        if !plan.deferred {
+            return Left::Free;
+        }
+        let keys = tx.keys.get_or_insert_default();
+        let left = keys.note(&plan.table, change);
+        if left == Left::Unsure {
+            self.status.findings.set(&plan.name, Lack::Incomplete, format!(
+                "more keys changed in one transaction than are remembered, and no index of the table is unique after each \
+                 change, so that a key may have been deleted that another row has taken; `walferry resync {}` makes its topic \
+                 agree", plan.name
+            ));
+        }
+        left
     }
 
     /// The change that was counted last is not published: the mark of what comes before it must not cover it.
@@ -320,6 +357,10 @@ impl Encoder {
 
     /// Publishes a change that is `due` for all tables or, while some are parked, for its own.
     fn publish(&mut self, oid: u32, change: Change<'_>, at: Lsn, due: bool) -> Result<(), Error> {
+        let left = match self.relations.may_defer(oid, at)? {
+            true => self.note_keys(oid, &change),
+            false => Left::Free,
+        };
         if self.config.skipped_operations.contains(&change.operation()) {
             return Ok(());
         }
@@ -341,7 +382,9 @@ impl Encoder {
         if self.parks_again(oid, place) {
             return Ok(());
         }
-        let parked = self.tell(due, |encoder, told| encoder.written(oid, change, at, told))?;
+        let parked = self.tell(due, |encoder, told| {
+            encoder.written(oid, change, at, (left, told))
+        })?;
         if let Some((table, obstacle)) = parked {
             self.park(&table, obstacle, place);
         }
@@ -353,7 +396,7 @@ impl Encoder {
         oid: u32,
         change: Change<'_>,
         at: Lsn,
-        told: Option<&mut Told>,
+        (left, told): (Left, Option<&mut Told>),
     ) -> Result<Option<(Arc<str>, Obstacle)>, Error> {
         let Some(tx) = &self.transaction else {
             return Ok(None);
@@ -369,6 +412,7 @@ impl Encoder {
                 config: &self.config,
                 status: &self.status,
                 dead_letters: &self.dead_letters,
+                left,
             },
         )
     }
@@ -391,6 +435,7 @@ impl Encoder {
                 config: &self.config,
                 status: &self.status,
                 dead_letters: &self.dead_letters,
+                left: Left::Free,
             },
         )?;
         match parked {
@@ -430,6 +475,11 @@ fn write_change(
         if let Some(reason) = plan.refused.clone() {
             return unwritable(plan, builder, change, origin, ("schema", &reason), context);
         }
+        let change = change.as_far_as_sure(plan.mixed);
+        if let Some(reason) = change.untold(plan) {
+            let refusal = ("validation", reason);
+            return unwritable(plan, builder, change, origin, refusal, context);
+        }
         let bookmark = Bookmark::of(builder.records());
         let placed = told.as_ref().map(|told| Origin {
             block: Some(told.next(&plan.name)),
@@ -439,7 +489,10 @@ fn write_change(
             plan,
             change,
             placed.as_ref().unwrap_or(origin),
-            context.config.tombstones(),
+            Deletes {
+                tombstones: context.config.tombstones(),
+                taken: context.left == Left::Taken,
+            },
             builder.records(),
         ) {
             Ok(events) => {
@@ -455,11 +508,18 @@ fn write_change(
             Err(error) => error,
         };
         bookmark.restore(builder.records());
-        if plan.can_widen(&error, widened) {
+        let can_widen = plan.can_widen(&error, widened);
+        if error.kind == EncodeErrorKind::NullInKey && relations.forget_key(oid, origin.lsn)? {
+            continue;
+        }
+        if can_widen {
             widened += 1;
             relations.widen(oid, error.column, error.kind, origin.lsn)?;
             continue;
         }
+        let Some(Entry::Followed(plan)) = relations.entry(oid) else {
+            return Ok(None);
+        };
         return unwritable(
             plan,
             builder,

@@ -85,8 +85,9 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
     };
     let start = checkpoint.map(|checkpoint| plan::decide(config, source, checkpoint.as_ref()));
     tables::publication(config, source, start.as_ref(), &mut findings);
+    tables::left_out(source, &mut findings);
     for (table, (_, options)) in source.tables.iter().zip(&source.options) {
-        tables::table(config, table, start.as_ref(), &mut findings);
+        tables::table(config, source, table, start.as_ref(), &mut findings).await;
         findings.extend(options.iter().cloned());
     }
     plan::topics(config, source, &mut findings).await;

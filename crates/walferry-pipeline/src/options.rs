@@ -17,13 +17,15 @@
 
 use walferry_avro::{EncodePlan, Naming, Treatment, Treatments};
 use walferry_event::{Relation, ReplicaIdentity, Table};
-use walferry_postgres::{Catalog, Publish, PublishedTable, TableInfo, quote_table};
+use walferry_postgres::{
+    Catalog, Publish, PublishedTable, RelationIdentity, TableInfo, quote_table,
+};
 
 use crate::{
     config::{Config, Mask, TableConfig},
     error::Error,
     relations::choose_key,
-    selection, sharing,
+    selection,
 };
 
 /// The first version that has row filters and column lists.
@@ -82,7 +84,7 @@ pub(crate) async fn hold(
     for table in tables {
         wanted(config, catalog, table).await?;
     }
-    sharing::hold(config, catalog, tables).await
+    Ok(())
 }
 
 /// A `[[table]]` that no followed table has the settings of. Most likely a typing error, and what it leaves out or masks
@@ -157,7 +159,7 @@ pub(crate) async fn wanted(
     if !own.exclude_columns.is_empty() {
         if catalog.server_version() < LISTS_SINCE {
             wanted.left_out_here = Some("this server has no column lists (PostgreSQL 15)".into());
-        } else if relation.replica_identity == ReplicaIdentity::Full {
+        } else if is_full_anywhere(catalog, table).await? {
             wanted.left_out_here = Some(
                 "its replica identity is full, and with a column list PostgreSQL would refuse updates and deletes".into(),
             );
@@ -172,6 +174,13 @@ pub(crate) async fn wanted(
         wanted.publish.what.row_filter = Some(filter.clone());
     }
     Ok(wanted)
+}
+
+/// Whether the replica identity of the table, or of a leaf, is the whole row.
+async fn is_full_anywhere(catalog: &Catalog, table: &TableInfo) -> Result<bool, Error> {
+    let relations = catalog.identities(&[table.oid]).await?;
+    let full = table.replica_identity == ReplicaIdentity::Full;
+    Ok(full || relations.iter().any(RelationIdentity::is_full))
 }
 
 /// Each column that an option names has to be there.

@@ -18,7 +18,7 @@ use std::{
 
 use tokio::sync::watch;
 use walferry_avro::{EncodeError, EncodeErrorKind, EncodePlan};
-use walferry_event::{Lsn, Relation, Table};
+use walferry_event::{Lsn, Relation, ReplicaIdentity, Table};
 use walferry_postgres::Catalog;
 use walferry_registry::Registry;
 
@@ -32,10 +32,10 @@ use crate::{
     schemas,
     selection::Selection,
     sharing,
-    status::{SchemaIds, Status, TableStatus},
+    status::{Lack, SchemaIds, Status, TableStatus},
 };
 
-use versions::{changes_unannounced, keep_wide};
+use versions::{changes_unannounced, keep_wide, other_key};
 
 /// A table's plan and where its records go.
 pub(crate) struct Plan {
@@ -54,6 +54,12 @@ pub(crate) struct Plan {
     pub(crate) policy: Policy,
     /// Why no change of this version can be encoded: its schema was refused.
     pub(crate) refused: Option<String>,
+    /// Why an update that comes without its old row may have changed the key.
+    pub(crate) untold: Option<String>,
+    /// Whether a whole old row may be one of the identity's columns only.
+    pub(crate) mixed: bool,
+    /// Whether a key may pass from row to row within a transaction.
+    pub(crate) deferred: bool,
     /// Changes by operation, in the order of `OPERATIONS`, for the metric; taken when a block is sealed.
     pub(crate) changes: [u64; 4],
 }
@@ -109,6 +115,8 @@ pub(crate) struct Relations {
     ignored: HashMap<u32, Relation>,
     /// What the catalog said of tables whose first row is still to come.
     ahead: HashMap<u32, Table>,
+    /// Whether a plan has a deferred key.
+    defers: bool,
 }
 
 impl Relations {
@@ -132,6 +140,7 @@ impl Relations {
             described: HashMap::new(),
             ignored: HashMap::new(),
             ahead: HashMap::new(),
+            defers: false,
         }
     }
 
@@ -179,6 +188,19 @@ impl Relations {
         self.described.insert(relation.oid, relation);
     }
 
+    /// Whether a table with a key that may pass from row to row has been met.
+    pub(crate) fn defers_keys(&self) -> bool {
+        self.defers
+    }
+
+    /// Whether this table may have such a key: it is known by what the stream has said of it.
+    pub(crate) fn may_defer(&mut self, oid: u32, at: Lsn) -> Result<bool, Error> {
+        if self.described.contains_key(&oid) {
+            self.settle(oid, at)?;
+        }
+        Ok(self.defers)
+    }
+
     /// The name that the relation has at this place of the stream.
     pub(crate) fn name(&self, oid: u32) -> Option<String> {
         match (self.described.get(&oid), self.entries.get(&oid)) {
@@ -205,7 +227,7 @@ impl Relations {
     fn make(&mut self, relation: Relation, at: Lsn) -> Result<(), Error> {
         let name = relation.qualified_name();
         let oid = relation.oid;
-        if !self.selection.includes(&name) {
+        if !self.selection.includes(&name) || self.is_left_out(&name) {
             self.entries.insert(oid, Entry::Ignored);
             self.ignored.insert(oid, relation);
             return Ok(());
@@ -216,8 +238,21 @@ impl Relations {
             if plan.table == table && plan.refused.is_none() {
                 return Ok(());
             }
+            if let Some(reason) = other_key(&plan.table, &table) {
+                tracing::warn!(target: "audit", table = &*name, lsn = %at, "{reason}");
+                let remedy = format!("`walferry resync {name}` makes its topic agree");
+                self.status
+                    .findings
+                    .set(&name, Lack::Incomplete, format!("{reason}; {remedy}"));
+            }
         }
         self.replace(oid, table, at)
+    }
+
+    /// Whether a table is published by somebody else although it is not to be followed.
+    fn is_left_out(&self, name: &str) -> bool {
+        let found = self.status.findings.of(name);
+        found.is_some_and(|it| it.lack == Lack::LeftOut)
     }
 
     /// A value has come that the schema has no place for: a NULL in a column that the catalog calls NOT NULL, which was
@@ -255,12 +290,35 @@ impl Relations {
         self.replace(oid, table, at)
     }
 
+    /// A whole row has come with NULL in the key that the catalog has now: this version of the table had no such key yet.
+    /// Whether the table goes on without one; not when the file chooses the key, or the row may be a part of one.
+    pub(crate) fn forget_key(&mut self, oid: u32, at: Lsn) -> Result<bool, Error> {
+        let Some(Entry::Followed(plan)) = self.entries.get(&oid) else {
+            return Ok(false);
+        };
+        let chosen = self
+            .config
+            .table(&plan.name)
+            .is_some_and(|own| own.key.is_some());
+        let whole = plan.table.relation.replica_identity == ReplicaIdentity::Full && !plan.mixed;
+        if chosen || !whole || plan.table.key.is_empty() {
+            return Ok(false);
+        }
+        tracing::warn!(table = &*plan.name, lsn = %at,
+            "a row has NULL in the key that the table has now, so that it had none when the row was written");
+        let mut table = plan.table.clone();
+        table.key.clear();
+        self.replace(oid, table, at)?;
+        Ok(true)
+    }
+
     /// The plan of a new version takes the place of the old one, with what that had not counted yet.
     fn replace(&mut self, oid: u32, table: Table, at: Lsn) -> Result<(), Error> {
         let mut plan = self.compile(table, at)?;
         if let Some(Entry::Followed(old)) = self.entries.get(&oid) {
             plan.changes = old.changes;
         }
+        self.defers |= plan.deferred;
         self.entries.insert(oid, Entry::Followed(Box::new(plan)));
         Ok(())
     }
@@ -270,8 +328,22 @@ impl Relations {
         let name: Arc<str> = table.relation.qualified_name().into();
         let compiled = schemas::compile(&self.config, &table)
             .map_err(|error| error.context(format!("table {name} at {at}")))?;
+        let leaf = match self.config.key_rules().outside_identity {
+            true => None,
+            false => table.leaf_without_key(),
+        };
+        let untold = leaf.map(|leaf| {
+            format!(
+                "old rows of its partition {} carry neither the whole key nor the whole row, so that it is not known which row \
+                 has changed; give the partition the replica identity of its partitioned table",
+                leaf.name
+            )
+        });
         let mut plan = Plan {
             policy: self.config.policy(&name),
+            untold,
+            mixed: table.old_rows_are_mixed(),
+            deferred: table.key_is_deferred(),
             name,
             table,
             encode: compiled.encode,

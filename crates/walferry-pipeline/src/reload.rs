@@ -14,7 +14,6 @@ use crate::{
     config::Config,
     connector::can_be_followed_again,
     error::Error,
-    options,
     snapshot::{Event, Refused},
     source,
     status::{State, Status},
@@ -49,7 +48,7 @@ pub async fn reload(
     let catalog = Catalog::connect(connect)
         .await
         .map_err(|error| invalid(error.into()))?;
-    let examined = examined(running, &config, &catalog).await;
+    let examined = examined(status, running, &config, &catalog).await;
     let (added, again) = examined.map_err(invalid)?;
     let read = again.iter().map(TableInfo::qualified_name);
     let names: Vec<String> = added.iter().map(TableInfo::qualified_name).collect();
@@ -85,12 +84,15 @@ pub async fn reload(
 /// The tables that have to be added to the publication, and those that are in it and were not followed, when nothing speaks
 /// against the configuration.
 async fn examined(
+    status: &Status,
     running: &Config,
     config: &Config,
     catalog: &Catalog,
 ) -> Result<(Vec<TableInfo>, Vec<TableInfo>), Error> {
-    let tables = source::select(&config.source, catalog).await?;
-    options::hold(config, catalog, &tables).await?;
+    let choice = source::choose(config, catalog).await?;
+    choice.tell(config, &status.findings);
+    source::take_out(config, catalog, &choice.left_out).await?;
+    let tables = choice.tables;
     let added = source::added(config, catalog, &tables).await?;
     let added: Vec<TableInfo> = added.into_iter().cloned().collect();
     let is_added = |it: &TableInfo| added.iter().any(|other| other.oid == it.oid);

@@ -24,7 +24,7 @@ use walferry_registry::Registry;
 
 use self::letter::Letter;
 use crate::{
-    changes::{self, Bookmark},
+    changes::{self, Bookmark, Deletes},
     config::{Config, Mask, Policy},
     error::Error,
     options,
@@ -282,9 +282,16 @@ impl Replayer {
                 Err(reason) => return Ok(Err(reason)),
             };
             let bookmark = Bookmark::of(&mut self.block);
-            let tombstones = self.config.tombstones();
+            let deletes = Deletes {
+                tombstones: self.config.tombstones(),
+                taken: false,
+            };
+            let untold = change.with(|change| change.untold(plan).map(str::to_owned));
+            if let Some(reason) = untold {
+                return Ok(Err(reason));
+            }
             let written = change
-                .with(|change| changes::write(plan, change, &origin, tombstones, &mut self.block));
+                .with(|change| changes::write(plan, change, &origin, deletes, &mut self.block));
             let Err(error) = written else {
                 let bytes = bookmark.bytes_behind(&self.block);
                 if bytes <= plan.record_bytes_max {

@@ -164,7 +164,8 @@ pub(crate) async fn described(
     catalog: &Catalog,
     info: &TableInfo,
 ) -> Result<Table, Error> {
-    let relation = catalog.relation(info.oid).await?;
+    let publication = &config.source.publication;
+    let relation = catalog.published_relation(publication, info.oid).await?;
     let mut table = catalog.table(&relation, config.key_rules()).await?;
     choose_key(config, &mut table)?;
     Ok(table)

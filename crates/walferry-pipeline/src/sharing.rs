@@ -67,6 +67,84 @@ pub(crate) fn may_meet(one: &str, other: &str) -> bool {
     selection::matches(&one, &other) || selection::matches(&other, &one)
 }
 
+/// The tables whose records would go into another table's topic, or into one of the connector's own, without being sent
+/// there: by oid, with what is in the way. Tables that are `published` already go before others, and older ones before
+/// younger.
+pub(crate) fn strangers(
+    config: &Config,
+    tables: &[TableInfo],
+    published: impl Fn(&TableInfo) -> bool,
+) -> BTreeMap<u32, String> {
+    let mut ordered: Vec<&TableInfo> = tables.iter().collect();
+    ordered.sort_by_key(|it| (!published(it), it.oid));
+    let own = [
+        (&config.kafka.checkpoint_topic, "the connector's checkpoint"),
+        (&config.errors.dead_letter_topic, "dead letters"),
+        (
+            &config.transaction_topic(),
+            "the beginnings and ends of transactions",
+        ),
+    ];
+    let mut taken = BTreeMap::<String, Vec<&TableInfo>>::new();
+    let mut strangers = BTreeMap::new();
+    for table in ordered {
+        let topic = config.topic(&table.schema, &table.name);
+        let reserved = own.iter().find(|(name, _)| one_to_kafka(name, &topic));
+        if let Some((name, what)) = reserved {
+            let said = format!("its topic {topic:?} would be that of {what}, {name:?}");
+            strangers.insert(table.oid, said);
+            continue;
+        }
+        let beside = taken.entry(plain(&topic)).or_default();
+        match beside.iter().find(|it| !together(config, it, table)) {
+            Some(other) => {
+                let (other_topic, name) = (
+                    config.topic(&other.schema, &other.name),
+                    other.qualified_name(),
+                );
+                let said = match other_topic == topic {
+                    true => format!(
+                        "its topic {topic:?} is the one of table {name}, and nothing sends both there"
+                    ),
+                    false => format!(
+                        "its topic {topic:?} is to Kafka the same as {other_topic:?} of table {name}, because names that differ \
+                         in . and _ alone collide"
+                    ),
+                };
+                strangers.insert(table.oid, said);
+            }
+            None => beside.push(table),
+        }
+    }
+    strangers
+}
+
+/// A topic's name as Kafka compares it with others: `.` and `_` are one in the names of its metrics.
+fn plain(topic: &str) -> String {
+    topic.replace('.', "_")
+}
+
+fn one_to_kafka(one: &str, other: &str) -> bool {
+    plain(one) == plain(other)
+}
+
+/// Whether the configuration sends both tables to one topic, and their keys, where they tell tables apart, do.
+fn together(config: &Config, one: &TableInfo, other: &TableInfo) -> bool {
+    let topic = |it: &TableInfo| config.topic(&it.schema, &it.name);
+    let sent = |it: &TableInfo| {
+        let own = config.table(&it.qualified_name())?.topic.as_deref()?;
+        Some(!(own.contains("{schema}") && own.contains("{table}")))
+    };
+    let on_purpose = sent(one) == Some(true) || sent(other) == Some(true);
+    let apart = |it: &TableInfo| config.physical_table(&it.schema, &it.name);
+    let told_apart = apart(one).is_none_or(|name| apart(other) != Some(name));
+    topic(one) == topic(other)
+        && on_purpose
+        && told_apart
+        && config.whole_topic(&one.schema, &one.name)
+            == config.whole_topic(&other.schema, &other.name)
+}
+
 /// Whether the followed tables can share their topics, as the catalog has them now.
 pub(crate) async fn hold(
     config: &Config,

@@ -2,7 +2,9 @@
 //!
 //! Owns the questions and the DDL of a start; decides nothing (see `recovery`). Each check names its remedy.
 
+mod choice;
 mod publication;
+mod writers;
 
 use std::time::Duration;
 
@@ -10,15 +12,18 @@ use tokio::{sync::watch, time};
 use walferry_event::Lsn;
 use walferry_postgres::{Catalog, Identity, Replication, TableInfo};
 
+pub(crate) use choice::{
+    Choice, LATER_LEAVES, LeftOut, admit, asks, choose, later_leaves, take_out,
+};
 pub(crate) use publication::{
     Limits, Unpublished, add_tables, added, again, ensure_publication, lists, may_be_added,
     unpublished,
 };
+pub(crate) use writers::{Refused, refused};
 
 use crate::{
     config::{Config, Source},
     error::Error,
-    options,
     recovery::{self, Server, Slot},
     selection::Selection,
 };
@@ -26,7 +31,7 @@ use crate::{
 /// The tables that a connector follows, and the server they are on.
 pub(crate) struct Survey {
     pub(crate) server_version: u32,
-    pub(crate) tables: Vec<TableInfo>,
+    pub(crate) choice: Choice,
 }
 
 /// Checks what has to be right before anything is created, and lists the tables.
@@ -49,11 +54,9 @@ pub(crate) async fn survey(config: &Config, catalog: &Catalog) -> Result<Survey,
     if let Some(reason) = origin_unknown(&config.source, catalog.server_version()) {
         return Err(Error::invalid(reason));
     }
-    let tables = select(&config.source, catalog).await?;
-    options::hold(config, catalog, &tables).await?;
     Ok(Survey {
         server_version: catalog.server_version(),
-        tables,
+        choice: choose(config, catalog).await?,
     })
 }
 

@@ -14,7 +14,7 @@ use walferry_avro::Treatments;
 use walferry_event::{Datum, Lsn, Relation};
 use walferry_pgoutput::{Frame, Message, Old, Tuple};
 use walferry_postgres::{
-    Catalog, ConnectConfig, Feedback, Publish, Replication, StreamEvent, StreamLimits,
+    Catalog, ConnectConfig, Feedback, Publish, Replication, Shows, StreamEvent, StreamLimits,
     StreamOptions,
 };
 
@@ -98,8 +98,7 @@ pub async fn tail(
 
 /// The connector's publication; one of our own where that would show more than the options of the tables allow.
 async fn publication_of(config: &Config, catalog: &Catalog, own: &str) -> Result<String, Error> {
-    let tables = source::select(&config.source, catalog).await?;
-    options::hold(config, catalog, &tables).await?;
+    let tables = source::choose(config, catalog).await?.tables;
     let name = &config.source.publication;
     let mut usable = catalog.publication(name).await?;
     let mut publish = Vec::with_capacity(tables.len());
@@ -130,6 +129,25 @@ async fn create_publication(
     tables.retain(|t| selection.includes(&t.qualified_name()) && t.followed(true));
     if tables.is_empty() {
         return Err(Error::failed("no table of the database is chosen"));
+    }
+    let oids: Vec<u32> = tables.iter().map(|it| it.oid).collect();
+    let shows = Shows {
+        server_version: catalog.server_version(),
+        ..Shows::default()
+    };
+    // A publication of a moment must not break the application's writers either.
+    let relations = catalog.identities(&oids).await?;
+    let refused = relations
+        .iter()
+        .filter_map(|it| Some((it.root, it.refusal(shows)?)));
+    for (oid, why) in refused {
+        if let Some(at) = tables.iter().position(|it| it.oid == oid) {
+            let table = tables.remove(at).qualified_name();
+            tracing::warn!(
+                table,
+                "left out: PostgreSQL would refuse the application's UPDATE and DELETE on it, because {why}"
+            );
+        }
     }
     let whole = tables.iter().map(|it| Publish::whole(it.table_name()));
     let tables: Vec<_> = whole.collect();

@@ -5,10 +5,11 @@
 //! object of a user can stand in for one of the server's.
 //! Source: PostgreSQL documentation, "System Catalogs" and "System Views"; versions 14 to 18.
 //!
-//! Start reading at [`Catalog::connect`]; `slots`, `publications`, `tables`, `columns`, `key` and `column_type` hold the questions.
+//! Start reading at [`Catalog::connect`]; `slots`, `publications`, `tables`, `columns`, `key`, `identity` and `column_type` hold the questions.
 
 mod column_type;
 mod columns;
+mod identity;
 mod key;
 mod publications;
 mod slots;
@@ -35,6 +36,7 @@ use crate::{
     startup, tls_refusal,
 };
 
+pub use identity::{IdentityColumn, RelationIdentity, Shows};
 pub use key::KeyRules;
 pub use publications::{PublicationInfo, Publish, PublishedTable, change_sql};
 pub use slots::SlotInfo;

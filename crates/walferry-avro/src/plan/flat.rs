@@ -9,13 +9,13 @@
 //!
 //! A delete has the old row, as far as it is known, and `__deleted` is the text `true`. A truncate has no row, so it has
 //! no record: [`EncodePlan::has_truncates`].
-//! Invariant: no column of the table becomes one of these fields.
+//! Invariant: no column of the table becomes one of these fields; one of such a name is `__op_2`.
 
-use walferry_event::{Datum, Operation, Origin, Table};
+use walferry_event::{Datum, Operation, Origin};
 
 use super::{Column, EncodePlan, Row};
 use crate::envelope;
-use crate::error::{EncodeError, EncodeErrorKind, Kind};
+use crate::error::{EncodeError, EncodeErrorKind};
 use crate::format::Envelope;
 use crate::schema::{self, Field};
 
@@ -44,19 +44,9 @@ pub(super) fn schema(envelope: Envelope, namespace: &str, fields: &[Option<Field
     }
 }
 
-/// A column whose field is one of the envelope's own.
-pub(super) fn collision(
-    envelope: Envelope,
-    table: &Table,
-    fields: &[Option<Field>],
-) -> Option<Kind> {
-    let taken = |field: &Field| FIELDS.iter().any(|(name, _)| *name == field.name);
-    let at = fields
-        .iter()
-        .position(|field| field.as_ref().is_some_and(taken))?;
-    (envelope == Envelope::Flat).then(|| Kind::Taken {
-        column: table.columns[at].name.clone(),
-    })
+/// Whether a field is one of the envelope's own.
+pub(super) fn takes(envelope: Envelope, field: &str) -> bool {
+    envelope == Envelope::Flat && FIELDS.iter().any(|(name, _)| *name == field)
 }
 
 impl EncodePlan {

@@ -147,6 +147,7 @@ pub(crate) fn table(columns: Vec<Column>, key: &[usize]) -> Table {
         },
         columns,
         key: key.to_vec(),
+        old_rows: walferry_event::OldRows::default(),
     }
 }
 

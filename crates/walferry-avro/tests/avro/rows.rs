@@ -380,14 +380,11 @@ fn keys() {
     assert!(changed([T("1"), T("x"), T("k"), Datum::Null]));
     let null = [Datum::Null; 4];
     let error = plan.key(&null, &mut out).unwrap_err();
-    assert_eq!(
-        (error.column, error.kind),
-        (2, EncodeErrorKind::NullInRequired)
-    );
+    assert_eq!((error.column, error.kind), (2, EncodeErrorKind::NullInKey));
     assert_eq!(
         error.to_string(),
-        "column \"b\" of table inventory.orders is NULL, and its schema does not allow that; the \
-         column was nullable when the row was written"
+        "column \"b\" of table inventory.orders is part of the message key and NULL, or not known of the old row, so that \
+         different rows would share a key; choose another `key`, or let old rows carry it (REPLICA IDENTITY)"
     );
 
     let keyless = crate::harness::plan(columns(), &[], &Format::default());

@@ -80,8 +80,8 @@ impl Subject {
             row[at] = Datum::Null;
             let name = &wide.columns[at].name;
             // Fields stand in the columns' order, but a column may have been left out of the schema.
-            let field = reader.columns().position(|(field, _)| field == name);
-            let field = field.or((found.len() == row.len()).then_some(at));
+            let whole = (found.len() == row.len()).then_some(at);
+            let field = whole.or_else(|| reader.columns().position(|(field, _)| field == name));
             let (Ok(()), Some(field)) = (written, field) else {
                 continue; // The type is never stored out of line.
             };
@@ -99,8 +99,8 @@ impl Subject {
     pub(super) fn row(&mut self, config: &Config, datums: &[Datum<'_>]) -> Result<Entry, Error> {
         let encoded = self.encode(config, datums)?;
         let mut key = Vec::new();
-        let keyed = self.plan.key(datums, &mut key);
-        keyed.map_err(|error| Error::failed(format!("table {}: {error}", self.name)))?;
+        // A row that has no key because of a NULL in it is in no topic, and missing.
+        let keyed = self.plan.key(datums, &mut key).is_ok();
         let columns = if encoded {
             let body = self.record.get(FRAME_BYTES..).unwrap_or_default();
             self.reader
@@ -111,8 +111,8 @@ impl Subject {
             vec![OTHER; self.columns.len()]
         };
         let key = match &self.keys {
-            Some(_) => key.get(FRAME_BYTES..).unwrap_or_default().to_vec(),
-            None => content(&columns),
+            Some(_) if keyed => key.get(FRAME_BYTES..).unwrap_or_default().to_vec(),
+            _ => content(&columns),
         };
         Ok(Entry {
             key,

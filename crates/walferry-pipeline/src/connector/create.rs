@@ -24,6 +24,7 @@ impl Start {
     ) -> Result<(Publisher, Begin), Error> {
         let source = &self.config.source;
         let publisher = claim(publisher, stamp.next(None, None)).await?;
+        source::take_out(&self.config, &found.catalog, &found.left_out).await?;
         source::ensure_publication(&self.config, &found.catalog, &found.tables).await?;
         if found.catalog.slot(&source.slot).await?.is_some() {
             source::free_slot(&self.config, &found.catalog, None, Ok(()), &self.stop).await?;

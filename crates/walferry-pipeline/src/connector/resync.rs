@@ -103,6 +103,7 @@ impl Start {
         }
         let mut jobs = jobs(&self.config, &found.catalog, &found.tables, &found.tables).await?;
         // The publication first: a slot streams by what the publication was when a change was made.
+        source::take_out(&self.config, &found.catalog, &found.left_out).await?;
         let added = source::added(&self.config, &found.catalog, &found.tables).await?;
         source::add_tables(&self.config, &found.catalog, &added).await?;
         source::ensure_publication(&self.config, &found.catalog, &found.tables).await?;

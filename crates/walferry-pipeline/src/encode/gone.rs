@@ -6,7 +6,7 @@
 use walferry_avro::KeyReader;
 use walferry_event::{Origin, Relation};
 
-use super::{Context, Encoder, write_change};
+use super::{Context, Encoder, keys::Left, write_change};
 use crate::{
     changes::{Change, Tombstones},
     error::Error,
@@ -81,6 +81,7 @@ impl Encoder {
                 config: &self.config,
                 status: &self.status,
                 dead_letters: &self.dead_letters,
+                left: Left::Free,
             },
         )?;
         match parked {

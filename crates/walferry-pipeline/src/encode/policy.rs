@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use walferry_event::Origin;
 
+use super::keys::Left;
 use crate::{
     builder::Builder,
     changes::Change,
@@ -23,6 +24,8 @@ pub(super) struct Context<'a> {
     pub(super) config: &'a Config,
     pub(super) status: &'a Arc<Status>,
     pub(super) dead_letters: &'a Arc<str>,
+    /// What becomes of the key that the old row had.
+    pub(super) left: Left,
 }
 
 /// Applies the table's policy to a change that cannot be written. With the policy `park` the table has to wait for the

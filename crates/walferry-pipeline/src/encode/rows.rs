@@ -16,8 +16,9 @@ pub(super) struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     /// Fills both rows. A value that an update did not touch is taken from the old row where that has it: with replica
-    /// identity full, and in a key that is stored out of line, which the server sends along for this. Returns how to
-    /// look at the old row.
+    /// identity full, and in a key that is stored out of line, which the server sends along for this. NULL is not such a
+    /// value: what is stored out of line is none, and the old row that a leaf wrote may be one of its key alone although the
+    /// marker, which is the partitioned table's, calls it whole. Returns how to look at the old row.
     pub(super) fn fill(
         &mut self,
         old: Option<OldTuple<'a>>,
@@ -32,22 +33,22 @@ impl<'a> Rows<'a> {
             None => |_| None,
             Some(OldTuple::Key(tuple)) => {
                 tuple.datums(&mut self.old);
-                self.restore(|old| *old != Datum::Null);
+                self.restore();
                 |rows| Some(Old::Key(&rows.old))
             }
             Some(OldTuple::Full(tuple)) => {
                 tuple.datums(&mut self.old);
-                self.restore(|_| true);
+                self.restore();
                 |rows| Some(Old::Full(&rows.old))
             }
         }
     }
 
-    /// Takes values that are not sent from the old row, where it `has` them: one of the key's columns only has NULL in
+    /// Takes values that are not sent from the old row, where it has them: one of the key's columns only has NULL in
     /// place of the others.
-    fn restore(&mut self, has: impl Fn(&Datum<'_>) -> bool) {
+    fn restore(&mut self) {
         for (new, old) in self.new.iter_mut().zip(&self.old) {
-            if *new == Datum::Unchanged && has(old) {
+            if *new == Datum::Unchanged && *old != Datum::Null {
                 *new = *old;
             }
         }
@@ -87,8 +88,15 @@ mod tests {
 
     #[test]
     fn of_a_full_old_row_every_untouched_value_is_taken() {
-        let new = update(b"O\0\x03t\0\0\0\x03keynt\0\0\0\x011");
-        let expected = [Datum::Text(b"key"), Datum::Null, Datum::Text(b"2")];
+        let new = update(b"O\0\x03t\0\0\0\x03keyt\0\0\0\x04notet\0\0\0\x011");
+        let expected = [Datum::Text(b"key"), Datum::Text(b"note"), Datum::Text(b"2")];
+        assert_eq!(filled(&new), expected);
+    }
+
+    #[test]
+    fn a_null_is_not_taken_for_a_value_that_was_not_touched() {
+        let new = update(b"O\0\x03t\0\0\0\x03keynn");
+        let expected = [Datum::Text(b"key"), Datum::Unchanged, Datum::Text(b"2")];
         assert_eq!(filled(&new), expected);
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use walferry_avro::{TransactionPlan, transaction_id};
 use walferry_event::{Lsn, Origin, SnapshotMark, TransactionBlock};
 
-use super::Encoder;
+use super::{Encoder, keys::Keys};
 use crate::{course::Events, error::Error};
 
 /// The transaction that the stream is in.
@@ -23,6 +23,8 @@ pub(super) struct Transaction {
     pub(super) xid: u32,
     pub(super) ordinal: u64,
     pub(super) origin: Option<(String, Lsn)>,
+    /// The keys that rows of tables with deferred keys have left and taken.
+    pub(super) keys: Option<Box<Keys>>,
     /// Nothing when transactions are not told of.
     pub(super) told: Option<Box<Told>>,
 }

@@ -10,7 +10,7 @@ use crate::{
     config::Config,
     error::Error,
     recovery::{Server, Slot},
-    source,
+    source::{self, LeftOut, Refused},
 };
 
 /// What the later checks need of the source.
@@ -20,7 +20,12 @@ pub(super) struct Examined {
     pub(super) server: Server,
     pub(super) slot: Slot,
     pub(super) publication: Option<PublicationInfo>,
+    /// Those that `run` would follow.
     pub(super) tables: Vec<TableInfo>,
+    /// Those that it would leave out.
+    pub(super) left_out: Vec<LeftOut>,
+    /// Those of the followed whose rows the application cannot change.
+    pub(super) broken: Vec<(TableInfo, Refused)>,
     /// What the publication should say of each table, and what was found of its options.
     pub(super) options: Vec<(Publish, Vec<Finding>)>,
 }
@@ -73,21 +78,25 @@ async fn look(config: &Config, findings: &mut Vec<Finding>) -> Result<Examined, 
     limits(&catalog, &slot, findings).await?;
     let tables = source::select(&config.source, &catalog).await?;
     let publication = catalog.publication(&config.source.publication).await?;
+    options::unmatched(config, &tables, findings);
+    let choice = source::admit(config, &catalog, publication.as_ref(), tables).await?;
+    let tables = &choice.tables;
     let mut options = Vec::with_capacity(tables.len());
-    for table in &tables {
+    for table in tables {
         let mut said = Vec::new();
         let publication = publication.as_ref();
         let publish = options::findings(config, &catalog, publication, table, &mut said).await?;
         options.push((publish, said));
     }
-    options::unmatched(config, &tables, findings);
     Ok(Examined {
         catalog,
         replication,
         server,
         slot,
         publication,
-        tables,
+        tables: choice.tables,
+        left_out: choice.left_out,
+        broken: choice.broken,
         options,
     })
 }

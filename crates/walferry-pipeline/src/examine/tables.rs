@@ -2,12 +2,13 @@
 //!
 //! Owns these findings. They depend on the start: one that goes on adds tables to the publication and reads none again.
 
-use walferry_event::ReplicaIdentity;
+use walferry_event::{ReplicaIdentity, Table};
 use walferry_postgres::{TableInfo, quote_ident, quote_table};
 
 use super::{Finding, Severity, plan::Start, postgres::Examined};
 use crate::{
     config::{Config, SnapshotMode},
+    schemas,
     source::{self, Unpublished},
 };
 
@@ -112,27 +113,30 @@ fn added(subject: &str, owned: bool, table: &TableInfo, it: Unpublished) -> Find
         .sql(it.sql)
 }
 
+/// The tables that `run` leaves out.
+pub(super) fn left_out(source: &Examined, findings: &mut Vec<Finding>) {
+    for it in &source.left_out {
+        let subject = format!("table {}", it.table.qualified_name());
+        let message = format!("is left out by run: {}", it.what);
+        let finding = Finding::new(Severity::Error, subject, message).remedy(&it.remedy);
+        findings.push(match &it.sql {
+            Some(sql) => finding.sql(sql),
+            None => finding,
+        });
+    }
+}
+
 /// A table: what PostgreSQL will say of its rows, and whether they can be read.
-pub(super) fn table(
+pub(super) async fn table(
     config: &Config,
+    source: &Examined,
     table: &TableInfo,
     start: Option<&Start>,
     findings: &mut Vec<Finding>,
 ) {
     let subject = format!("table {}", table.qualified_name());
     let qualified = quote_table(&table.schema, &table.name);
-    if !table.has_identity() {
-        findings.push(
-            Finding::new(
-                Severity::Warning,
-                &subject,
-                "has neither a primary key nor a replica identity: PostgreSQL refuses UPDATE and DELETE on it once it is \
-                 published",
-            )
-            .remedy("give it a primary key, or REPLICA IDENTITY FULL")
-            .sql(format!("ALTER TABLE {qualified} REPLICA IDENTITY FULL;")),
-        );
-    }
+    findings.extend(broken(config, source, table, &subject));
     let snapshot = config.snapshot.mode != SnapshotMode::Never;
     if !table.can_select && snapshot && !start.is_some_and(Start::resumes) {
         findings.push(
@@ -148,14 +152,26 @@ pub(super) fn table(
             )),
         );
     }
-    let key = if table.key_columns.is_empty() {
-        "no key".to_owned()
-    } else {
-        format!("key ({})", table.key_columns.join(", "))
+    // What is wrong with a description is said with its schemas.
+    let Ok(version) = schemas::described(config, &source.catalog, table).await else {
+        return;
+    };
+    findings.extend(leaves(&version, &subject));
+    let names = version
+        .key
+        .iter()
+        .map(|&at| version.columns[at].name.as_str());
+    let names: Vec<&str> = names.collect();
+    let key = match names.is_empty() {
+        true => "no key".to_owned(),
+        false => format!("key ({})", names.join(", ")),
     };
     let identity = match table.replica_identity {
         ReplicaIdentity::Full => "old rows are complete",
         ReplicaIdentity::Nothing => "no old rows",
+        ReplicaIdentity::Default | ReplicaIdentity::Index if names.is_empty() => {
+            "old rows do not name a row"
+        }
         ReplicaIdentity::Default | ReplicaIdentity::Index => "old rows hold the key",
     };
     findings.push(Finding::new(
@@ -166,4 +182,68 @@ pub(super) fn table(
             table.replica_identity
         ),
     ));
+}
+
+/// A followed table whose rows the application cannot change.
+fn broken(config: &Config, source: &Examined, table: &TableInfo, subject: &str) -> Option<Finding> {
+    let found = source.broken.iter().find(|(it, _)| it.oid == table.oid);
+    let name = table.qualified_name();
+    if let Some((_, refused)) = found {
+        let (severity, message) = match source::asks(config, &name) {
+            true => (
+                Severity::Warning,
+                format!("{}; publish_without_identity asks for it", refused.what()),
+            ),
+            false => (Severity::Error, refused.what()),
+        };
+        let finding = Finding::new(severity, subject, message).remedy(refused.remedy());
+        return Some(match &refused.sql {
+            Some(sql) => finding.sql(sql),
+            None => finding,
+        });
+    }
+    source::later_leaves(table)
+        .then(|| Finding::new(Severity::Warning, subject, source::LATER_LEAVES))
+}
+
+/// Leaves whose old rows are not those of their partitioned table.
+fn leaves(version: &Table, subject: &str) -> Option<Finding> {
+    let full = version.relation.replica_identity == ReplicaIdentity::Full;
+    let to = if full { "FULL" } else { "DEFAULT" };
+    let differ = version.old_rows.leaves.iter().filter(|it| match full {
+        true => !it.full,
+        false => it.full || !version.key.iter().all(|at| it.columns.contains(at)),
+    });
+    let sql: Vec<String> = differ
+        .map(|it| {
+            let (schema, name) = it.name.split_once('.').unwrap_or(("public", &it.name));
+            format!(
+                "ALTER TABLE {} REPLICA IDENTITY {to};",
+                quote_table(schema, name)
+            )
+        })
+        .collect();
+    if let Some(leaf) = version.leaf_without_key() {
+        let message = format!(
+            "old rows of its partition {} carry neither the whole key nor the whole row, so that it cannot be told which row \
+             has changed: such changes follow the table's policy",
+            leaf.name
+        );
+        return Some(
+            Finding::new(Severity::Error, subject, message)
+                .remedy("give the partition the replica identity of its partitioned table")
+                .sql(sql.join(" ")),
+        );
+    }
+    let leaf = version.other_leaf()?;
+    let message = format!(
+        "the replica identity of its partition {} is not that of the partitioned table: old rows are told as far as they are \
+         sure",
+        leaf.name
+    );
+    Some(
+        Finding::new(Severity::Warning, subject, message)
+            .remedy("give the partition the replica identity of its partitioned table")
+            .sql(sql.join(" ")),
+    )
 }

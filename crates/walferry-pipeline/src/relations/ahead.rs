@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use walferry_event::{Relation, Table};
+use walferry_event::{Relation, ReplicaIdentity, Table};
 use walferry_postgres::Catalog;
 
 use super::{Relations, choose_key, offers};
@@ -54,7 +54,27 @@ impl Relations {
             Error::from(error)
         })?;
         choose_key(&self.config, &mut table)?;
+        self.as_leaves_wrote(&mut table);
         Ok(table)
+    }
+
+    /// What the stream has said of a leaf counts more than the catalog, which may be newer than the row.
+    fn as_leaves_wrote(&self, table: &mut Table) {
+        let columns = &table.relation.columns;
+        for leaf in &mut table.old_rows.leaves {
+            let Some(said) = self.described.get(&leaf.oid) else {
+                continue;
+            };
+            let carried = |name: &str| {
+                said.columns
+                    .iter()
+                    .any(|it| it.name == name && it.in_identity)
+            };
+            leaf.full = said.replica_identity == ReplicaIdentity::Full;
+            let all = columns.iter().enumerate();
+            let kept = all.filter(|(_, column)| carried(&column.name));
+            leaf.columns = kept.map(|(at, _)| at).collect();
+        }
     }
 
     fn try_prepare(&mut self, relations: &[Relation]) -> Result<(), Error> {

@@ -59,6 +59,11 @@ impl Findings {
         }
     }
 
+    /// What is wrong with a table.
+    pub(crate) fn of(&self, table: &str) -> Option<Finding> {
+        self.inner().get(table).cloned()
+    }
+
     /// All of them.
     pub(crate) fn seen(&self) -> BTreeMap<String, Finding> {
         self.inner().clone()

@@ -7,12 +7,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use walferry_event::{Column, Relation, RelationColumn, Table};
+use walferry_event::{Column, LeafRows, OldRows, Relation, RelationColumn, Table};
 
 use super::{
-    Catalog, KeyRules,
+    Catalog, KeyRules, RelationIdentity,
     column_type::{Types, dimensions},
-    key::{Keys, choose_key},
+    key::{Keys, always_unique, choose_key},
     tables::identity_of,
     value,
 };
@@ -24,6 +24,7 @@ pub(super) struct Known {
     pub(super) number: i16,
     pub(super) type_oid: u32,
     pub(super) nullable: bool,
+    pub(super) generated: bool,
     pub(super) default: Option<String>,
     /// `attndims`: a hint.
     pub(super) dimensions: u32,
@@ -47,13 +48,17 @@ impl Catalog {
         let keys = self
             .keys(doing, relation.oid, rules.partial_indexes)
             .await?;
-        Ok(describe(relation, &known, &types, &keys, rules))
+        let mut table = describe(relation, &known, &types, &keys, rules);
+        let leaves = self.identities(&[relation.oid]).await?;
+        let leaves = leaves.iter().filter(|it| it.oid != relation.oid);
+        table.old_rows.leaves = leaves.map(|it| leaf(relation, it)).collect();
+        Ok(table)
     }
 
     async fn known_columns(&self, doing: &str, oid: u32) -> Result<Columns, Error> {
         const QUESTION: &str = "\
             SELECT a.attname::text, a.atttypid, a.attnotnull OR (t.typtype = 'd' AND t.typnotnull),
-                   pg_catalog.pg_get_expr(d.adbin, d.adrelid), a.attndims::int, a.attnum
+                   pg_catalog.pg_get_expr(d.adbin, d.adrelid), a.attndims::int, a.attnum, a.attgenerated <> ''
             FROM pg_catalog.pg_attribute a
             JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
             LEFT JOIN pg_catalog.pg_attrdef d
@@ -66,6 +71,7 @@ impl Catalog {
                 number: value(doing, &row, 5)?,
                 type_oid: value(doing, &row, 1)?,
                 nullable: !required,
+                generated: value(doing, &row, 6)?,
                 default: value(doing, &row, 3)?,
                 dimensions: dimensions(value(doing, &row, 4)?),
             };
@@ -99,11 +105,11 @@ impl Catalog {
         // The identity is the whole row, a chosen index, or the primary key.
         const COLUMNS: &str = "\
             SELECT a.attname::text, a.atttypid, a.atttypmod, a.attgenerated::text,
-                   c.relreplident = 'f' OR coalesce(a.attnum = ANY (i.indkey), false)
+                   c.relreplident = 'f' OR coalesce(a.attnum = ANY ((i.indkey::smallint[])[0:i.indnkeyatts - 1]), false)
             FROM pg_catalog.pg_attribute a
             JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
             LEFT JOIN pg_catalog.pg_index i
-                   ON i.indrelid = c.oid AND i.indisvalid
+                   ON i.indrelid = c.oid AND i.indislive AND i.indisvalid
                       AND ((c.relreplident = 'd' AND i.indisprimary AND i.indimmediate)
                            OR (c.relreplident = 'i' AND i.indisreplident))
             WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
@@ -147,16 +153,7 @@ impl Catalog {
         if let Some(list) = self.published(name, oid).await?.and_then(|p| p.columns) {
             return Ok(Shown::Listed(list.into_iter().collect()));
         }
-        if self.server_version < 180_000 {
-            return Ok(Shown::Ordinary);
-        }
-        let question = "SELECT pubgencols::text FROM pg_catalog.pg_publication WHERE pubname = $1";
-        let doing = "asking whether generated columns are published";
-        let rows = self.all(doing, question, &[&name]).await?;
-        let stored = match rows.first() {
-            Some(row) => value::<String>(doing, row, 0)? == "s",
-            None => false,
-        };
+        let stored = self.shows_stored(name).await?;
         Ok(if stored {
             Shown::WithStored
         } else {
@@ -213,6 +210,28 @@ fn describe(
         relation: relation.clone(),
         columns: columns.collect(),
         key: choose_key(relation, known, keys, rules),
+        old_rows: OldRows {
+            unique: always_unique(relation, known, keys),
+            leaves: Vec::new(),
+        },
+    }
+}
+
+/// What the old rows of a leaf carry, in the columns of its partitioned table.
+fn leaf(relation: &Relation, identity: &RelationIdentity) -> LeafRows {
+    let carried = |column: &RelationColumn| {
+        let mut index = identity.index.iter().flatten();
+        index.any(|it| it.name == column.name)
+    };
+    let columns = relation.columns.iter().enumerate();
+    LeafRows {
+        oid: identity.oid,
+        name: format!("{}.{}", identity.table.schema, identity.table.name),
+        full: identity.is_full(),
+        columns: columns
+            .filter(|(_, column)| carried(column))
+            .map(|(at, _)| at)
+            .collect(),
     }
 }
 
@@ -221,6 +240,7 @@ mod tests {
     use walferry_event::ReplicaIdentity;
 
     use super::*;
+    use crate::catalog::key::UniqueIndex;
 
     fn relation(identity: ReplicaIdentity, columns: &[(&str, u32, bool)]) -> Relation {
         Relation {
@@ -251,6 +271,7 @@ mod tests {
                         number,
                         type_oid,
                         nullable,
+                        generated: false,
                         default,
                         dimensions: 0,
                     },
@@ -278,7 +299,11 @@ mod tests {
             &stream,
             &now,
             &Types::default(),
-            &vec![vec![1]],
+            &vec![UniqueIndex {
+                columns: vec![1],
+                immediate: true,
+                identity: true,
+            }],
             KeyRules::default(),
         );
         let told: Vec<_> = table

@@ -1,8 +1,8 @@
 //! Which columns make a table's message key.
 //!
 //! Owns the choice among the unique indexes of now for a version of the table that may be older. Never: a key that old rows
-//! do not carry, unless that is asked for.
-//! Invariant: with the default identity the key is the primary key of that version, because the stream marks its columns.
+//! do not carry, unless that is asked for; a part of a key, or one that may be NULL.
+//! Invariants: a key is unique, complete and not NULL, or there is none. With the default identity the key is the primary key of that version, because the stream marks its columns.
 //! With the whole row or nothing as identity the stream is silent about it: then it is the primary key of now, in whose columns
 //! renamed and retyped ones are recognised.
 //! Source: PostgreSQL documentation, `pg_index`, `pg_attribute`, "Logical Replication Message Formats" (Relation).
@@ -12,13 +12,24 @@ use walferry_event::{Relation, ReplicaIdentity};
 use super::{Catalog, columns::Columns, value};
 use crate::Error;
 
-/// The columns of each unique index without expressions, by `attnum`, in its order; the primary key comes first, then by name.
-pub(super) type Keys = Vec<Vec<i16>>;
+/// The unique indexes without expressions; the primary key comes first, then by name.
+pub(super) type Keys = Vec<UniqueIndex>;
+
+/// A unique index of now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct UniqueIndex {
+    /// Its columns by `attnum`, in its order.
+    pub(super) columns: Vec<i16>,
+    /// Whether no two rows share a key at any moment: it is neither deferrable nor of some rows only.
+    pub(super) immediate: bool,
+    /// Whether it is the replica identity.
+    pub(super) identity: bool,
+}
 
 /// Which unique indexes give a message key, beyond the primary key and those without expressions and conditions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeyRules {
-    /// An index with a condition counts too, though different rows may then share a key.
+    /// An index with a condition counts too, and one with columns that may be NULL, though different rows may then share a key.
     pub partial_indexes: bool,
     /// The first index is the key even where old rows do not carry its columns.
     pub outside_identity: bool,
@@ -27,13 +38,24 @@ pub struct KeyRules {
 impl Catalog {
     pub(super) async fn keys(&self, doing: &str, oid: u32, partial: bool) -> Result<Keys, Error> {
         const QUESTION: &str = "\
-            SELECT (i.indkey::smallint[])[0:i.indnkeyatts - 1]
+            SELECT (i.indkey::smallint[])[0:i.indnkeyatts - 1], i.indimmediate AND i.indpred IS NULL,
+                   (t.relreplident = 'd' AND i.indisprimary AND i.indimmediate)
+                       OR (t.relreplident = 'i' AND i.indisreplident)
             FROM pg_catalog.pg_index i
             JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
-            WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND (i.indpred IS NULL OR $2) AND i.indexprs IS NULL
+            JOIN pg_catalog.pg_class t ON t.oid = i.indrelid
+            WHERE i.indrelid = $1 AND i.indisunique AND i.indislive AND i.indisvalid
+              AND (i.indpred IS NULL OR $2) AND i.indexprs IS NULL
             ORDER BY i.indisprimary DESC, c.relname";
         let rows = self.all_again(doing, QUESTION, &[&oid, &partial]).await?;
-        rows.iter().map(|row| value(doing, row, 0)).collect()
+        let index = |row| {
+            Ok(UniqueIndex {
+                columns: value(doing, row, 0)?,
+                immediate: value(doing, row, 1)?,
+                identity: value(doing, row, 2)?,
+            })
+        };
+        rows.iter().map(index).collect()
     }
 }
 
@@ -48,23 +70,68 @@ pub(super) fn choose_key(
     let in_identity = |&index: &usize| relation.columns[index].in_identity;
     let all: Vec<usize> = (0..relation.columns.len()).collect();
     let identity: Vec<usize> = all.into_iter().filter(in_identity).collect();
-    let place = |number: &i16| place(relation, known, *number);
+    let hidden = keys
+        .iter()
+        .any(|key| key.identity && hides(relation, known, key));
+    let required = |key: &&UniqueIndex| rules.partial_indexes || is_required(known, key);
     let candidates = keys
         .iter()
-        .filter_map(|key| key.iter().map(place).collect::<Option<Vec<usize>>>());
+        .filter(required)
+        .filter_map(|key| places(relation, known, key));
     // Without an identity no old row ever comes, so a key has nothing to lie within.
-    let anywhere = rules.outside_identity || identity.is_empty();
-    let whole = relation.replica_identity == ReplicaIdentity::Default;
+    let anywhere = rules.outside_identity || (identity.is_empty() && !hidden);
+    let whole = relation.replica_identity == ReplicaIdentity::Default && !hidden;
     let mut fitting = candidates.filter(|key| {
         let within = key.iter().all(in_identity);
         anywhere || (within && (!whole || key.len() == identity.len()))
     });
     match (fitting.next(), relation.replica_identity) {
         (Some(key), _) => key,
+        // A part of a key is none.
+        (None, _) if hidden => Vec::new(),
         (None, ReplicaIdentity::Default | ReplicaIdentity::Index) => identity,
         // A whole row says nothing about what makes it unique.
         (None, ReplicaIdentity::Full | ReplicaIdentity::Nothing) => Vec::new(),
     }
+}
+
+/// The sets of columns of which no two rows have the same values at any moment.
+pub(super) fn always_unique(relation: &Relation, known: &Columns, keys: &Keys) -> Vec<Vec<usize>> {
+    let always = keys
+        .iter()
+        .filter(|key| key.immediate && is_required(known, key));
+    always
+        .filter_map(|key| places(relation, known, key))
+        .collect()
+}
+
+/// Where the columns of a key stand in a version of its table; nothing when it lacks one of them.
+fn places(relation: &Relation, known: &Columns, key: &UniqueIndex) -> Option<Vec<usize>> {
+    let numbers = key.columns.iter();
+    numbers
+        .map(|number| place(relation, known, *number))
+        .collect()
+}
+
+/// Whether the stream leaves out a part of a key because it is generated.
+fn hides(relation: &Relation, known: &Columns, key: &UniqueIndex) -> bool {
+    let generated = |number: &i16| {
+        known
+            .values()
+            .any(|it| it.number == *number && it.generated)
+    };
+    let mut numbers = key.columns.iter().filter(|number| generated(number));
+    numbers.any(|number| place(relation, known, *number).is_none())
+}
+
+/// Whether no column of a key may be NULL.
+fn is_required(known: &Columns, key: &UniqueIndex) -> bool {
+    let required = |number: &i16| {
+        known
+            .values()
+            .any(|it| it.number == *number && !it.nullable)
+    };
+    key.columns.iter().all(required)
 }
 
 /// Where a column of now stands in a version of its table: by its name or, when it was renamed since, as the one column of a
@@ -121,13 +188,64 @@ mod tests {
             let known = Known {
                 number,
                 type_oid,
-                nullable: false,
+                nullable: name.starts_with("maybe"),
+                generated: name.starts_with("made"),
                 default: None,
                 dimensions: 0,
             };
             (name.to_owned(), known)
         };
         columns.iter().map(known).collect()
+    }
+
+    fn keys(columns: &[&[i16]]) -> Keys {
+        let index = |columns: &&[i16]| UniqueIndex {
+            columns: columns.to_vec(),
+            immediate: true,
+            identity: false,
+        };
+        columns.iter().map(index).collect()
+    }
+
+    #[test]
+    fn a_part_of_a_key_is_none_and_so_is_one_that_may_be_null() {
+        let now = known(&[
+            ("a", 1, 23),
+            ("made", 2, 23),
+            ("b", 3, 23),
+            ("maybe", 4, 23),
+        ]);
+        let columns = |a, b| [("a", 23, a), ("b", 23, b), ("maybe", 25, false)];
+        use ReplicaIdentity::{Default, Full, Index};
+        for (identity, [a, b], first, others, key) in [
+            // The generated half of the primary key is not in the stream.
+            (Default, [true, false], &[1, 2][..], &[][..], vec![]),
+            (Default, [true, false], &[1, 2], &[&[3][..]], vec![]),
+            (Default, [true, false], &[1, 2], &[&[1]], vec![0]),
+            // Nothing of the chosen index is, so old rows say nothing.
+            (Index, [false, false], &[2], &[&[1]], vec![]),
+            (Full, [true, true], &[1, 2], &[&[3]], vec![1]),
+            (Full, [true, true], &[4], &[], vec![]),
+        ] {
+            let stream = relation(identity, &columns(a, b));
+            let mut all = keys(&[first]);
+            all[0].identity = identity != Full;
+            all.extend(keys(others));
+            let chosen = choose_key(&stream, &now, &all, KeyRules::default());
+            assert_eq!(chosen, key, "{identity} {first:?} {others:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_always_unique_is_neither_deferrable_nor_null() {
+        let now = known(&[("a", 1, 23), ("maybe", 2, 23)]);
+        let stream = relation(
+            ReplicaIdentity::Full,
+            &[("a", 23, true), ("maybe", 23, true)],
+        );
+        let mut all = keys(&[&[1], &[2], &[1]]);
+        all[0].immediate = false;
+        assert_eq!(always_unique(&stream, &now, &all), [[0]]);
     }
 
     #[test]
@@ -156,7 +274,7 @@ mod tests {
             (Default, [false, false, false], &[], vec![]),
         ] {
             let stream = relation(identity, &columns(a, b, c));
-            let keys: Keys = candidates.iter().map(|it| it.to_vec()).collect();
+            let keys = keys(candidates);
             let chosen = choose_key(&stream, &now, &keys, KeyRules::default());
             assert_eq!(chosen, key, "{identity} {a} {b} {c} {candidates:?}");
         }
@@ -171,7 +289,7 @@ mod tests {
                 outside_identity,
                 ..KeyRules::default()
             };
-            let chosen = choose_key(&stream, &now, &vec![vec![1], vec![2]], rules);
+            let chosen = choose_key(&stream, &now, &keys(&[&[1], &[2]]), rules);
             assert_eq!(chosen, key);
         }
     }
@@ -218,7 +336,7 @@ mod tests {
             let columns = old.map(|(name, type_oid)| (name, type_oid, true));
             let stream = relation(ReplicaIdentity::Full, &columns);
             let primary = if case == "added later" { 4 } else { 2 };
-            let keys = vec![vec![primary], vec![3]];
+            let keys = keys(&[&[primary], &[3]]);
             let chosen = choose_key(&stream, &known(now), &keys, KeyRules::default());
             assert_eq!(chosen, [key.unwrap_or(2)], "{case}");
         }

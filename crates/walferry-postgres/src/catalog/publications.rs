@@ -61,10 +61,11 @@ impl Publish {
         }
     }
 
-    /// As CREATE PUBLICATION and ALTER PUBLICATION have it behind `TABLE`. The filter ends its line, so that a comment in it
-    /// does not swallow what follows.
+    /// As CREATE PUBLICATION and ALTER PUBLICATION have it behind `TABLE`. The table alone: without ONLY its heirs would be
+    /// published too, chosen or not. The filter ends its line, so that a comment in it does not swallow what follows.
     pub fn sql(&self) -> String {
-        let mut sql = quote_table(&self.table.schema, &self.table.name);
+        let table = quote_table(&self.table.schema, &self.table.name);
+        let mut sql = format!("ONLY {table}");
         if let Some(columns) = &self.what.columns {
             let names: Vec<String> = columns.iter().map(|name| quote_ident(name)).collect();
             sql.push_str(&format!(" ({})", names.join(", ")));
@@ -265,7 +266,7 @@ pub fn change_sql(publication: &str, to: &Publish) -> String {
     let table = quote_table(&to.table.schema, &to.table.name);
     let sql = to.sql();
     format!(
-        "ALTER PUBLICATION {publication} DROP TABLE {table}; ALTER PUBLICATION {publication} ADD TABLE {sql};"
+        "ALTER PUBLICATION {publication} DROP TABLE ONLY {table}; ALTER PUBLICATION {publication} ADD TABLE {sql};"
     )
 }
 
@@ -287,17 +288,17 @@ mod tests {
             },
             what: PublishedTable::default(),
         };
-        assert_eq!(publish.sql(), "\"a b\".\"t\"");
+        assert_eq!(publish.sql(), "ONLY \"a b\".\"t\"");
         publish.what = PublishedTable {
             columns: Some(vec!["id".into(), "x\"y".into()]),
             row_filter: Some("id > 1".into()),
         };
-        let sql = "\"a b\".\"t\" (\"id\", \"x\"\"y\") WHERE (id > 1)";
+        let sql = "ONLY \"a b\".\"t\" (\"id\", \"x\"\"y\") WHERE (id > 1)";
         assert_eq!(publish.sql(), sql);
         assert_eq!(
             change_sql("p", &publish),
             format!(
-                "ALTER PUBLICATION \"p\" DROP TABLE \"a b\".\"t\"; ALTER PUBLICATION \"p\" ADD TABLE {sql};"
+                "ALTER PUBLICATION \"p\" DROP TABLE ONLY \"a b\".\"t\"; ALTER PUBLICATION \"p\" ADD TABLE {sql};"
             )
         );
         publish.what.row_filter = Some("true -- all".into());

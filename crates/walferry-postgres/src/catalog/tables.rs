@@ -80,15 +80,6 @@ impl TableInfo {
         };
         kind && !self.unlogged
     }
-
-    /// Whether updates and deletes on it can be published: the server refuses them to the writer when they cannot.
-    pub fn has_identity(&self) -> bool {
-        match self.replica_identity {
-            ReplicaIdentity::Full => true,
-            ReplicaIdentity::Nothing => false,
-            ReplicaIdentity::Default | ReplicaIdentity::Index => !self.key_columns.is_empty(),
-        }
-    }
 }
 
 impl Catalog {

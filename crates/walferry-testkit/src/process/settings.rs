@@ -97,6 +97,17 @@ impl Settings {
         self
     }
 
+    /// Publishes these tables although PostgreSQL then refuses updates and deletes of their rows.
+    pub fn without_identity(&mut self, tables: &[&str]) -> &mut Settings {
+        for table in tables {
+            self.table(&format!(
+                "name = {}\npublish_without_identity = true",
+                text(table)
+            ));
+        }
+        self
+    }
+
     /// Sets a variable of the process's environment.
     pub fn env(&mut self, name: &str, value: &str) -> &mut Settings {
         self.environment.insert(name.to_owned(), value.to_owned());

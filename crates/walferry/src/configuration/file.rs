@@ -206,6 +206,7 @@ section! {
         topic: Option<String> = None, "`<prefix>.<schema>.<table>`", "where its records go; `{schema}` and `{table}` stand for the table's own. Several tables may share a topic and its subjects when their keys have one schema";
         table_in_key: Option<bool> = None, "`true` where the configuration sends several tables to the `topic`", "whether keys end with the field `__dbz__physicalTableIdentifier`, which says the topic that the table would have of its own, so that equal keys of different tables stay different, as behind Debezium's ByLogicalTableRouter; `false` is as behind its RegexRouter";
         key: Option<Vec<String>> = None, "primary key, or the replica identity index", "columns of the message key";
+        publish_without_identity: bool = false, "`false`", "publish the table although it has no replica identity that PostgreSQL takes (no primary key, a deferrable one, …): PostgreSQL then refuses the application's `UPDATE` and `DELETE` on it, so this is for tables that only grow. Without it such a table is left out";
         errors: Option<Policy> = None, "`errors.policy`", "this table's policy";
         exclude_columns: Vec<String> = Vec::new(), "none", "columns that are not published: by a column list of the publication (PostgreSQL 15), else left out by Walferry";
         r#where: Option<String> = None, "none", "SQL: only rows that fit are published, by a row filter of the publication (PostgreSQL 15); over the replica identity's columns, unless that is full";

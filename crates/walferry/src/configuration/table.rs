@@ -42,6 +42,7 @@ pub(super) fn tables(file: &File) -> Result<Vec<TableConfig>> {
             topic: topic(section.topic.as_deref(), &name)?,
             table_in_key: section.table_in_key,
             key: section.key.clone(),
+            publish_without_identity: section.publish_without_identity,
             errors: section.errors.map(policy),
             exclude_columns: section.exclude_columns.clone(),
             row_filter: section.r#where.clone(),

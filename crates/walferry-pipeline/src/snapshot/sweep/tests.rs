@@ -36,6 +36,7 @@ fn table() -> Table {
         },
         columns: vec![column],
         key: vec![0],
+        old_rows: walferry_event::OldRows::default(),
     }
 }
 
