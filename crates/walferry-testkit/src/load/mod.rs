@@ -1,12 +1,13 @@
 //! Loads: what writes into PostgreSQL while something is proved or measured.
 //!
-//! Owns: [`MixedLoad`] (every kind of change, seeded), [`mod@bench`] (the table of the speed tests), [`Shop`] (the demo's), [`old_rows`] (what a snapshot reads), [`BareReader`] (the
+//! Owns: [`MixedLoad`] (every kind of change, seeded), [`mod@bench`] (the table of the speed tests), [`Shop`] (the demo's), [`old_rows`] (what a snapshot reads), [`rewrite`] (other files under the same rows), [`BareReader`] (the
 //! ceiling of the speed tests), [`drain`] (waiting for the connector to have all). Never: a check of what arrives.
 
 mod bare_reader;
 pub mod bench;
 mod mixed;
 pub mod old_rows;
+mod rewrites;
 mod shop;
 mod writer;
 
@@ -19,6 +20,7 @@ use crate::checker::{Session, quote_literal};
 
 pub use bare_reader::{BareReader, BareRun};
 pub use mixed::{Counts, MixedLoad, MixedOptions};
+pub use rewrites::rewrite;
 pub use shop::{SHOP_TABLES, Shop};
 
 /// Creates an empty database beside the one of `admin_url` and returns its URL.

@@ -1,7 +1,7 @@
 //! Kills in the middle of snapshots: consistent ones, those beside the stream, and those that are asked for.
 //!
 //! Owns: a campaign for each kind in turn until the kills are done, each with a database, a slot and topics of its own; a
-//! kill falls while rows are still to be read, else it is not counted. After each campaign the checker judges, and
+//! kill falls while rows are still to be read, else it is not counted; tables get other files meanwhile. After each campaign the checker judges, and
 //! `walferry audit` has to agree. With `--kills 0` one consistent snapshot runs to its end. `--servers` takes each of the
 //! servers down once in the middle of each snapshot, for `--down` seconds.
 
@@ -132,10 +132,14 @@ impl<'a> Campaign<'a> {
             walferry.wait_status("streaming", READY, |it| it["state"] == "streaming");
             self.ask_for_all()?;
         }
-        let (mut killed, mut over) = (0, false);
+        let (mut killed, mut over, mut rewrites) = (0, false, 0);
         let mut servers = plan.servers.iter();
         for round in 0..ROUNDS {
             old_rows::meddle(&self.url, round, plan.mixed.truncate && round % 7 == 3)?;
+            if random.random_ratio(1, 2) {
+                let rewritten = load::rewrite(&self.url, &old_rows::tables(), random)?;
+                rewrites += u32::from(rewritten.is_some());
+            }
             if let Some(server) = servers.next() {
                 self.wait_for_rows(&mut walferry, 1_000)?;
                 kill_server(server, stack, plan.down)?;
@@ -181,7 +185,7 @@ impl<'a> Campaign<'a> {
         let report = self.checker.verdict()?;
         let audited = self.audit()?;
         print_line(&format!(
-            "{}: {:?} complete after {:.1} s and {killed} kills, peak RSS {peak} MiB, beside {} transactions; audit {}\n{report}",
+            "{}: {:?} complete after {:.1} s, {killed} kills and {rewrites} rewrites, peak RSS {peak} MiB, beside {} transactions; audit {}\n{report}",
             self.name,
             self.kind,
             took.as_secs_f64(),

@@ -1,6 +1,6 @@
 //! Kills under a mixed load of a connector that streams.
 //!
-//! Owns: one campaign and its verdict. Four kills in ten fall into a start.
+//! Owns: one campaign and its verdict. Four kills in ten fall into a start; tables get other files meanwhile.
 
 use std::path::Path;
 use std::thread;
@@ -35,7 +35,8 @@ pub(crate) fn campaign(plan: &Plan, stack: &mut Stack, folder: &Path) -> Result<
         first_start.as_millis()
     ));
     let load = MixedLoad::start(&url, &plan.mixed)?;
-    let outcome = killing(plan, stack, &settings, folder, &mut walferry)?;
+    let place = (url.as_str(), tables.as_slice());
+    let outcome = killing(plan, stack, place, &settings, folder, &mut walferry)?;
     let counts = load.stop();
     print_line(&format!(
         "load: {} transactions committed, {} rolled back, {} failed with their server, {} statements",
@@ -54,8 +55,13 @@ pub(crate) fn campaign(plan: &Plan, stack: &mut Stack, folder: &Path) -> Result<
     walferry.sigterm();
     let code = walferry.wait_exit(Duration::from_secs(30));
     print_line(&format!(
-        "seed {}: kills {} ({} during a start, {} of servers), own exits {}, SIGTERM exit {code:?}",
-        plan.seed, outcome.kills, outcome.early, outcome.servers, outcome.own_exits
+        "seed {}: kills {} ({} during a start, {} of servers), {} rewrites, own exits {}, SIGTERM exit {code:?}",
+        plan.seed,
+        outcome.kills,
+        outcome.early,
+        outcome.servers,
+        outcome.rewrites,
+        outcome.own_exits
     ));
     print_line(&report.to_string());
     Ok(report.is_clean() && outcome.own_exits == 0 && code == Some(0) && report.expected > 0)
@@ -66,12 +72,14 @@ struct Outcome {
     kills: u32,
     early: u32,
     servers: u32,
+    rewrites: u32,
     own_exits: u32,
 }
 
 fn killing(
     plan: &Plan,
     stack: &mut Stack,
+    (url, tables): (&str, &[String]),
     settings: &Settings,
     folder: &Path,
     walferry: &mut Walferry,
@@ -88,6 +96,9 @@ fn killing(
             let down = Duration::from_millis(random.random_range(0..3_000));
             kill_server(server, stack, down)?;
             outcome.servers += 1;
+        }
+        if random.random_ratio(1, 3) {
+            outcome.rewrites += u32::from(load::rewrite(url, tables, &mut random)?.is_some());
         }
         if let Some(status) = walferry.exited() {
             outcome.own_exits += 1;
