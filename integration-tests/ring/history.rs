@@ -9,7 +9,7 @@ fn right(seed: u64, snapshot: Snapshot, kinds: &[Kind]) -> Outcome {
     let place = Place::shared(&format!("history{seed}"));
     let options = HistoryOptions {
         statements: 150,
-        restart_every: 5,
+        restart_every: Some(5),
         rows: 200,
         kinds: Some(kinds.to_vec()),
         snapshot: Some(snapshot),

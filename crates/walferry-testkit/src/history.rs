@@ -38,8 +38,8 @@ pub struct HistoryOptions {
     pub seed: u64,
     /// Statements of the history, those that are rolled back too.
     pub statements: u32,
-    /// One restart in so many transactions, about.
-    pub restart_every: u32,
+    /// One restart in so many transactions, about; by the seed when it is not said.
+    pub restart_every: Option<u32>,
     /// Rows of each table before the start, where a snapshot reads them.
     pub rows: u32,
     /// What the history has; by the seed when it is not said.
@@ -56,7 +56,7 @@ impl HistoryOptions {
         HistoryOptions {
             seed,
             statements: 300,
-            restart_every: 6,
+            restart_every: None,
             rows: 600,
             kinds: None,
             snapshot: None,
@@ -70,6 +70,7 @@ impl HistoryOptions {
             menu.kinds.clone_from(kinds);
         }
         menu.snapshot = self.snapshot.unwrap_or(menu.snapshot);
+        menu.restart_every = self.restart_every.unwrap_or(menu.restart_every);
         menu
     }
 }
@@ -96,15 +97,17 @@ pub fn run(
     let role = role(&name);
     let publication = format!("walferry_{name}");
     let owner = (publication.as_str(), role.as_str());
-    let mut writer = Writer::create(url, owner, menu.clone(), rows, &mut random)?;
-    if matches!(menu.snapshot, Snapshot::Never | Snapshot::Asked) {
-        writer.publish_tables()?;
-    }
+    let mut writer = Writer::new(url, owner, menu.clone())?;
     let names = writer.table_names();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let (brokers, registry) = servers;
     let witness = format!("witness_{name}");
+    // It has to know every row from the first on.
     let mut checker = Checker::create(url, &witness, &names, brokers, registry, &name)?;
+    writer.make_tables(rows, &mut random)?;
+    if matches!(menu.snapshot, Snapshot::Never | Snapshot::Asked) {
+        writer.publish_tables()?;
+    }
     let mut runs = Runs::begin(&settings, folder, &menu, &mut writer)?;
     let place = Place {
         url,
@@ -139,7 +142,7 @@ fn judged(
 ) -> Result<Outcome> {
     while writer.statements() < options.statements {
         writer.transaction(random)?;
-        runs.step(writer, random, options.restart_every)?;
+        runs.step(writer, random)?;
     }
     runs.refused(writer)?;
     runs.up()?;

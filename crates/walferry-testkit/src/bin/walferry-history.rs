@@ -81,7 +81,10 @@ fn options(arguments: &Arguments, seed: u64) -> Result<HistoryOptions> {
     let settle = arguments.value("settle", defaults.settle.as_secs_f64())?;
     Ok(HistoryOptions {
         statements: arguments.value("statements", defaults.statements)?,
-        restart_every: arguments.value("restart-every", defaults.restart_every)?,
+        restart_every: match arguments.has("restart-every") {
+            true => Some(arguments.value("restart-every", 0)?),
+            false => None,
+        },
         rows: arguments.value("rows", defaults.rows)?,
         settle: Duration::from_secs_f64(settle),
         kinds: match arguments.has("kinds") {

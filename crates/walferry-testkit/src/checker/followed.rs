@@ -14,6 +14,8 @@ pub(super) struct Table {
     keys: Vec<(u64, Vec<Arc<str>>)>,
     /// LSN from which on it is made to agree in other ways than by its changes.
     read_again: Option<u64>,
+    /// Whether a key passes from row to row within a statement.
+    pub(super) keys_pass: bool,
     pub(super) ignored: BTreeSet<String>,
 }
 
@@ -33,6 +35,7 @@ impl Table {
                 .filter(|it| it.table == name)
                 .map(|it| it.from)
                 .min(),
+            keys_pass: rules.passing_keys.contains(name),
             ignored: ignored
                 .filter_map(|path| path.strip_prefix(&format!("{name}.")).map(str::to_owned))
                 .collect(),

@@ -22,9 +22,11 @@ use super::report::{Fault, Report};
 use super::rules::{Rules, Start};
 
 mod beside;
+mod holders;
 mod snapshot;
 
 use beside::Beside;
+use holders::Holders;
 
 /// Bytes of expected rows that are kept for examples; beyond it a difference is told without the expected row.
 const EXAMPLE_BYTES_MAX: usize = 64 << 20;
@@ -67,6 +69,7 @@ pub struct Judge {
     /// Rows at the start of the stream, by table and key; taken out as the topics show them.
     base: HashMap<(u32, u64), (Row, bool)>,
     held: Vec<Change>,
+    holders: Holders,
     beside: Beside,
     streaming: bool,
     example_bytes: usize,
@@ -99,6 +102,7 @@ impl Judge {
             homes: HashMap::new(),
             base: HashMap::new(),
             held: Vec::new(),
+            holders: Holders::default(),
             beside: Beside::default(),
             example_bytes: 0,
             report: Report::default(),
@@ -136,7 +140,9 @@ impl Judge {
             Start::Snapshot(at) | Start::Beside(at) if end_lsn <= at => {
                 held.into_iter().for_each(|change| self.fold(change))
             }
-            Start::Streamed(at) if end_lsn <= at => {}
+            Start::Streamed(at) if end_lsn <= at => {
+                held.into_iter().for_each(|change| self.pass(change))
+            }
             _ => {
                 self.streaming = true;
                 held.into_iter().for_each(|change| self.plan(change));
@@ -157,14 +163,29 @@ impl Judge {
             self.key_of(index, change.lsn, old.as_ref()),
             self.key_of(index, change.lsn, new.as_ref()),
         );
-        let keyed = !self.tables[index as usize].key(change.lsn).is_empty();
+        let table = &self.tables[index as usize];
+        let keyed = !table.key(change.lsn).is_empty();
+        let taken = table.keys_pass && self.holders.pass(index, change.op, old_key, new_key);
         match change.op {
+            Op::Delete if taken => {}
             Op::Update if keyed && old.is_some() && old_key != new_key => {
-                self.push(&change, index, Op::Delete, old_key, old, None);
+                if !taken {
+                    self.push(&change, index, Op::Delete, old_key, old, None);
+                }
                 self.push(&change, index, Op::Create, new_key, None, new);
             }
             Op::Delete => self.push(&change, index, Op::Delete, old_key, old, None),
             op => self.push(&change, index, op, new_key, old, new),
+        }
+    }
+
+    /// A change from before the stream.
+    fn pass(&mut self, change: Change) {
+        let index = self.by_name[&change.table];
+        if self.tables[index as usize].keys_pass {
+            let old = self.key_of(index, change.lsn, change.old.as_ref());
+            let new = self.key_of(index, change.lsn, change.new.as_ref());
+            self.holders.pass(index, change.op, old, new);
         }
     }
 
@@ -297,8 +318,8 @@ impl Judge {
                 .tombstone_due = Some((key, story));
         }
         self.check_home(event, index, key, place.1, at);
-        // A row that is gone is told as gone when the table is read again.
-        if event.op == Op::Delete
+        // A row that is gone, or all of them, is told as gone when the table is read again.
+        if matches!(event.op, Op::Delete | Op::Truncate)
             && event.xid == 0
             && self.tables[index as usize].is_read_again(event.lsn)
         {

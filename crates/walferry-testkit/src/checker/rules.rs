@@ -69,6 +69,9 @@ pub struct Rules {
     pub read_again: Vec<ReadAgain>,
     /// Partitions that are published under the name of their root.
     pub attached: Vec<Attached>,
+    /// Tables whose keys pass from row to row within a statement (a deferrable key): a key that another row has is not deleted by
+    /// the row that leaves it. The witness must have seen them from their first row on.
+    pub passing_keys: BTreeSet<String>,
     /// Where the connector began.
     pub start: Start,
     /// Whether a delete is followed by a tombstone.
@@ -87,6 +90,7 @@ impl Rules {
             key_changes: Vec::new(),
             read_again: Vec::new(),
             attached: Vec::new(),
+            passing_keys: BTreeSet::new(),
             start: Start::Everything,
             tombstones: true,
             truncates: true,

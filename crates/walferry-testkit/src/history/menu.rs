@@ -25,6 +25,8 @@ pub enum Kind {
     Flags,
     /// Policies hide rows from the connector's role.
     Security,
+    /// Rows take each other's keys within a statement.
+    Swaps,
     /// Snapshots of single tables are asked for while it runs.
     Asked,
     /// Single tables are read again by `walferry resync`.
@@ -32,7 +34,7 @@ pub enum Kind {
 }
 
 /// Every kind, and in how many of how many histories it is.
-const KINDS: [(Kind, &str, (u32, u32)); 10] = [
+const KINDS: [(Kind, &str, (u32, u32)); 11] = [
     (Kind::Rewrites, "rewrites", (2, 3)),
     (Kind::Replaced, "replaced", (1, 2)),
     (Kind::Tables, "tables", (1, 2)),
@@ -41,9 +43,13 @@ const KINDS: [(Kind, &str, (u32, u32)); 10] = [
     (Kind::Publication, "publication", (1, 3)),
     (Kind::Flags, "flags", (1, 6)),
     (Kind::Security, "security", (1, 5)),
+    (Kind::Swaps, "swaps", (1, 3)),
     (Kind::Asked, "asked", (1, 3)),
     (Kind::Resync, "resync", (1, 4)),
 ];
+
+/// One restart in so many transactions; the last is none at all in most histories.
+const RESTART_EVERY: [u32; 5] = [3, 6, 6, 12, 200];
 
 /// How a connector comes by the rows that are there when it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +97,8 @@ pub struct Menu {
     pub snapshot: Snapshot,
     /// Whether partitions are published by themselves.
     pub leaves: bool,
+    /// One restart in so many transactions, about.
+    pub restart_every: u32,
 }
 
 impl Menu {
@@ -103,6 +111,7 @@ impl Menu {
             kinds,
             snapshot: Snapshot::any(random),
             leaves: random.random_ratio(1, 3),
+            restart_every: RESTART_EVERY[random.random_range(0..RESTART_EVERY.len())],
         }
     }
 
@@ -130,9 +139,10 @@ impl std::fmt::Display for Menu {
         let snapshot = Snapshot::NAMES.iter().find(|it| it.0 == self.snapshot);
         write!(
             out,
-            "snapshot {}, partitions by {}, with {}",
+            "snapshot {}, partitions by {}, a restart in {}, with {}",
             snapshot.map_or("", |it| it.1),
             if self.leaves { "leaf" } else { "root" },
+            self.restart_every,
             match kinds.is_empty() {
                 true => "columns alone".to_owned(),
                 false => kinds.join(","),

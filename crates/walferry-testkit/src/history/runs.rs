@@ -92,12 +92,7 @@ impl<'a> Runs<'a> {
     }
 
     /// Now and then it is ended, and after a few transactions started again.
-    pub(super) fn step(
-        &mut self,
-        writer: &mut Writer,
-        random: &mut StdRng,
-        restart_every: u32,
-    ) -> Result<()> {
+    pub(super) fn step(&mut self, writer: &mut Writer, random: &mut StdRng) -> Result<()> {
         self.refused(writer)?;
         if self.connector.is_none() {
             self.rest = self.rest.saturating_sub(1);
@@ -118,7 +113,7 @@ impl<'a> Runs<'a> {
             writer.note(&format!("-- a snapshot of {table} is asked for"));
             self.ask(&table)?;
         }
-        if !random.random_ratio(1, restart_every.max(1)) {
+        if !random.random_ratio(1, self.menu.restart_every.max(1)) {
             return Ok(());
         }
         let kill = random.random_ratio(2, 3);

@@ -36,6 +36,8 @@ pub(super) enum Part {
     Replaced,
     /// It has no key. What its columns mean stays what it is, so that its rows can be compared as a whole.
     Keyless,
+    /// Its key is checked at the end of each statement, so that rows swap theirs.
+    Deferrable,
     /// It is partitioned. Its columns stay what they are, so that partitions come and go.
     Partitioned,
 }
@@ -166,7 +168,7 @@ impl Table {
         let keys = if self.part == Part::Keys { 2 } else { 1 };
         self.primary = vec![["id", "alt"][random.random_range(0..keys)].into()];
         self.identity = match self.part {
-            Part::Keyless => Identity::Full,
+            Part::Keyless | Part::Deferrable => Identity::Full,
             _ => Identity::Default,
         };
         (self.exists, self.secured) = (true, false);
@@ -187,6 +189,9 @@ impl Table {
         let columns = format!("create table {name} (id int not null, alt bigint not null{columns}");
         match self.part {
             Part::Keyless => format!("{columns}); alter table {name} replica identity full"),
+            Part::Deferrable => format!(
+                "{columns}, primary key (id) deferrable, unique (alt)); alter table {name} replica identity full"
+            ),
             Part::Partitioned => {
                 format!("{columns}, primary key (id)) partition by range (id)")
             }
@@ -272,6 +277,9 @@ impl Table {
 
     pub(super) fn update(&mut self, random: &mut StdRng) -> Option<String> {
         let some = self.some(random);
+        if self.part == Part::Deferrable && random.random_ratio(1, 2) {
+            return Some(self.pass_keys(random));
+        }
         if random.random_ratio(1, 5) {
             return self.move_key(random);
         }
@@ -285,6 +293,17 @@ impl Table {
             "update {name} set {} = {value} where {some}",
             column.name
         ))
+    }
+
+    /// Two to four rows take each other's keys.
+    pub(super) fn pass_keys(&self, random: &mut StdRng) -> String {
+        let first = random.random_range(1..self.next.max(2));
+        // Keys above are those of rows that are still to come.
+        let last = (first + random.random_range(1..4)).min(self.next - 1);
+        let name = &self.name;
+        format!(
+            "update {name} set id = case when id = {last} then {first} else id + 1 end where id between {first} and {last}"
+        )
     }
 
     /// Another key for one row: of a range of its own, so that it never meets others, or in another partition.

@@ -75,11 +75,12 @@ enum Ddl {
     Publication,
     Flags,
     Security,
+    PassKeys,
 }
 
 impl Ddl {
     /// Each with its weight, and the kind that a history must have for it.
-    const ALL: [(Ddl, u32, Option<Kind>); 18] = [
+    const ALL: [(Ddl, u32, Option<Kind>); 19] = [
         (Ddl::AddColumn, 6, None),
         (Ddl::DropColumn, 4, None),
         (Ddl::DropAndAdd, 2, None),
@@ -98,11 +99,12 @@ impl Ddl {
         (Ddl::Publication, 4, Some(Kind::Publication)),
         (Ddl::Flags, 2, Some(Kind::Flags)),
         (Ddl::Security, 3, Some(Kind::Security)),
+        (Ddl::PassKeys, 6, Some(Kind::Swaps)),
     ];
 
     /// The tables that it may be done to.
     fn fits(self, table: &Table) -> bool {
-        use Part::{Identities, Keyless, Keys, Partitioned, Replaced};
+        use Part::{Deferrable, Identities, Keyless, Keys, Partitioned, Replaced};
         let parts: &[Part] = match self {
             Ddl::AddColumn | Ddl::DropColumn | Ddl::DropAndAdd | Ddl::RenameColumn => {
                 &[Keys, Identities, Replaced]
@@ -110,10 +112,11 @@ impl Ddl {
             Ddl::Retype | Ddl::Nullability | Ddl::Describe => &[Keys, Identities, Replaced],
             Ddl::Rename => &[Keys, Identities],
             Ddl::KeyOrIdentity => &[Keys, Identities, Replaced],
-            Ddl::Rewrite => &[Keys, Identities, Replaced, Keyless, Partitioned],
+            Ddl::Rewrite => &[Keys, Identities, Replaced, Keyless, Deferrable, Partitioned],
             Ddl::Recreate | Ddl::Swap | Ddl::Publication | Ddl::Security => &[Replaced],
             Ddl::Partition | Ddl::LeafTruncate => &[Partitioned],
             Ddl::NewTable | Ddl::Flags => &[Replaced],
+            Ddl::PassKeys => &[Deferrable],
         };
         let there = table.exists || matches!(self, Ddl::Recreate | Ddl::NewTable | Ddl::Flags);
         there && parts.contains(&table.part)
@@ -121,14 +124,8 @@ impl Ddl {
 }
 
 impl Writer {
-    /// Makes the tables, and where nothing is read at the start the publication too.
-    pub(super) fn create(
-        url: &str,
-        (publication, role): (&str, &str),
-        menu: Menu,
-        rows: u32,
-        random: &mut StdRng,
-    ) -> Result<Writer> {
+    /// The models, none of which is there yet.
+    pub(super) fn new(url: &str, (publication, role): (&str, &str), menu: Menu) -> Result<Writer> {
         let mut tables = vec![
             Table::new(["a", "a_moved"], Part::Keys),
             Table::new(["b", "b_moved"], Part::Keys),
@@ -137,12 +134,12 @@ impl Writer {
             Table::new(["e", "e"], Part::Replaced),
             Table::new(["f", "f"], Part::Replaced),
             Table::new(["k", "k"], Part::Keyless),
+            Table::new(["s", "s"], Part::Deferrable),
             Table::new(["p", "p"], Part::Partitioned),
         ];
-        let there = tables.len();
         let new = NEW_TABLES.map(|name| Table::new([name, name], Part::Replaced));
         tables.extend(new);
-        let mut writer = Writer {
+        Ok(Writer {
             session: Session::connect(url)?,
             publication: publication.to_owned(),
             role: role.to_owned(),
@@ -153,24 +150,32 @@ impl Writer {
             count: 0,
             ddl: 0,
             dml: 0,
-        };
+        })
+    }
+
+    /// Makes the tables and fills them.
+    pub(super) fn make_tables(&mut self, rows: u32, random: &mut StdRng) -> Result<()> {
+        let there = self.tables.len() - NEW_TABLES.len();
         for index in 0..there {
-            tables::create(&mut writer, index, random)?;
-            if writer.tables[index].part == Part::Partitioned {
+            if self.tables[index].part == Part::Deferrable && !self.menu.has(Kind::Swaps) {
+                continue;
+            }
+            tables::create(self, index, random)?;
+            if self.tables[index].part == Part::Partitioned {
                 for _ in 0..2 {
-                    partitions::create(&mut writer, index, random)?;
+                    partitions::create(self, index, random)?;
                 }
             }
             let mut left = i64::from(rows);
             while left > 0 {
-                let sql = writer.tables[index].insert(left.min(FILL_ROWS), random);
-                writer.execute(&sql)?;
+                let sql = self.tables[index].insert(left.min(FILL_ROWS), random);
+                self.execute(&sql)?;
                 left -= FILL_ROWS;
             }
         }
-        writer.execute("analyze")?;
-        (writer.count, writer.told.read_again) = (0, Vec::new());
-        Ok(writer)
+        self.execute("analyze")?;
+        (self.count, self.told.read_again) = (0, Vec::new());
+        Ok(())
     }
 
     /// Makes the publication, for a connector that finds one.
@@ -180,8 +185,11 @@ impl Writer {
             true => "",
             false => " with (publish_via_partition_root)",
         };
+        let tables = self.tables.iter().filter(|it| it.exists);
+        let tables: Vec<&str> = tables.map(|it| it.name.as_str()).collect();
+        let tables = tables.join(", ");
         self.execute(&format!(
-            "create publication {publication} for table a, b, c, d, e, f, k, p{via};
+            "create publication {publication} for table {tables}{via};
              alter publication {publication} owner to {role}"
         ))
     }
@@ -289,6 +297,8 @@ impl Writer {
         rules.key_changes.clone_from(&self.told.keys);
         rules.read_again.clone_from(&self.told.read_again);
         rules.attached.clone_from(&self.told.attached);
+        let pass = self.tables.iter().filter(|it| it.part == Part::Deferrable);
+        rules.passing_keys = pass.map(|it| format!("public.{}", it.name)).collect();
     }
 
     /// The tables whose topics have to agree with them in the end.
@@ -365,6 +375,7 @@ impl Writer {
             Ddl::Publication => publication::change(self, index),
             Ddl::Flags => publication::flags(self, random),
             Ddl::Security => security::change(self, index),
+            Ddl::PassKeys => keys::pass(self, index, random),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Statements that change primary keys and replica identities.
+//! Statements that change primary keys and replica identities, and that pass keys from row to row.
 //!
 //! Never: an identity that lacks the key of a table whose topic is compared as a whole.
 
@@ -54,4 +54,12 @@ pub(super) fn change(writer: &mut Writer, index: usize, random: &mut StdRng) -> 
     };
     writer.execute(&sql)?;
     writer.note_key(index)
+}
+
+/// Rows take each other's keys, among them some that have just come.
+pub(super) fn pass(writer: &mut Writer, index: usize, random: &mut StdRng) -> Result<()> {
+    let sql = writer.tables[index].insert(2, random);
+    writer.execute(&sql)?;
+    let sql = writer.tables[index].pass_keys(random);
+    writer.execute(&sql)
 }
