@@ -17,6 +17,8 @@
 //! | `records` | types, schemas, keys, headers; decoded by apache-avro and by fastavro |
 //! | `changes` | every kind of change and of table, record by record |
 //! | `snapshots` | snapshots that are interrupted, beside the stream, asked for |
+//! | `contents` | tables that are rewritten, truncated or given another key while a snapshot reads them |
+//! | `sessions` | row security, settings of the role, keys of every type, hostile conditions |
 //! | `kindness` | snapshots whose readers are ended and whose servers go away |
 //! | `resync` | changes were lost: the topics agree with the tables again, whatever moment a resync is killed at |
 //! | `visibility` | the race between a commit's record and its visibility |
@@ -52,6 +54,7 @@ mod canaries;
 mod changes;
 mod commands;
 mod compat;
+mod contents;
 mod crash;
 mod doors;
 mod first_start;
@@ -81,6 +84,7 @@ mod replay;
 mod resync;
 mod schema_commands;
 mod schemas;
+mod sessions;
 mod situations;
 mod snapshots;
 mod tenants;

@@ -13,6 +13,7 @@ mod multiset;
 mod records;
 mod report;
 mod subject;
+mod unseen;
 
 use std::{
     sync::{Arc, atomic::AtomicBool},
@@ -23,7 +24,7 @@ use tokio::time::{self, Instant};
 use walferry_event::{Datum, Lsn};
 use walferry_kafka::Checkpoint;
 use walferry_postgres::{
-    Catalog, CreatedSlot, Replication, SnapshotReader, TableInfo, parse_copy_row,
+    Catalog, CopyRows, CreatedSlot, Replication, SnapshotReader, TableInfo, parse_copy_row,
 };
 use walferry_registry::Registry;
 
@@ -33,7 +34,9 @@ use self::{
     entry::Entry, judge::Judge, moment::Moment, multiset::Multiset, records::Records,
     subject::Subject,
 };
-use crate::{config::Config, error::Error, examine, options, sorter::Sorter, source};
+use crate::{
+    config::Config, error::Error, examine, options, snapshot::is_of_table, sorter::Sorter, source,
+};
 
 /// Entries of one table in memory, in bytes; the rest is on disk.
 const MEMORY_BYTES_MAX: usize = 32 << 20;
@@ -70,6 +73,8 @@ pub async fn audit(config: &Config, what: Audit, say: impl Fn(&str)) -> Result<A
     let catalog = Catalog::connect(&config.source.connect).await?;
     // Asked before the snapshot is held: a question about a table waits behind a TRUNCATE that waits for our reading.
     let (subjects, left_out) = describe(config, &catalog, &what.tables).await?;
+    let unseen = unseen::tables(config, &catalog, &what.tables).await?;
+    let origins_left_out = config.source.origin_none && catalog.has_origins().await?;
     let mut replication = Replication::connect(&config.source.connect).await?;
     let slot = format!("walferry_audit_{}", replication.backend_pid());
     say("waiting for a moment at which no older transaction is running");
@@ -87,6 +92,7 @@ pub async fn audit(config: &Config, what: Audit, say: impl Fn(&str)) -> Result<A
         lsn: moment.lsn,
         checkpoint: checkpoint.position.unwrap_or_default().end_lsn,
         tables: Vec::new(),
+        unseen,
     };
     for (subject, sorter) in read.drain(..) {
         say(&format!("reading topic {}", subject.topic));
@@ -110,6 +116,9 @@ pub async fn audit(config: &Config, what: Audit, say: impl Fn(&str)) -> Result<A
         let judged = judged.await;
         let mut table = judged.map_err(|error| Error::failed(format!("comparing: {error}")))??;
         note_parked(&checkpoint, moment.lsn, &mut table);
+        if origins_left_out {
+            unseen::left_out_origins(&mut table);
+        }
         report.tables.push(table);
     }
     report.tables.extend(left_out);
@@ -144,11 +153,18 @@ async fn describe(
     });
     let left_out: Vec<TableAudit> = left_out.collect();
     let tables = choice.tables;
+    let reader = SnapshotReader::connect(&config.source.connect, 0).await?;
     let mut subjects = Vec::new();
     for table in tables {
         let (relation, row_filter) = options::shape(config, catalog, table.oid).await?;
         let version = catalog.table(&relation, config.key_rules()).await?;
         let mut subject = Subject::new(config, version)?;
+        let scan = reader.scan(&relation).await?;
+        match reader.contents(&scan, row_filter.as_deref()).await {
+            Ok(contents) => subject.contents = Some(contents),
+            Err(error) if is_of_table(&error) => subject.unread = Some(error.to_string()),
+            Err(error) => return Err(error.into()),
+        }
         subject.row_filter = row_filter;
         subject.shared = topics.iter().filter(|it| **it == subject.topic).count() > 1;
         subjects.push(subject);
@@ -196,9 +212,22 @@ async fn table_rows(
     subject: &mut Subject,
     sorter: &mut Sorter,
 ) -> Result<(), Error> {
+    if subject.unread.is_some() {
+        return Ok(());
+    }
     let relation = subject.table.relation.clone();
-    let filter = subject.row_filter.as_deref();
-    let mut rows = reader.copy_all(&relation, filter).await?;
+    let mut rows = match open(reader, subject).await {
+        Ok(Ok(rows)) => rows,
+        Ok(Err(reason)) => {
+            subject.unread = Some(reason);
+            return Ok(());
+        }
+        Err(error) if is_of_table(&error) => {
+            subject.unread = Some(error.to_string());
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
     let begun = Instant::now();
     let (mut count, mut scratch, mut bytes) = (0_u64, Vec::new(), Vec::new());
     while let Some(block) = rows.next().await {
@@ -215,6 +244,25 @@ async fn table_rows(
         }
     }
     Ok(())
+}
+
+/// The rows of a table as of the moment, or why they cannot be read as they were then.
+async fn open(
+    reader: &SnapshotReader,
+    subject: &Subject,
+) -> Result<Result<CopyRows, String>, walferry_postgres::Error> {
+    let mut scan = reader.scan(&subject.table.relation).await?;
+    scan.condition.clone_from(&subject.row_filter);
+    reader.lock(&scan).await?;
+    let now = reader.contents(&scan, scan.condition.as_deref()).await?;
+    let why = subject.contents.as_ref().and_then(|it| it.hidden(&now));
+    if let Some(why) = why {
+        // Not even a snapshot from before it sees the rows that a truncate or a rewrite removes.
+        return Ok(Err(format!(
+            "{why} between the moment of the audit and its reading; audit it again"
+        )));
+    }
+    reader.copy_all(&scan).await.map(Ok)
 }
 
 /// Waits until the topics hold everything from before an LSN.
@@ -263,6 +311,11 @@ fn compare(
         topic: subject.topic.clone(),
         ..TableAudit::default()
     };
+    if let Some(reason) = &subject.unread {
+        let reason = format!("table {} was not compared: {reason}", subject.name);
+        report.incomplete.push(reason);
+        return Ok(report);
+    }
     let missing = walferry_kafka::topics_missing(&config.kafka, &[&subject.topic])?;
     let (mut truncated, mut snapshot_until) = (None, None);
     // A table that never had a row may have no topic yet.
@@ -287,7 +340,7 @@ fn compare(
             ));
             return Ok(report);
         }
-        let unlike = records.unlike;
+        let unlike = records.unlike();
         if unlike > 0 {
             report.incomplete.push(format!(
                 "table {} has no key, and {unlike} of its rows in the topic are of an older version of the table",

@@ -105,9 +105,9 @@ impl Encoder {
         self.config = config;
     }
 
-    /// The transaction that the stream stands in.
-    pub(crate) fn xid(&self) -> Option<u32> {
-        self.transaction.as_ref().map(|tx| tx.xid)
+    /// The transaction that the stream stands in: its id, and where it commits.
+    pub(crate) fn open_transaction(&self) -> Option<(u32, Lsn)> {
+        self.transaction.as_ref().map(|tx| (tx.xid, tx.commit_lsn))
     }
 
     /// Whether the stream stands inside a transaction.
@@ -242,6 +242,7 @@ impl Encoder {
     }
 
     fn begin(&mut self, commit_lsn: Lsn, commit_us: i64, xid: u32) -> Result<(), Error> {
+        self.before(commit_lsn)?;
         if let Err(gap) = self.builder.course().begin(commit_lsn) {
             let of = gap
                 .table

@@ -28,7 +28,7 @@ pub use control::{Refused, cancel, pause, resume, start};
 pub(crate) use progress::RESYNC;
 pub use progress::{Progress, TableJob, TableProgress, TableState};
 pub(crate) use rate::Rates;
-pub(crate) use readers::{Anchor, Source};
+pub(crate) use readers::{Anchor, Source, is_of_table};
 pub(crate) use recent::Recent;
 pub(crate) use sweep::search::Gone;
 pub(crate) use watermark::{Engine, Event};

@@ -96,6 +96,28 @@ pub(crate) async fn select(source: &Source, catalog: &Catalog) -> Result<Vec<Tab
     Ok(tables)
 }
 
+/// Whether the rows of all these tables can be read, and every one of them.
+pub(crate) fn readable(config: &Config, tables: &[TableInfo]) -> Result<(), Error> {
+    for table in tables {
+        let name = table.qualified_name();
+        let qualified = walferry_postgres::quote_table(&table.schema, &table.name);
+        let role = walferry_postgres::quote_ident(&config.source.connect.user);
+        if !table.can_select {
+            return Err(Error::invalid(format!(
+                "table {name}: its rows may not be read: GRANT SELECT ON {qualified} TO {role}; or set snapshot.mode = \
+                 \"never\", or take the table out of source.tables"
+            )));
+        }
+        if table.guarded {
+            return Err(Error::invalid(format!(
+                "table {name}: row level security hides rows of it from role {role}, so that a snapshot would not have all of \
+                 them: ALTER ROLE {role} BYPASSRLS; or set snapshot.mode = \"never\", or take the table out of source.tables"
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// The slot as the recovery table wants it.
 pub(crate) async fn slot(config: &Config, catalog: &Catalog) -> Result<Slot, Error> {
     let Some(slot) = catalog.slot(&config.source.slot).await? else {

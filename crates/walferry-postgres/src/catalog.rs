@@ -5,10 +5,11 @@
 //! object of a user can stand in for one of the server's.
 //! Source: PostgreSQL documentation, "System Catalogs" and "System Views"; versions 14 to 18.
 //!
-//! Start reading at [`Catalog::connect`]; `slots`, `publications`, `tables`, `columns`, `key`, `identity` and `column_type` hold the questions.
+//! Start reading at [`Catalog::connect`]; `slots`, `publications`, `tables`, `columns`, `key`, `identity`, `condition` and `column_type` hold the questions.
 
 mod column_type;
 mod columns;
+mod condition;
 mod identity;
 mod key;
 mod publications;
@@ -29,9 +30,9 @@ use walferry_event::Lsn;
 use crate::{
     ConnectConfig, Error,
     auth::{AsItIs, Gated},
-    connect::SESSION_SETTINGS,
     kind::Kind,
     session::unexpected,
+    session_settings::{self, LOCK_TIMEOUT_MS},
     socket::Socket,
     startup, tls_refusal,
 };
@@ -66,27 +67,34 @@ pub struct RoleInfo {
 
 /// How long one answer may take before the connection counts as lost.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
-/// How long a command waits for a lock; below [`ANSWER_MAX`], so that the server's clear error comes first.
-const LOCK_TIMEOUT_MS: u32 = 30_000;
 
+// The server's clear error comes before ours.
 const _: () = assert!(LOCK_TIMEOUT_MS < ANSWER_MAX.as_millis() as u32);
 
 /// Opens a connection on `tokio-postgres` and drives it in a task until the client is dropped.
 pub(crate) async fn open(config: &ConnectConfig) -> Result<Client, Error> {
-    open_with(config, "-c search_path=pg_catalog").await
+    open_with(config, None).await.map(|(client, _)| client)
 }
 
-/// As [`open`], with other options of the session than the search path.
-async fn open_with(config: &ConnectConfig, options: &str) -> Result<Client, Error> {
-    let doing = format!("connecting to {}", config.place());
-    let mut options = options.to_owned();
-    for (name, value) in SESSION_SETTINGS
-        .iter()
-        .filter(|(name, _)| *name != "client_encoding")
-    {
-        options.push_str(&format!(" -c {name}={value}"));
+/// As [`open`], with one of the settings as the role has it; and the server's version.
+async fn open_with(config: &ConnectConfig, as_is: Option<&str>) -> Result<(Client, u32), Error> {
+    let client = log_in(config, session_settings::options(as_is)).await?;
+    let doing = "asking for the server's version";
+    let question = "SELECT pg_catalog.current_setting('server_version_num')";
+    let answer = in_time(doing, client.simple_query(question)).await?;
+    let version = answer.iter().find_map(|it| match it {
+        SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
+        _ => None,
+    });
+    let version = version.ok_or_else(|| unexpected(doing, "no number"))?;
+    for command in session_settings::later(version) {
+        in_time("setting up a session", client.batch_execute(command)).await?;
     }
-    options.push_str(&format!(" -c lock_timeout={LOCK_TIMEOUT_MS}"));
+    Ok((client, version))
+}
+
+async fn log_in(config: &ConnectConfig, options: String) -> Result<Client, Error> {
+    let doing = format!("connecting to {}", config.place());
     let mut driver = Config::new();
     driver
         .user(config.user.as_str())
@@ -170,20 +178,15 @@ impl Catalog {
     /// # Errors
     /// Nobody answers, or TLS or the log-in is refused.
     pub async fn connect(config: &ConnectConfig) -> Result<Catalog, Error> {
-        Catalog::of(open(config).await?).await
+        Ok(Catalog::of(open_with(config, None).await?))
     }
 
-    async fn of(client: Client) -> Result<Catalog, Error> {
-        let mut catalog = Catalog {
+    fn of((client, server_version): (Client, u32)) -> Catalog {
+        Catalog {
             client,
             prepared: Mutex::default(),
-            server_version: 0,
-        };
-        let version = catalog.setting("server_version_num").await?;
-        catalog.server_version = version
-            .parse()
-            .map_err(|_| unexpected("asking for the server's version", "no number"))?;
-        Ok(catalog)
+            server_version,
+        }
     }
 
     /// `server_version_num`, as 170006.

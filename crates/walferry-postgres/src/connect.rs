@@ -88,17 +88,6 @@ const PORT: u16 = 5432;
 const CONNECT_TIMEOUT_MS: u64 = 10_000;
 const APPLICATION_NAME: &str = "walferry";
 
-/// What both kinds of session set, so that a snapshot and the stream write a value alike, whatever the role's own
-/// settings are. The stream's values are text in exactly these forms.
-pub(crate) const SESSION_SETTINGS: [(&str, &str); 6] = [
-    ("client_encoding", "UTF8"),
-    ("datestyle", "ISO"),
-    ("timezone", "UTC"),
-    ("intervalstyle", "postgres"),
-    ("bytea_output", "hex"),
-    ("extra_float_digits", "1"),
-];
-
 impl ConnectConfig {
     /// Reads `postgresql://user[:password]@host[:port][/database][?sslmode=…]`. Without `sslmode` there is no TLS.
     ///

@@ -85,6 +85,17 @@ impl Error {
         Error::new(Kind::Lost, format!("{doing}: {reason}")).because(error)
     }
 
+    /// The table has policies that would hide rows from the role, so that it is not read at all.
+    pub(crate) fn row_security(table: &str) -> Error {
+        let message = format!(
+            "table {table}: its row level security would hide rows from the role of source.url, so that it is not read: \
+             ALTER ROLE … BYPASSRLS (as a superuser), or ALTER TABLE … DISABLE ROW LEVEL SECURITY"
+        );
+        let mut this = Error::new(Kind::Auth, message);
+        this.0.sqlstate = Some("42501".to_owned());
+        this
+    }
+
     pub(crate) fn because(mut self, source: impl StdError + Send + Sync + 'static) -> Error {
         self.0.source = Some(Box::new(source));
         self

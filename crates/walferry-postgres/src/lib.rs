@@ -12,6 +12,7 @@
 
 mod auth;
 mod catalog;
+mod condition;
 mod connect;
 mod copy_row;
 mod error;
@@ -22,6 +23,7 @@ mod replication;
 mod script;
 mod server_error;
 mod session;
+mod session_settings;
 mod snapshot;
 mod socket;
 mod startup;
@@ -41,5 +43,7 @@ pub use feedback::Feedback;
 pub use quote::{quote_ident, quote_literal, quote_table};
 pub use replication::{CreatedSlot, Identity, ORIGIN_VERSION, Replication, StreamOptions};
 pub use script::{Statement, statements};
-pub use snapshot::{CopyBlock, CopyRows, Moment, SnapshotReader, TableScan, Visibility};
+pub use snapshot::{
+    Contents, CopyBlock, CopyRows, Moment, Replaced, SnapshotReader, TableScan, Visibility,
+};
 pub use stream::{Block, Stream, StreamEvent, StreamHandle, StreamLimits, spawn};

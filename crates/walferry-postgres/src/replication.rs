@@ -15,7 +15,7 @@ use crate::{
     kind::Kind,
     quote::{quote_ident, quote_replication_literal},
     session::{Session, TextRow, unexpected},
-    startup,
+    session_settings, startup,
     stream::Stream,
 };
 
@@ -82,6 +82,9 @@ impl Replication {
                 "the server at {} has version number {server_version}; PostgreSQL 14 is the oldest that is supported",
                 config.place()
             )));
+        }
+        for command in session_settings::later(server_version) {
+            session.query("setting up a session", command).await?;
         }
         Ok(Replication {
             session,

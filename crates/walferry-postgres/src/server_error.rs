@@ -68,6 +68,7 @@ const VERDICTS: &[Row] = &[
         \"no encryption\", set [source.tls] mode"),
     auth("28000", "certificate", "set source.tls.cert and source.tls.key"),
     auth("28", "", "CREATE ROLE … LOGIN REPLICATION, or correct the role in source.url"),
+    auth("42501", "row-level security", "ALTER ROLE … BYPASSRLS (as a superuser), or ALTER TABLE … DISABLE ROW LEVEL SECURITY"),
     auth("42501", "replication role", "ALTER ROLE … REPLICATION"),
     auth("42501", "WAL sender", "ALTER ROLE … REPLICATION"),
     auth("42501", "replication slot", "ALTER ROLE … REPLICATION"),

@@ -1,25 +1,25 @@
 //! Reading the rows of tables: from the snapshot that a slot's creation exported, or from one of our own while the stream runs.
 //!
 //! Owns [`SnapshotReader`] (a session that enters one snapshot after the other), [`TableScan`] (a table's order and how it is
-//! cut), [`Visibility`] (whose changes a snapshot sees) and COPY out of it. Never: decides what to read, or when.
+//! cut), [`Contents`] (what a range of a table belongs to), [`Visibility`] (whose changes a snapshot sees) and COPY out of it.
+//! Never: decides what to read, or when.
 //! Invariants: every row between `enter` and `leave` is of one snapshot; a session writes nothing.
 //! Source: PostgreSQL documentation, "Snapshot Synchronization Functions", COPY, `pg_snapshot`.
 //!
 //! Start reading at [`SnapshotReader`], then `scan`.
 
+mod contents;
 mod copy;
+mod order;
 mod scan;
 mod visibility;
 
 use tokio_postgres::Client;
-use walferry_event::{Lsn, Relation, RowKey, RowRange};
+use walferry_event::{Lsn, Relation, RelationColumn, RowKey, RowRange};
 
-use crate::{
-    ConnectConfig, Error, catalog,
-    quote::{quote_ident, quote_literal},
-    session::unexpected,
-};
+use crate::{ConnectConfig, Error, catalog, kind::Kind, quote::quote_literal, session::unexpected};
 
+pub use contents::{Contents, Replaced};
 pub use copy::{CopyBlock, CopyRows};
 pub use scan::TableScan;
 pub use visibility::Visibility;
@@ -29,6 +29,11 @@ pub struct SnapshotReader {
     client: Client,
     place: String,
 }
+
+/// The rows of pages come in the order in which they lie from a scan of the pages alone, which is not sorted; an index that fits
+/// a condition would give them in its own.
+const BY_PLACE: &str = "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; \
+    SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = on; SET LOCAL enable_tidscan = on";
 
 /// A snapshot that was entered while the stream runs.
 #[derive(Clone, Debug)]
@@ -54,8 +59,8 @@ impl SnapshotReader {
         };
         // Rows of a page range come in its order only from one process that begins at its beginning.
         let settings = format!(
-            "SET statement_timeout = {statement_timeout_ms}; SET idle_in_transaction_session_timeout = 0; \
-             SET max_parallel_workers_per_gather = 0; SET synchronize_seqscans = off"
+            "SET statement_timeout = {statement_timeout_ms}; SET max_parallel_workers_per_gather = 0; \
+             SET synchronize_seqscans = off"
         );
         reader.command("setting up a reader", &settings).await?;
         Ok(reader)
@@ -73,11 +78,13 @@ impl SnapshotReader {
         self.command("entering the exported snapshot", &begin).await
     }
 
-    /// Begins a transaction in a snapshot of now.
-    pub async fn enter_now(&self) -> Result<Moment, Error> {
+    /// Begins a transaction in a snapshot of now, and keeps the table as it is for as long as that lasts. The lock comes first: a
+    /// rewrite between a snapshot and the first reading would hide rows from it.
+    pub async fn enter_now(&self, scan: &TableScan) -> Result<Moment, Error> {
         let doing = "taking a snapshot";
         let begin = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
         self.command(doing, begin).await?;
+        self.lock(scan).await?;
         // The snapshot is taken before the statement runs, and the WAL's end is looked at while it runs: so each commit
         // that the snapshot sees is before that end. The end of flushed WAL would not do, because an asynchronous commit is
         // visible before it is flushed.
@@ -97,6 +104,13 @@ impl SnapshotReader {
                 .parse()
                 .map_err(|error| Error::protocol(format!("{doing}: {error}")))?,
         })
+    }
+
+    /// Keeps the table, and what is read with it, from being rewritten, truncated or dropped until the transaction ends.
+    pub async fn lock(&self, scan: &TableScan) -> Result<(), Error> {
+        let doing = format!("locking table {}", scan.relation.qualified_name());
+        let command = format!("LOCK TABLE {} IN ACCESS SHARE MODE", scan.from());
+        self.command(&doing, &command).await
     }
 
     /// What the snapshot that was entered sees.
@@ -145,14 +159,39 @@ impl SnapshotReader {
         scan::describe(self, relation).await
     }
 
-    /// Which files hold the table: other ones after a truncate or a rewrite, which a snapshot from before does not see.
-    pub async fn files(&self, oid: u32) -> Result<String, Error> {
+    /// What the table's rows are read from now; it stays so while the table is locked.
+    ///
+    /// # Errors
+    /// The table is not as `scan` has it any more, or its policies would hide rows from the role.
+    pub async fn contents(
+        &self,
+        scan: &TableScan,
+        filter: Option<&str>,
+    ) -> Result<Contents, Error> {
+        contents::ask(self, scan, filter).await
+    }
+
+    /// An error that says so when the relation's columns are not as the snapshot has them.
+    pub async fn expect_shape(&self, relation: &Relation) -> Result<(), Error> {
+        let doing = format!("reading table {}", relation.qualified_name());
         let question = format!(
-            "SELECT coalesce(pg_catalog.string_agg(pg_catalog.pg_relation_filenode(t.relid)::text, ',' ORDER BY t.relid), '')
-             FROM pg_catalog.pg_partition_tree({oid}) t WHERE t.isleaf"
+            "SELECT attname, atttypid FROM pg_catalog.pg_attribute
+             WHERE attrelid = {} AND attnum > 0 AND NOT attisdropped",
+            relation.oid
         );
-        self.text("asking for the files of a table", &question)
-            .await
+        let rows = self.rows(&doing, &question).await?;
+        let is_there = |it: &RelationColumn| {
+            let type_oid = it.type_oid.to_string();
+            rows.iter().any(|row| match row.as_slice() {
+                [Some(name), Some(of)] => *name == it.name && *of == type_oid,
+                _ => false,
+            })
+        };
+        if relation.columns.iter().all(is_there) {
+            return Ok(());
+        }
+        let message = format!("{doing}: its columns were changed a moment ago");
+        Err(Error::new(Kind::Stale, message))
     }
 
     /// Keys that cut `range` into parts of about `chunk_rows` rows.
@@ -186,20 +225,9 @@ impl SnapshotReader {
             .await
     }
 
-    /// Every row of a table that fits a condition (SQL), in any order: the relation's columns, in theirs.
-    pub async fn copy_all(
-        &self,
-        relation: &Relation,
-        condition: Option<&str>,
-    ) -> Result<CopyRows, Error> {
-        let mut scan = self.scan(relation).await?;
-        scan.condition = condition.map(str::to_owned);
-        self.copy_command(&scan, &scan.copy_all_command()).await
-    }
-
-    /// The rows with these keys, in any order.
-    pub async fn copy_keys(&self, scan: &TableScan, keys: &[RowKey]) -> Result<CopyRows, Error> {
-        self.copy_command(scan, &scan.copy_keys_command(keys)).await
+    /// Every row of a table that fits its condition, in any order: the relation's columns, in theirs.
+    pub async fn copy_all(&self, scan: &TableScan) -> Result<CopyRows, Error> {
+        self.copy_command(scan, &scan.copy_all_command()).await
     }
 
     async fn copy_command(&self, scan: &TableScan, command: &str) -> Result<CopyRows, Error> {
@@ -208,10 +236,8 @@ impl SnapshotReader {
             "reading table {table} for the snapshot, from {}",
             self.place
         );
-        let path: Vec<String> = scan.schemas.iter().map(|name| quote_ident(name)).collect();
-        if !path.is_empty() {
-            let set = format!("SET LOCAL search_path = pg_catalog, {}", path.join(", "));
-            self.command(&doing, &set).await?;
+        if !scan.has_key() {
+            self.command(&doing, BY_PLACE).await?;
         }
         let stream = self
             .client

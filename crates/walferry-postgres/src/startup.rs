@@ -22,9 +22,9 @@ use postgres_protocol::{
 use crate::{
     ConnectConfig, Error,
     auth::{self, Rules},
-    connect::SESSION_SETTINGS,
     kind::Kind,
     session::{Message, Session, unexpected},
+    session_settings::SESSION_SETTINGS,
     socket::{Socket, within},
     tls::ServerEndPoint,
 };

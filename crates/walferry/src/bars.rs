@@ -155,6 +155,7 @@ mod tests {
                 deletes: 0,
                 rows_estimated,
                 state,
+                reason: None,
                 priority: 0,
             },
             rows_per_second: (state == TableState::Running).then_some(1_250),

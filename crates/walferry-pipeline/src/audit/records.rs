@@ -54,7 +54,9 @@ pub(super) struct Records<'a> {
     hashes: Vec<u64>,
     bytes: Vec<u8>,
     /// Rows of a table without a key that could not be compared whole.
-    pub(super) unlike: u64,
+    unlike: u64,
+    /// LSN of the last one of them.
+    unlike_until: u64,
     /// LSN of the last truncate that the moment holds.
     pub(super) truncated: Option<u64>,
     /// LSN of the last row of a snapshot.
@@ -91,6 +93,7 @@ impl<'a> Records<'a> {
             hashes: Vec::new(),
             bytes: Vec::new(),
             unlike: 0,
+            unlike_until: 0,
             truncated: None,
             snapshot_until: None,
             truncated_while_read: false,
@@ -124,6 +127,14 @@ impl<'a> Records<'a> {
         Ok(())
     }
 
+    /// Rows of a table without a key that could not be compared whole, unless a truncate has ended all of them.
+    pub(super) fn unlike(&self) -> u64 {
+        match self.truncated {
+            Some(lsn) if lsn >= self.unlike_until => 0,
+            _ => self.unlike,
+        }
+    }
+
     fn push(&mut self, entry: &Entry) -> Result<(), Error> {
         entry.write(&mut self.bytes);
         let pushed = self.sorter.push(&self.bytes);
@@ -143,6 +154,7 @@ impl<'a> Records<'a> {
         for (operation, columns) in images {
             if !columns.iter().all(|&it| entry::is_value(it)) {
                 self.unlike += u64::from(record.seen);
+                self.unlike_until = self.unlike_until.max(record.lsn);
                 continue;
             }
             self.push(&Entry {

@@ -12,6 +12,8 @@ pub struct AuditReport {
     pub checkpoint: Lsn,
     /// Per table.
     pub tables: Vec<TableAudit>,
+    /// What an audit of these tables cannot see, each with the reason.
+    pub unseen: Vec<String>,
 }
 
 /// What was found of one table and its topic.

@@ -6,6 +6,7 @@
 
 use walferry_avro::{EncodeErrorKind, EncodePlan, EnvelopeReader, KeyReader, Row};
 use walferry_event::{Datum, Lsn, Operation, Origin, Table};
+use walferry_postgres::Contents;
 
 use super::entry::{self, Entry, OTHER, Side};
 use crate::{config::Config, error::Error, options, relations::choose_key};
@@ -22,6 +23,10 @@ pub(super) struct Subject {
     pub(super) shared: bool,
     /// Which of its rows are published, as SQL.
     pub(super) row_filter: Option<String>,
+    /// What its rows were read from before the moment.
+    pub(super) contents: Option<Contents>,
+    /// Why its rows were not read.
+    pub(super) unread: Option<String>,
     /// Where the WAL ended when its last row had been read.
     pub(super) read_until: Lsn,
     plan: EncodePlan,
@@ -52,6 +57,8 @@ impl Subject {
             topic,
             shared: false,
             row_filter: None,
+            contents: None,
+            unread: None,
             read_until: Lsn::ZERO,
             plan,
             reader,

@@ -23,6 +23,10 @@ impl Start {
         stamp: &Stamp,
     ) -> Result<(Publisher, Begin), Error> {
         let source = &self.config.source;
+        let with_rows = self.config.snapshot.mode != SnapshotMode::Never;
+        if with_rows {
+            source::readable(&self.config, &found.tables)?;
+        }
         let publisher = claim(publisher, stamp.next(None, None)).await?;
         source::take_out(&self.config, &found.catalog, &found.left_out).await?;
         source::ensure_publication(&self.config, &found.catalog, &found.tables).await?;
@@ -37,7 +41,6 @@ impl Start {
                 walferry_postgres::quote_literal(&source.slot)
             )));
         }
-        let with_rows = self.config.snapshot.mode != SnapshotMode::Never;
         let prepared = match with_rows {
             true => Some(self.sources(found).await?),
             false => None,
@@ -55,7 +58,7 @@ impl Start {
         };
         let exported = created.snapshot_name.unwrap_or_default();
         let anchor = snapshot::Anchor::hold(reader, &exported).await?;
-        let progress = initial(&found.tables, &anchor.visibility.to_string());
+        let progress = initial(&found.tables, &sources, &anchor.visibility.to_string());
         if self.config.snapshot.while_streaming {
             let publisher = claim(publisher, stamp.next(Some(&held), Some(&progress))).await?;
             return Ok((publisher, Begin::Stream(held, Some(progress))));
@@ -78,20 +81,13 @@ impl Start {
         let reader = SnapshotReader::connect(&self.config.source.connect, 0).await?;
         let mut sources = Vec::with_capacity(found.tables.len());
         for (job, table) in found.tables.iter().enumerate() {
-            // An empty table is not read, and would be missed only when it has rows.
-            if !table.can_select {
-                return Err(Error::invalid(format!(
-                    "table {name}: its rows may not be read; GRANT SELECT ON {name} TO the role of source.url, or set \
-                     snapshot.mode = \"never\"",
-                    name = table.qualified_name()
-                )));
-            }
             let (relation, condition) =
                 options::shape(&self.config, &found.catalog, table.oid).await?;
+            let scan = reader.scan(&relation).await?;
             sources.push(snapshot::Source {
+                contents: reader.contents(&scan, condition.as_deref()).await?,
                 relation,
                 condition,
-                files: reader.files(table.oid).await?,
                 left: vec![RowRange::default()],
                 job,
             });
@@ -101,17 +97,18 @@ impl Start {
 }
 
 /// The first snapshot of these tables, not begun: of the rows that `base`, the snapshot of the slot's creation, sees.
-fn initial(tables: &[TableInfo], base: &str) -> snapshot::Progress {
-    let job = |table: &TableInfo| {
+fn initial(tables: &[TableInfo], sources: &[snapshot::Source], base: &str) -> snapshot::Progress {
+    let job = |(table, source): (&TableInfo, &snapshot::Source)| {
         let rows = u64::try_from(table.rows_estimated).unwrap_or(0);
         let job = snapshot::TableJob::new(table.qualified_name(), "initial", rows);
         snapshot::TableJob {
             base: Some(base.to_owned()),
+            contents: Some(source.contents.of_cursor()),
             ..job
         }
     };
     snapshot::Progress {
-        tables: tables.iter().map(job).collect(),
+        tables: tables.iter().zip(sources).map(job).collect(),
         ..snapshot::Progress::default()
     }
 }

@@ -108,6 +108,14 @@ impl Start {
         source::add_tables(&self.config, &found.catalog, &added).await?;
         source::ensure_publication(&self.config, &found.catalog, &found.tables).await?;
         let reader = SnapshotReader::connect(&source.connect, 0).await?;
+        for (job, table) in jobs.iter_mut().zip(&found.tables) {
+            // Before the slot: what is rewritten between the two is found out.
+            let (relation, filter) =
+                options::shape(&self.config, &found.catalog, table.oid).await?;
+            let scan = reader.scan(&relation).await?;
+            let contents = reader.contents(&scan, filter.as_deref()).await?;
+            job.contents = Some(contents.of_cursor());
+        }
         if found.catalog.slot(&source.slot).await?.is_some() {
             source::free_slot(&self.config, &found.catalog, None, Ok(()), &self.stop).await?;
             found.catalog.drop_slot(&source.slot).await?;
@@ -194,11 +202,7 @@ async fn jobs(
     let mut jobs = Vec::with_capacity(tables.len());
     for table in tables {
         let name = table.qualified_name();
-        if !table.can_select {
-            return Err(Error::invalid(format!(
-                "table {name}: its rows may not be read; GRANT SELECT ON {name} TO the role of source.url"
-            )));
-        }
+        source::readable(config, std::slice::from_ref(table))?;
         let keyed = has_key(config, catalog, table).await?;
         let apart = keyed && config.physical_table(&table.schema, &table.name).is_some();
         let other = |it: &&TableInfo| it.oid != table.oid && topic(it) == topic(table);

@@ -149,6 +149,16 @@ async fn role(
     } else {
         findings.push(Finding::new(Severity::Ok, &subject, "may use replication"));
     }
+    if role.superuser {
+        findings.push(
+            Finding::new(
+                Severity::Warning,
+                &subject,
+                "is a superuser: whoever can change this configuration or holds admin.token acts with its rights",
+            )
+            .remedy("follow the database with a role of its own that has REPLICATION and SELECT alone; `walferry init` prints its SQL"),
+        );
+    }
     let publication = catalog.publication(&config.source.publication).await?;
     if publication.is_none() && config.source.create && !role.can_create_publication {
         let database = quote_ident(&config.source.connect.database);

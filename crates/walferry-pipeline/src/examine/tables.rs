@@ -152,6 +152,24 @@ pub(super) async fn table(
             )),
         );
     }
+    if table.guarded {
+        let reads = snapshot && !start.is_some_and(Start::resumes);
+        let severity = match reads {
+            true => Severity::Error,
+            false => Severity::Warning,
+        };
+        let role = quote_ident(&config.source.connect.user);
+        findings.push(
+            Finding::new(
+                severity,
+                &subject,
+                "row level security hides rows of it from the role, so that PostgreSQL refuses to let a snapshot, a resync \
+                 or an audit read it",
+            )
+            .remedy("let a superuser give the role BYPASSRLS, or take the table out of source.tables")
+            .sql(format!("ALTER ROLE {role} BYPASSRLS;")),
+        );
+    }
     // What is wrong with a description is said with its schemas.
     let Ok(version) = schemas::described(config, &source.catalog, table).await else {
         return;

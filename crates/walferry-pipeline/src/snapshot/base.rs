@@ -8,16 +8,18 @@
 
 use std::time::Duration;
 
+use walferry_event::Lsn;
 use walferry_postgres::{ConnectConfig, Error, Replication, SnapshotReader, Visibility};
 
 /// How long a transaction that is running may hold up the slot's creation.
 const TRANSACTION_MAX: Duration = Duration::from_secs(10);
 
-/// What is seen at such a moment. Waits for the transactions that are running.
+/// What is seen at such a moment, and where it is: what commits from there on is not seen. Waits for the transactions that are
+/// running.
 pub(super) async fn base(
     connect: &ConnectConfig,
     reader: &SnapshotReader,
-) -> Result<Visibility, Error> {
+) -> Result<(Visibility, Lsn), Error> {
     let mut replication = Replication::connect(connect).await?;
     replication.wait_no_longer_than(TRANSACTION_MAX).await?;
     let slot = format!("walferry_base_{}", replication.backend_pid());
@@ -29,5 +31,5 @@ pub(super) async fn base(
         .await?;
     let visibility = reader.visibility().await?;
     reader.leave().await?;
-    Ok(visibility)
+    Ok((visibility, created.consistent_point))
 }

@@ -11,7 +11,8 @@ use std::{
 use tokio::time;
 use walferry_event::{Datum, Lsn, Relation, RowKey, RowRange};
 use walferry_postgres::{
-    Catalog, CopyBlock, SnapshotReader, TableScan, Visibility, parse_copy_row,
+    Catalog, Contents, CopyBlock, Replaced, SnapshotReader, TableName, TableScan, Visibility,
+    parse_copy_row,
 };
 
 use super::{
@@ -31,16 +32,27 @@ pub(crate) struct Order {
     pub(crate) condition: Option<String>,
     /// What rows of a table without a key have to be as old as.
     pub(crate) base: Option<String>,
+    /// What the range is of.
+    pub(crate) contents: Option<Contents>,
     /// What was streamed before the window was opened.
     pub(crate) streamed: Streamed,
     /// Transactions that ran when the table was added: the stream has only the later part of what they change.
     pub(crate) added_at: Option<Visibility>,
 }
 
+/// What came of a reading.
+pub(crate) enum Read {
+    /// Rows.
+    Chunk(Box<Chunk>),
+    /// Nothing was read: the range is of other contents than the table has now.
+    Replaced(Replaced, Contents),
+}
+
 /// What was read.
 pub(crate) struct Chunk {
     pub(crate) relation: Relation,
     pub(crate) scan: TableScan,
+    pub(crate) contents: Contents,
     pub(crate) blocks: Vec<CopyBlock>,
     /// The last key that was read; nothing when the range was read to its end.
     pub(crate) end: Option<RowKey>,
@@ -126,16 +138,16 @@ impl Sessions {
     }
 
     /// Reads a chunk. A session that failed, or did not read its rows to the end, is not used again.
-    pub(crate) async fn read(&self, order: &Order) -> Result<Chunk, walferry_postgres::Error> {
+    pub(crate) async fn read(&self, order: &Order) -> Result<Read, walferry_postgres::Error> {
         let session = match self.take() {
             Some(session) => session,
             None => self.open().await?,
         };
-        let (chunk, whole) = read(&session, &self.config, order).await?;
+        let (read, whole) = read(&session, &self.config, order).await?;
         if whole {
             self.keep(session);
         }
-        Ok(chunk)
+        Ok(read)
     }
 
     /// Reads the rows of a range, of which only these columns are wanted, and gives them to `each`. The end of what was read;
@@ -171,34 +183,46 @@ impl Sessions {
         Ok(Some((info.oid, published)))
     }
 
-    /// What the stream would call the table, and how it is read.
+    /// What the stream would call the table, how it is read, and what its ranges are of.
     pub(crate) async fn shape(
         &self,
         table: u32,
-    ) -> Result<(Relation, TableScan), walferry_postgres::Error> {
+    ) -> Result<(Relation, TableScan, Contents), walferry_postgres::Error> {
         let session = match self.take() {
             Some(session) => session,
             None => self.open().await?,
         };
-        let publication = &self.config.source.publication;
-        let relation = session
-            .catalog
-            .published_relation(publication, table)
-            .await?;
+        let (relation, filter) = options::shape(&self.config, &session.catalog, table).await?;
         let scan = session.reader.scan(&relation).await?;
+        let contents = session.reader.contents(&scan, filter.as_deref()).await?;
         self.keep(session);
-        Ok((relation, scan))
+        Ok((relation, scan, contents.of_cursor()))
     }
 
-    /// What rows of a table without a key have to be as old as, for a snapshot that begins now.
-    pub(crate) async fn base(&self) -> Result<String, walferry_postgres::Error> {
+    /// Whether a condition is one expression over the table, which does nothing but look at a row.
+    pub(crate) async fn check(
+        &self,
+        table: &TableName,
+        condition: &str,
+    ) -> Result<(), walferry_postgres::Error> {
         let session = match self.take() {
             Some(session) => session,
             None => self.open().await?,
         };
-        let seen = base::base(&self.config.source.connect, &session.reader).await?;
+        session.catalog.check_condition(table, condition).await?;
         self.keep(session);
-        Ok(seen.to_string())
+        Ok(())
+    }
+
+    /// What rows of a table without a key have to be as old as, for a snapshot that begins now; and where that is in the log.
+    pub(crate) async fn base(&self) -> Result<(String, Lsn), walferry_postgres::Error> {
+        let session = match self.take() {
+            Some(session) => session,
+            None => self.open().await?,
+        };
+        let (seen, at) = base::base(&self.config.source.connect, &session.reader).await?;
+        self.keep(session);
+        Ok((seen.to_string(), at))
     }
 
     /// Lets the server flush its WAL: a transaction that does nothing but end.
@@ -230,17 +254,27 @@ async fn read(
     session: &Session,
     config: &Config,
     order: &Order,
-) -> Result<(Chunk, bool), walferry_postgres::Error> {
+) -> Result<(Read, bool), walferry_postgres::Error> {
     let Session { catalog, reader } = session;
     let (relation, row_filter) = options::shape(config, catalog, order.table).await?;
     let mut scan = reader.scan(&relation).await?;
-    let (visibility, wal_insert) = snapshot(reader, config, order, &relation).await?;
+    let (visibility, wal_insert) = snapshot(reader, config, order, &scan).await?;
+    // The snapshot keeps the table as it is.
+    let contents = reader.contents(&scan, row_filter.as_deref()).await?;
+    let contents = contents.of_cursor();
+    let of = order.contents.as_ref();
+    if let Some(why) = of.and_then(|it| it.replaced(&contents)) {
+        reader.leave().await?;
+        return Ok((Read::Replaced(why, contents), true));
+    }
+    reader.expect_shape(&relation).await?;
     let base = order.base.as_deref().filter(|_| !scan.has_key());
     let asked = [row_filter.as_deref(), order.condition.as_deref()];
     scan.condition = condition(asked, base, &visibility);
     let mut chunk = Chunk {
         relation,
         scan,
+        contents,
         blocks: Vec::new(),
         end: None,
         visibility,
@@ -259,7 +293,7 @@ async fn read(
         chunk.blocks.push(block);
         if bytes >= order.bytes_max {
             // What is not read any more would fill the memory.
-            return Ok((chunk, false));
+            return Ok((Read::Chunk(Box::new(chunk)), false));
         }
         pace(
             config.snapshot.rows_per_second_max,
@@ -272,7 +306,7 @@ async fn read(
         chunk.end = None;
     }
     reader.leave().await?;
-    Ok((chunk, true))
+    Ok((Read::Chunk(Box::new(chunk)), true))
 }
 
 async fn read_keys(
@@ -289,7 +323,13 @@ async fn read_keys(
     }
     let mut scan = reader.scan(relation).await?.of_columns(columns);
     scan.condition = row_filter;
-    let (_, wal_insert) = snapshot(reader, config, order, relation).await?;
+    let (_, wal_insert) = snapshot(reader, config, order, &scan).await?;
+    let contents = reader.contents(&scan, scan.condition.as_deref()).await?;
+    let of = order.contents.as_ref();
+    if of.is_some_and(|it| it.replaced(&contents).is_some()) {
+        reader.leave().await?;
+        return Ok(None);
+    }
     // Rows that are ordered by where they lie may be moved from a part that is not read yet to one that was: those are read at once.
     let rows_max = scan.has_key().then_some(order.rows_max);
     let mut copy = reader.copy(&scan, &order.range, rows_max).await?;
@@ -321,12 +361,12 @@ async fn snapshot(
     reader: &SnapshotReader,
     config: &Config,
     order: &Order,
-    relation: &Relation,
+    scan: &TableScan,
 ) -> Result<(Visibility, Lsn), walferry_postgres::Error> {
     let begun = time::Instant::now();
     let (mut pause, mut told) = (PAUSE_MIN, false);
     loop {
-        let moment = reader.enter_now().await?;
+        let moment = reader.enter_now(scan).await?;
         let unseen = config.snapshot.guard && !order.streamed.all_seen(&moment.visibility);
         let half_streamed = order.added_at.as_ref().is_some_and(|added| {
             let running = added.running();
@@ -341,7 +381,7 @@ async fn snapshot(
         if !told && begun.elapsed() >= WAIT_TOLD {
             told = true;
             tracing::info!(
-                table = relation.qualified_name(),
+                table = scan.relation.qualified_name(),
                 running = ?moment.visibility.running(),
                 "a chunk waits for transactions that were streamed or had begun before the table was added, and have not ended"
             );
@@ -358,7 +398,10 @@ fn condition(asked: [Option<&str>; 2], base: Option<&str>, now: &Visibility) -> 
     let mut parts: Vec<String> = asked
         .into_iter()
         .flatten()
-        .map(|sql| format!("({sql})"))
+        .map(|sql| match sql.contains("--") {
+            true => format!("({sql}\n)"), // A comment ends with its line.
+            false => format!("({sql})"),
+        })
         .collect();
     let base: Option<Visibility> = base.and_then(|text| text.parse().ok());
     if let Some(base) = base.filter(|_| now.xmax() < 1 << 32) {

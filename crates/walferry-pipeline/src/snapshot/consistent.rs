@@ -188,6 +188,12 @@ impl<'a> Run<'a> {
                 self.tables[unit.table].ranges_open -= 1;
                 Ok(())
             }
+            Told::Skipped(table, reason) => {
+                let name = self.tables[table].source_relation.qualified_name();
+                tracing::warn!(target: "audit", table = name, reason, "a table is left to be read beside the stream");
+                self.left = true;
+                Ok(())
+            }
             Told::Gone(_) => Ok(()),
             Told::Failed(error) => Err(Error::from(error)),
         }

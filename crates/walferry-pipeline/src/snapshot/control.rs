@@ -9,7 +9,7 @@ use tokio::{
     sync::{mpsc, oneshot},
     time,
 };
-use walferry_postgres::TableInfo;
+use walferry_postgres::{Contents, TableInfo, TableName};
 
 use super::{
     chunk::Sessions,
@@ -55,6 +55,8 @@ pub(crate) struct Request {
     priority: i32,
     /// What rows of tables without a key have to be as old as.
     base: Option<String>,
+    /// What the ranges of each table are of.
+    contents: Vec<Contents>,
     reply: oneshot::Sender<Result<(), String>>,
 }
 
@@ -70,8 +72,8 @@ impl Request {
         let (sessions, events) = (sessions.clone(), events.clone());
         runtime.spawn(async move {
             match self.look(&sessions).await {
-                Ok(base) => {
-                    self.base = base;
+                Ok((base, contents)) => {
+                    (self.base, self.contents) = (base, contents);
                     let _ = events.send(Event::Accepted(self));
                 }
                 Err(reason) => {
@@ -81,9 +83,9 @@ impl Request {
         });
     }
 
-    /// The base, when a table has no key; or why the tables cannot be read.
-    async fn look(&self, sessions: &Sessions) -> Result<Option<String>, String> {
-        let mut keyless = false;
+    /// The base, when a table has no key, and what is read of each; or why the tables cannot be read.
+    async fn look(&self, sessions: &Sessions) -> Result<(Option<String>, Vec<Contents>), String> {
+        let mut all = Vec::with_capacity(self.tables.len());
         for table in &self.tables {
             let found = sessions.describe(table).await.map_err(text)?;
             let Some((oid, published)) = found else {
@@ -96,13 +98,22 @@ impl Request {
                     "table {table} is not in the publication: add it to source.tables and start again"
                 ));
             }
-            let (_, scan) = sessions.shape(oid).await.map_err(text)?;
-            keyless |= !scan.has_key();
+            let (relation, _, contents) = sessions.shape(oid).await.map_err(text)?;
+            if let Some(condition) = &self.condition {
+                let name = TableName {
+                    schema: relation.schema,
+                    name: relation.name,
+                };
+                sessions.check(&name, condition).await.map_err(text)?;
+            }
+            all.push(contents);
         }
-        match keyless {
-            true => sessions.base().await.map(Some).map_err(text),
-            false => Ok(None),
-        }
+        // After the contents: what is rewritten between the two is found out.
+        let base = match all.iter().any(Contents::by_place) {
+            true => Some(sessions.base().await.map_err(text)?.0),
+            false => None,
+        };
+        Ok((base, all))
     }
 
     /// Whether nobody waits for it any more.
@@ -111,14 +122,15 @@ impl Request {
     }
 
     pub(super) fn jobs(&self) -> Vec<TableJob> {
-        let job = |table: &String| {
+        let job = |(table, contents): (&String, &Contents)| {
             let mut job = TableJob::new(table.clone(), &self.id, 0);
             job.shown.priority = self.priority;
             job.condition.clone_from(&self.condition);
             job.base.clone_from(&self.base);
+            job.contents = Some(contents.clone());
             job
         };
-        self.tables.iter().map(job).collect()
+        self.tables.iter().zip(&self.contents).map(job).collect()
     }
 
     pub(super) fn done(self) {
@@ -149,6 +161,7 @@ pub async fn start(
         condition,
         priority,
         base: None,
+        contents: Vec::new(),
         reply,
     };
     send(status, Event::Start(request))?;
@@ -223,7 +236,9 @@ fn send(status: &Status, event: Event) -> Result<(), Refused> {
 }
 
 /// The progress with snapshots of tables that were added to the configuration; nothing when there is nothing to do. A table of
-/// `swept` was followed before, and what has gone from it since is deleted from its topic.
+/// `swept` was followed before, and what has gone from it since is deleted from its topic. One that is being read is read from its
+/// beginning: what was changed of the rows behind its cursor while it was not followed is in no topic. A snapshot of a part of
+/// its rows is no history.
 pub(crate) fn added(
     progress: Option<Progress>,
     tables: &[&TableInfo],
@@ -237,9 +252,12 @@ pub(crate) fn added(
         let under_way = progress
             .tables
             .iter_mut()
-            .find(|it| it.shown.name == name && !it.ended());
+            .find(|it| it.shown.name == name && it.condition.is_none() && !it.ended());
         let job = match under_way {
-            Some(job) => job,
+            Some(job) => {
+                job.begin_again();
+                job
+            }
             None => {
                 let job = TableJob::new(name, "added", estimated);
                 progress.tables.push(job);
@@ -250,4 +268,54 @@ pub(crate) fn added(
         (job.added, job.sweep) = (true, job.sweep || sweep);
     }
     (!progress.finished()).then_some(progress)
+}
+
+#[cfg(test)]
+mod tests {
+    use walferry_event::ReplicaIdentity;
+    use walferry_postgres::RelationKind;
+
+    use super::*;
+
+    fn table() -> TableInfo {
+        TableInfo {
+            oid: 7,
+            schema: "public".into(),
+            name: "t".into(),
+            replica_identity: ReplicaIdentity::Default,
+            kind: RelationKind::Table,
+            key_columns: Vec::new(),
+            rows_estimated: 0,
+            owned: true,
+            can_select: true,
+            unlogged: false,
+            guarded: false,
+        }
+    }
+
+    /// The table, of which a snapshot is under way that has read something.
+    fn under_way(condition: Option<&str>) -> Progress {
+        let mut job = TableJob::new("public.t".into(), "asked", 0);
+        job.condition = condition.map(str::to_owned);
+        job.advance(0, vec!["7".into()]);
+        Progress {
+            tables: vec![job],
+            ..Progress::default()
+        }
+    }
+
+    #[test]
+    fn a_table_that_is_put_back_is_read_whole_whatever_is_read_of_it() {
+        let table = table();
+        // Through no condition, also when a snapshot with one is under way (A4).
+        let progress = added(Some(under_way(Some("a > 1"))), &[], &[&table]).unwrap();
+        let whole = |it: &&TableJob| it.condition.is_none() && it.left[0].after.is_none();
+        assert_eq!(progress.tables.len(), 2);
+        let own = progress.tables.iter().find(whole).unwrap();
+        assert!(own.added && own.sweep);
+        // From its beginning, also when one without is.
+        let progress = added(Some(under_way(None)), &[&table], &[]).unwrap();
+        assert_eq!(progress.tables.len(), 1);
+        assert!(whole(&&progress.tables[0]) && progress.tables[0].added);
+    }
 }

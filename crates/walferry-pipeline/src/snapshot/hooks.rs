@@ -46,11 +46,16 @@ impl Encoder {
         self.with_engine(|engine, encoder| engine.boundary(encoder, at))
     }
 
+    /// The stream brings a transaction that commits there, after all that commits before.
+    pub(crate) fn before(&mut self, commit_lsn: Lsn) -> Result<(), Error> {
+        self.with_engine(|engine, encoder| engine.before(encoder, commit_lsn))
+    }
+
     /// The stream brings a change.
     pub(crate) fn touch(&mut self, relation: u32, change: &Change<'_>) {
-        let xid = self.xid();
-        if let (Some(engine), Some(xid)) = (&mut self.engine, xid) {
-            engine.touch(relation, change, xid);
+        let open = self.open_transaction();
+        if let (Some(engine), Some((xid, commit_lsn))) = (&mut self.engine, open) {
+            engine.touch(relation, change, xid, commit_lsn);
         }
     }
 

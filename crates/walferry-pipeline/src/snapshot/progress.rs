@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use walferry_event::{RowKey, RowRange};
+use walferry_postgres::Contents;
 
 /// The id of the snapshots that make topics agree with their tables after changes were lost.
 pub(crate) const RESYNC: &str = "resync";
@@ -40,6 +41,9 @@ pub struct TableJob {
     /// Of a table without a key: the snapshot whose rows are read; later ones come with the stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
+    /// What the ranges are of; unknown until the table has been looked at. With other contents they mean nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contents: Option<Contents>,
     /// The table was added to the publication for this snapshot: changes that were made before that are not streamed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub added: bool,
@@ -67,6 +71,9 @@ pub struct TableProgress {
     pub rows_estimated: u64,
     /// Where it stands.
     pub state: TableState,
+    /// Why it was ended or held back, when that was not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Snapshots with a higher one are read first.
     #[serde(default, skip_serializing_if = "is_none")]
     pub priority: i32,
@@ -107,15 +114,34 @@ impl TableJob {
                 deletes: 0,
                 rows_estimated,
                 state: TableState::Waiting,
+                reason: None,
                 priority: 0,
             },
             left: vec![RowRange::default()],
             condition: None,
             base: None,
+            contents: None,
             added: false,
             sweep: false,
             truncate: false,
         }
+    }
+
+    /// What was read is not worth anything: all of it is left again.
+    pub(crate) fn begin_again(&mut self) {
+        self.left = vec![RowRange::default()];
+        (self.base, self.contents) = (None, None);
+        self.shown.rows = 0;
+        if !self.ended() && self.shown.state != TableState::Paused {
+            self.shown.state = TableState::Waiting;
+        }
+    }
+
+    /// Ends it before its end, for a reason that was not asked for.
+    pub(crate) fn give_up(&mut self, reason: &str) {
+        self.left.clear();
+        self.shown.state = TableState::Cancelled;
+        self.shown.reason = Some(reason.to_owned());
     }
 
     /// Nothing is left of it: it is done, unless something else has still to be done.
@@ -148,6 +174,7 @@ impl TableJob {
             true => TableState::Paused,
             false => TableState::Waiting,
         };
+        self.shown.reason = None;
         true
     }
 
@@ -243,11 +270,19 @@ mod tests {
         job.advance(0, vec!["7".into(), "ä'\"".into()]);
         job.shown.rows = 7;
         job.condition = Some("a > 1".into());
+        job.contents = Some(Contents {
+            oid: 7,
+            files: [(7, 70)].into(),
+            order: String::new(),
+            filter: None,
+        });
         let progress = progress(vec![job]);
         let json = serde_json::to_value(&progress).unwrap();
         assert_eq!(json["tables"][0]["left"][0]["after"][0], "7");
         assert_eq!(json["tables"][0]["state"], "running");
-        assert_eq!(Progress::read(Some(&json)).unwrap(), Some(progress));
+        assert_eq!(Progress::read(Some(&json)).unwrap(), Some(progress.clone()));
+        let text = serde_json::to_string(&progress).unwrap();
+        assert_eq!(serde_json::from_str::<Progress>(&text).unwrap(), progress);
     }
 
     #[test]

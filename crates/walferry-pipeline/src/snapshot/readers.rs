@@ -13,7 +13,9 @@ use tokio::{
 };
 use tracing::Instrument;
 use walferry_event::{Relation, RowKey, RowRange};
-use walferry_postgres::{CopyBlock, SnapshotReader, TableScan, Visibility, parse_copy_row};
+use walferry_postgres::{
+    Contents, CopyBlock, SnapshotReader, TableScan, Visibility, parse_copy_row,
+};
 
 use crate::{
     config::{ConnectConfig, Errors, Snapshot},
@@ -27,8 +29,8 @@ pub(crate) struct Source {
     pub(crate) relation: Relation,
     /// Which of its rows are published, as SQL.
     pub(crate) condition: Option<String>,
-    /// The files that held it before the slot was created.
-    pub(crate) files: String,
+    /// What it was read from before the slot was created.
+    pub(crate) contents: Contents,
     /// What is left of it, and its number among all of the progress.
     pub(crate) left: Vec<RowRange>,
     pub(crate) job: usize,
@@ -42,6 +44,8 @@ pub(crate) enum Told {
     Rows(Unit, CopyBlock, OwnedSemaphorePermit),
     /// A range was read to its end.
     Ended(Unit),
+    /// A table cannot be read in this snapshot at all: it is left for the chunks beside the stream.
+    Skipped(usize, String),
     /// A range cannot be read in this snapshot any more: it is left for the chunks beside the stream.
     Left(Unit, String),
     /// The snapshot is gone or has to be let go: all that is left is for the chunks beside the stream.
@@ -208,8 +212,9 @@ async fn read_all(shared: Arc<Shared>) {
         let told = match error.sqlstate() {
             // The exported snapshot is not there any more: from PostgreSQL 17 on it is an undefined object.
             Some("22023" | "55000" | "42704") => Told::Gone(error.to_string()),
-            // The table or a column is gone: the stream knows its new shape, a snapshot from before does not.
-            Some("42P01" | "42703") if unit.is_some() => match unit.take() {
+            // What is in the way of this table alone. When it or a column is gone, the stream knows its new shape, and a
+            // snapshot from before does not.
+            _ if is_of_table(&error) && unit.is_some() => match unit.take() {
                 Some((_, unit)) => Told::Left(unit, error.to_string()),
                 None => continue,
             },
@@ -228,6 +233,23 @@ async fn read_all(shared: Arc<Shared>) {
             return;
         }
     }
+}
+
+/// An error that the reading of one table has, and that trying again does not mend; other tables may be read.
+///
+/// | class | of |
+/// |---|---|
+/// | 0A, 54 | what the server cannot do, or not with so much |
+/// | 22 | a value that an expression, a cast or the client's encoding does not take |
+/// | 2F, 38, 39, P0 | a function that a condition or an output calls |
+/// | 42 | a table, a column or a function that is not there, or not ours to use; row level security |
+/// | XX001, XX002 | rows or indexes that are damaged |
+pub(crate) fn is_of_table(error: &walferry_postgres::Error) -> bool {
+    const CLASSES: [&str; 10] = [
+        "0A", "22", "2F", "38", "39", "42", "54", "P0", "XX001", "XX002",
+    ];
+    let of = |code: &str| CLASSES.iter().any(|class| code.starts_with(class));
+    error.is_stale() || !error.may_pass() && error.sqlstate().is_some_and(of)
 }
 
 /// A statement was cancelled by a person, a timeout, or a standby's conflict.
@@ -280,18 +302,19 @@ impl Shared {
             let Some(source) = self.sources.get(table) else {
                 return Ok(None);
             };
-            let mut scan = reader.scan(&source.relation).await?;
-            scan.condition.clone_from(&source.condition);
-            let scan = Arc::new(scan);
-            let mut ranges = source.left.clone();
-            if scan.is_empty() && reader.files(source.relation.oid).await? == source.files {
-                ranges.clear();
-            } else if ranges.len() == 1 {
-                reader.enter(&self.snapshot_name).await?;
-                let keys = reader.cut(&scan, &ranges[0], self.config.chunk_rows).await;
-                reader.leave().await?;
-                ranges = ranges[0].cut(keys?);
-            }
+            let (scan, ranges) = match self.cut(reader, source).await {
+                Ok(cut) => cut,
+                Err(error) if is_of_table(&error) => {
+                    reader.leave().await?;
+                    queue.next_table += 1;
+                    let told = Told::Skipped(table, error.to_string());
+                    if self.told.send(told).await.is_err() {
+                        return Ok(None);
+                    }
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             queue.next_table += 1;
             for range in &ranges {
                 let range = range.clone();
@@ -309,6 +332,30 @@ impl Shared {
         }
     }
 
+    /// How a table is read, and the ranges that it is cut into.
+    async fn cut(
+        &self,
+        reader: &SnapshotReader,
+        source: &Source,
+    ) -> Result<(Arc<TableScan>, Vec<RowRange>), walferry_postgres::Error> {
+        let mut scan = reader.scan(&source.relation).await?;
+        scan.condition.clone_from(&source.condition);
+        let scan = Arc::new(scan);
+        let mut ranges = source.left.clone();
+        let contents = reader.contents(&scan, source.condition.as_deref()).await?;
+        if scan.is_empty() && contents.files == source.contents.files {
+            ranges.clear();
+        } else if ranges.len() == 1 {
+            reader.enter(&self.snapshot_name).await?;
+            let keys = reader
+                .cut(&scan, &ranges[0], self.config.chunk_rows)
+                .await?;
+            reader.leave().await?;
+            ranges = ranges[0].cut(keys);
+        }
+        Ok((scan, ranges))
+    }
+
     /// Reads one range. `false` when nobody listens any more.
     async fn read(
         &self,
@@ -318,6 +365,16 @@ impl Shared {
         retry: &mut Retry,
     ) -> Result<bool, walferry_postgres::Error> {
         reader.enter(&self.snapshot_name).await?;
+        // Asked behind the lock, which is held until the range is read: a truncate or a rewrite of the table from before it is
+        // not in our snapshot, so that there would be rows that it does not see.
+        reader.lock(scan).await?;
+        let source = &self.sources[unit.table];
+        let contents = reader.contents(scan, source.condition.as_deref()).await?;
+        if let Some(why) = source.contents.hidden(&contents) {
+            reader.leave().await?;
+            let told = Told::Left(unit.clone(), format!("{why} since the snapshot was taken"));
+            return Ok(self.told.send(told).await.is_ok());
+        }
         let mut rows = reader.copy(scan, &unit.range, None).await?;
         while let Some(block) = rows.next().await {
             let block = block?;
@@ -338,16 +395,8 @@ impl Shared {
             pace(self.config.rows_per_second_max, self.config.readers, lines).await;
         }
         drop(rows);
-        // Asked while the read still holds its lock: a truncate or a rewrite of the table from before it is not in our
-        // snapshot, so that the rows that were read are not all.
-        let files = reader.files(scan.relation.oid).await?;
         reader.leave().await?;
-        let told = if files == self.sources[unit.table].files {
-            Told::Ended(unit.clone())
-        } else {
-            Told::Left(unit.clone(), "it was truncated or rewritten since".into())
-        };
-        Ok(self.told.send(told).await.is_ok())
+        Ok(self.told.send(Told::Ended(unit.clone())).await.is_ok())
     }
 }
 

@@ -3,7 +3,7 @@
 //! Owns [`Described`] and the choice of what tells its rows apart. Never: keeps a description for longer than its caller.
 
 use walferry_event::{Relation, ReplicaIdentity};
-use walferry_postgres::{TableScan, Visibility};
+use walferry_postgres::{Contents, TableScan, Visibility};
 
 use super::{chunk::Sessions, window::Identity};
 
@@ -13,6 +13,7 @@ pub(crate) struct Described {
     pub(super) oid: u32,
     pub(super) relation: Relation,
     pub(super) identity: Identity,
+    pub(super) contents: Contents,
     pub(super) added_at: Option<Visibility>,
     /// What the rows have to be as old as, for a table without a key of which that is not settled yet.
     pub(super) base: Option<String>,
@@ -29,7 +30,8 @@ pub(super) async fn describe(
     let Some((oid, _)) = sessions.describe(name).await? else {
         return Ok(None);
     };
-    let (relation, scan) = sessions.shape(oid).await?;
+    // Before the base: what is rewritten between the two is found out.
+    let (relation, scan, contents) = sessions.shape(oid).await?;
     let added_at = if added {
         Some(sessions.running().await?)
     } else {
@@ -38,12 +40,13 @@ pub(super) async fn describe(
     let base = if based || scan.has_key() {
         None
     } else {
-        Some(sessions.base().await?)
+        Some(sessions.base().await?.0)
     };
     Ok(Some(Described {
         oid,
         base,
         identity: identity_of(&relation, &scan),
+        contents,
         relation,
         added_at,
     }))

@@ -6,6 +6,8 @@
 //! the cursor goes with the last row before it; a chunk that cannot be judged is read again.
 //! Start reading at [`Engine::boundary`].
 
+mod again;
+mod anew;
 mod opening;
 mod reloading;
 mod requests;
@@ -18,10 +20,10 @@ use walferry_event::{Datum, Lsn, Origin, Relation, RowRange, SnapshotMark};
 use walferry_postgres::parse_copy_row;
 
 use super::{
-    chunk::{Chunk, Sessions},
+    chunk::{Chunk, Read, Sessions},
     control::Request,
     progress::{Progress, RESYNC, TableState},
-    readers::cancelled,
+    readers::{cancelled, is_of_table},
     recent::Streamed,
     shape::{Described, describe, identity_of},
     sweep::{Sweep, search::Found},
@@ -36,6 +38,8 @@ use crate::{
     retry::Retry,
     status::Status,
 };
+use again::HeldBack;
+use anew::Anew;
 
 /// What the engine is told from outside the encode thread.
 pub(crate) enum Event {
@@ -45,9 +49,13 @@ pub(crate) enum Event {
         Result<Option<Box<Described>>, walferry_postgres::Error>,
     ),
     /// A chunk was read, or not.
-    Chunk(u64, Result<Box<Chunk>, walferry_postgres::Error>),
+    Chunk(u64, Result<Read, walferry_postgres::Error>),
     /// What is gone from a table was found, or not; nothing when it has changed meanwhile.
     Searched(u64, Box<Result<Option<Found>, Error>>),
+    /// A place at which the topic of a table can be ended was found, or not.
+    Place(usize, Result<(String, Lsn), walferry_postgres::Error>),
+    /// A table that the server refused to read may be tried again.
+    Due(usize),
     /// There is more to give.
     GoOn,
     /// Another configuration is to be put in force.
@@ -90,6 +98,10 @@ pub(crate) struct Engine {
     unclear: HashMap<usize, u32>,
     windows: Vec<Open>,
     sweeps: Vec<Sweep>,
+    /// Tables whose topics have to be ended before they are read.
+    anew: HashMap<usize, Anew>,
+    /// Tables that the server refused to read when it was last asked.
+    held_back: HashMap<usize, HeldBack>,
     /// A [`Event::GoOn`] is on its way.
     going_on: bool,
     /// A configuration that waits for the end of the transaction that the stream is in.
@@ -132,6 +144,8 @@ impl Engine {
             unclear: HashMap::new(),
             windows: Vec::new(),
             sweeps: Vec::new(),
+            anew: HashMap::new(),
+            held_back: HashMap::new(),
             going_on: false,
             reload: None,
             unpublished: Vec::new(),
@@ -146,6 +160,7 @@ impl Engine {
     pub(crate) fn resume(&mut self, progress: Progress) {
         self.finished_told = progress.finished();
         self.progress.tables = progress.tables;
+        self.tell_held();
     }
 
     /// A stream begins: what has to stand before everything that it brings.
@@ -154,7 +169,8 @@ impl Engine {
     }
 
     /// The stream brings a change. Called for every one, so it has to be cheap when no snapshot runs.
-    pub(crate) fn touch(&mut self, oid: u32, change: &Change<'_>, xid: u32) {
+    pub(crate) fn touch(&mut self, oid: u32, change: &Change<'_>, xid: u32, commit_lsn: Lsn) {
+        self.touch_anew(oid, commit_lsn);
         for open in &mut self.windows {
             if open.table.oid == oid {
                 open.window.touch(change, xid);
@@ -211,6 +227,7 @@ impl Engine {
             let open = self.windows.swap_remove(i);
             self.settle(encoder, open)?;
         }
+        self.end_topics(encoder, at)?;
         self.sweep(encoder)?;
         self.open(encoder)?;
         if self.progress.finished() && !self.finished_told {
@@ -223,15 +240,7 @@ impl Engine {
     /// Takes news; what may be done about them is done at the next boundary.
     pub(crate) fn event(&mut self, encoder: &mut Encoder, event: Event) -> Result<(), Error> {
         match event {
-            Event::Described(job, Ok(Some(mut described))) => {
-                let base = described.base.take();
-                self.described.insert(job, Some(*described));
-                if let (Some(base), Some(table)) = (base, self.progress.tables.get_mut(job)) {
-                    table.base = Some(base);
-                    // It holds over a crash, and no row is read before.
-                    self.mark(encoder)?;
-                }
-            }
+            Event::Described(job, Ok(Some(described))) => self.known(encoder, job, *described)?,
             Event::Described(job, Ok(None)) => {
                 self.described.remove(&job);
                 if let Some(table) = self.progress.tables.get_mut(job) {
@@ -245,12 +254,21 @@ impl Engine {
             Event::Described(job, Err(error)) => {
                 self.failed(encoder, job, error)?;
             }
-            Event::Chunk(id, Ok(chunk)) => {
+            Event::Chunk(id, Ok(read)) => {
                 self.retry.reset();
-                if let Some(open) = self.windows.iter_mut().find(|open| open.id == id) {
-                    open.chunk = Some(*chunk);
+                if let Some(i) = self.windows.iter().position(|open| open.id == id) {
+                    let job = self.windows[i].job;
+                    match read {
+                        Read::Chunk(chunk) => {
+                            self.windows[i].chunk = Some(*chunk);
+                            self.was_read(job);
+                        }
+                        Read::Replaced(why, now) => self.replaced(encoder, job, why, &now)?,
+                    }
                 }
             }
+            Event::Place(job, place) => self.place_is(job, place),
+            Event::Due(job) => self.due(job),
             Event::Chunk(id, Err(error)) => {
                 if let Some(i) = self.windows.iter().position(|open| open.id == id) {
                     let open = self.windows.swap_remove(i);
@@ -281,8 +299,35 @@ impl Engine {
         self.boundary(encoder, self.stream_at)
     }
 
-    /// An error of a reader that may pass is waited out, its chunk is read again. Any other ends the snapshot that was asked
-    /// for, and the connector when its tables would be without their history.
+    /// A table was looked at, for its windows. What its ranges are of, and what rows have to be as old as, holds over a crash, and no
+    /// row is read before.
+    fn known(
+        &mut self,
+        encoder: &mut Encoder,
+        job: usize,
+        mut described: Described,
+    ) -> Result<(), Error> {
+        let Some(table) = self.progress.tables.get_mut(job) else {
+            return Ok(());
+        };
+        let why = table.contents.as_ref();
+        let why = why.and_then(|it| it.replaced(&described.contents));
+        if let Some(why) = why {
+            return self.replaced(encoder, job, why, &described.contents);
+        }
+        let base = described.base.take();
+        let fresh = base.is_some() || table.contents.is_none();
+        table.contents = Some(described.contents.clone());
+        table.base = base.or_else(|| table.base.take());
+        self.described.insert(job, Some(described));
+        match fresh {
+            true => self.mark(encoder),
+            false => Ok(()),
+        }
+    }
+
+    /// An error of a reader that may pass is waited out, its chunk is read again. One that concerns a table alone holds that one
+    /// back. Any other ends the snapshot that was asked for, and the connector when its tables would be without their history.
     fn failed(
         &mut self,
         encoder: &mut Encoder,
@@ -290,26 +335,32 @@ impl Engine {
         error: walferry_postgres::Error,
     ) -> Result<(), Error> {
         self.described.remove(&job);
-        let shape = matches!(error.sqlstate(), Some("42P01" | "42703"));
-        // A slot is needed for a moment only, and one may become free.
-        let no_slot = error.sqlstate() == Some("53400");
         let asked = self
             .progress
             .tables
             .get(job)
             .is_some_and(|it| it.condition.is_some());
-        if !error.may_pass() && !cancelled(&error) && !no_slot && (!shape || asked) {
+        // The table is looked at again.
+        let shape = error.is_stale()
+            || error.sqlstate() == Some("42P01")
+            || error.sqlstate() == Some("42703") && !asked;
+        // A slot is needed for a moment only, and one may become free.
+        let no_slot = error.sqlstate() == Some("53400");
+        if !error.may_pass() && !cancelled(&error) && !no_slot && !shape {
             let Some(id) = self.progress.tables.get(job).map(|it| it.shown.id.clone()) else {
                 return Ok(());
             };
-            if matches!(id.as_str(), "initial" | "added" | RESYNC) {
-                return Err(error.into());
+            let (reason, kind) = (error.to_string(), error.kind());
+            if !matches!(id.as_str(), "initial" | "added" | RESYNC) {
+                let stage = "snapshot";
+                self.status.count_error(Labels { stage, kind });
+                return self.give_up(encoder, job, &reason);
             }
-            tracing::error!(target: "audit", %error, id, "a snapshot that was asked for cannot go on");
-            let (stage, kind) = ("snapshot", error.kind());
-            self.status.count_error(Labels { stage, kind });
-            self.cancel(&id);
-            return self.mark(encoder);
+            if is_of_table(&error) {
+                self.hold_back(job, &reason, kind);
+                return Ok(());
+            }
+            return Err(error.into());
         }
         let _ = self.retry.failed();
         tracing::warn!(%error, "a chunk is read again");
@@ -397,6 +448,7 @@ impl Engine {
             }
         }
         let table = &mut self.progress.tables[job];
+        table.contents = Some(chunk.contents);
         match chunk.end {
             Some(key) => table.advance(place, key),
             None => {

@@ -323,6 +323,7 @@ mod tests {
             owned: true,
             can_select: true,
             unlogged: false,
+            guarded: false,
         }
     }
 

@@ -8,7 +8,7 @@ use tokio::time;
 
 use super::{ANSWER_MAX, Catalog, TableName, value};
 use crate::{
-    Error,
+    Error, condition,
     kind::Kind,
     quote::{quote_ident, quote_table},
 };
@@ -205,6 +205,9 @@ impl Catalog {
             "reading the row filter of table {}.{}",
             table.schema, table.name
         );
+        if let Err(reason) = condition::functions(filter) {
+            return Err(Error::settings(format!("{doing}: {reason}")));
+        }
         match time::timeout(ANSWER_MAX, self.client.prepare(&question)).await {
             Ok(answer) => answer
                 .map(drop)

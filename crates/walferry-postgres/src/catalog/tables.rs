@@ -53,6 +53,8 @@ pub struct TableInfo {
     pub can_select: bool,
     /// Whether its changes are not in the WAL, so that there is nothing to stream.
     pub unlogged: bool,
+    /// Whether its row level security would hide rows from us, so that PostgreSQL refuses to let us read it.
+    pub guarded: bool,
 }
 
 impl TableInfo {
@@ -93,6 +95,31 @@ impl Catalog {
         rows.iter().map(|row| value(doing, row, 0)).collect()
     }
 
+    /// The foreign tables that are partitions, each with its root and by name.
+    pub async fn foreign_partitions(&self) -> Result<Vec<(String, String)>, Error> {
+        const QUESTION: &str = "\
+            SELECT rn.nspname || '.' || r.relname, n.nspname || '.' || c.relname
+            FROM pg_catalog.pg_class c
+            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            JOIN pg_catalog.pg_class r ON r.oid = pg_catalog.pg_partition_root(c.oid)
+            JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
+            WHERE c.relkind = 'f' AND c.relispartition
+            ORDER BY 1, 2";
+        let doing = "asking for foreign partitions";
+        let mut found = Vec::new();
+        for row in self.all(doing, QUESTION, &[]).await? {
+            found.push((value(doing, &row, 0)?, value(doing, &row, 1)?));
+        }
+        Ok(found)
+    }
+
+    /// Whether replication brings changes into this server, or has brought some.
+    pub async fn has_origins(&self) -> Result<bool, Error> {
+        const QUESTION: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_replication_origin)";
+        let doing = "asking for replication origins";
+        value(doing, &self.one(doing, QUESTION, &[]).await?, 0)
+    }
+
     /// Every user's table of the database, by name.
     pub async fn tables(&self) -> Result<Vec<TableInfo>, Error> {
         const QUESTION: &str = "\
@@ -106,7 +133,8 @@ impl Catalog {
                    pg_catalog.pg_has_role(c.relowner, 'USAGE'),
                    pg_catalog.has_schema_privilege(n.oid, 'USAGE')
                        AND pg_catalog.has_table_privilege(c.oid, 'SELECT'),
-                   c.relpersistence = 'u'
+                   c.relpersistence = 'u',
+                   pg_catalog.row_security_active(c.oid)
             FROM pg_catalog.pg_class c
             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             LEFT JOIN LATERAL (
@@ -141,6 +169,7 @@ impl Catalog {
                 owned: value(doing, &row, 8)?,
                 can_select: value(doing, &row, 9)?,
                 unlogged: value(doing, &row, 10)?,
+                guarded: value(doing, &row, 11)?,
             });
         }
         Ok(tables)

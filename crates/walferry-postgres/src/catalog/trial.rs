@@ -30,7 +30,7 @@ impl Catalog {
     /// # Errors
     /// As [`Catalog::connect`].
     pub async fn connect_for_trial(config: &ConnectConfig) -> Result<(Catalog, String), Error> {
-        let catalog = Catalog::of(open_with(config, "").await?).await?;
+        let catalog = Catalog::of(open_with(config, Some("search_path")).await?);
         let search_path = catalog.setting("search_path").await?;
         let ours = "SET search_path = pg_catalog";
         catalog.command("setting the search path", ours).await?;

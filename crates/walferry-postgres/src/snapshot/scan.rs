@@ -1,17 +1,21 @@
 //! The order in which a table is read, and the commands that read and cut it.
 //!
 //! Owns [`TableScan`]. A table is ordered by its primary key, else by the index of its replica identity, else by where its rows lie
-//! (`ctid`). Keys are compared by the server alone, with the operators of the key's own index.
+//! (`ctid`); `order` says how keys are compared.
 //! Invariant: names and keys enter a command quoted; each row of a table is in exactly one of the ranges it is cut into.
 //! Source: PostgreSQL documentation, `pg_index`, `pg_amop`, TABLESAMPLE, "System Columns".
 
 use walferry_event::{Datum, Relation, RowKey, RowRange};
 
-use super::SnapshotReader;
+use super::{
+    SnapshotReader,
+    order::{self, RowOrder},
+};
 use crate::{
     Error,
     copy_row::parse_copy_row,
-    quote::{quote_ident, quote_literal, quote_table},
+    kind::Kind,
+    quote::{quote_ident, quote_table},
     session::unexpected,
 };
 
@@ -24,15 +28,12 @@ pub struct TableScan {
     pub rows_estimated: u64,
     /// A condition that rows must fit, as SQL.
     pub condition: Option<String>,
-    /// Indexes into the relation's columns, in the order of the key; empty when rows are ordered by where they lie.
-    key: Vec<usize>,
+    pub(super) order: RowOrder,
     /// The columns that are read, when it is not all of them: the others come as NULL.
     wanted: Option<Vec<usize>>,
-    partitioned: bool,
+    pub(super) partitioned: bool,
     pages: u64,
     bytes: u64,
-    /// Schemas with the comparison operators of the key, when they are not PostgreSQL's own.
-    pub(super) schemas: Vec<String>,
 }
 
 /// Bytes of a table, TOAST included, that one chunk should not be far above.
@@ -66,71 +67,39 @@ pub(super) async fn describe(
     let Some([Some(partitioned), Some(pages), Some(bytes), Some(estimated)]) =
         rows.first().map(Vec::as_slice)
     else {
-        return Err(unexpected(doing, "it was dropped a moment ago"));
+        return Err(Error::new(
+            Kind::Stale,
+            format!("{doing}: it was dropped a moment ago"),
+        ));
     };
     let number = |text: &String| text.parse().map_err(|_| unexpected(doing, "no number"));
-    let key = format!(
-        "SELECT a.attname, o.schema
-         FROM (SELECT * FROM pg_catalog.pg_index i
-               WHERE i.indrelid = {oid} AND i.indisvalid AND (i.indisprimary OR i.indisreplident)
-               ORDER BY i.indisprimary DESC LIMIT 1) i
-         CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::smallint[]) WITH ORDINALITY AS p (attnum, place)
-         JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = p.attnum
-         JOIN pg_catalog.pg_opclass c ON c.oid = i.indclass[p.place - 1]
-         LEFT JOIN LATERAL (
-             SELECT n.nspname AS schema FROM pg_catalog.pg_amop m
-             JOIN pg_catalog.pg_operator g ON g.oid = m.amopopr
-             JOIN pg_catalog.pg_namespace n ON n.oid = g.oprnamespace
-             WHERE m.amopfamily = c.opcfamily AND m.amopstrategy = 5
-               AND m.amoplefttype = c.opcintype AND m.amoprighttype = c.opcintype) o ON true
-         WHERE p.place <= i.indnkeyatts ORDER BY p.place"
-    );
-    let mut scan = TableScan {
+    let partitioned = partitioned == "t";
+    Ok(TableScan {
         relation: relation.clone(),
         rows_estimated: number(estimated)?,
         condition: None,
-        key: Vec::new(),
+        order: order::describe(reader, relation, partitioned).await?,
         wanted: None,
-        partitioned: partitioned == "t",
+        partitioned,
         pages: number(pages)?,
         bytes: number(bytes)?,
-        schemas: Vec::new(),
-    };
-    for row in reader.rows(doing, &key).await? {
-        let [Some(name), schema] = row.as_slice() else {
-            return Err(unexpected(doing, "a key column without a name"));
-        };
-        let Some(place) = relation.columns.iter().position(|c| c.name == *name) else {
-            // Not published: the rows cannot be told by it.
-            scan.key.clear();
-            scan.schemas.clear();
-            return Ok(scan);
-        };
-        scan.key.push(place);
-        match schema {
-            Some(schema) if schema != "pg_catalog" && !scan.schemas.contains(schema) => {
-                scan.schemas.push(schema.clone());
-            }
-            _ => {}
-        }
-    }
-    Ok(scan)
+    })
 }
 
 impl TableScan {
     /// Whether rows are ordered by a key, and not by where they lie.
     pub fn has_key(&self) -> bool {
-        !self.key.is_empty()
+        !self.order.key.is_empty()
     }
 
     /// The key's columns: indexes into the relation's columns.
     pub fn key(&self) -> &[usize] {
-        &self.key
+        &self.order.key
     }
 
     /// The same rows, of which these columns and the ordering ones are read, and NULL in place of the others.
     pub fn of_columns(&self, columns: &[usize]) -> TableScan {
-        let wanted = [columns, &self.key].concat();
+        let wanted = [columns, self.key()].concat();
         TableScan {
             wanted: Some(wanted),
             ..self.clone()
@@ -144,10 +113,9 @@ impl TableScan {
 
     /// Columns that come behind the relation's own in each row.
     pub fn extra_columns(&self) -> usize {
-        match (self.has_key(), self.partitioned) {
-            (true, _) => 0,
-            (false, false) => 1,
-            (false, true) => 2,
+        match self.has_key() {
+            true => 0,
+            false => self.order.len(),
         }
     }
 
@@ -158,7 +126,7 @@ impl TableScan {
     pub fn key_of(&self, row: &[Datum<'_>]) -> Result<RowKey, Error> {
         let own = self.relation.columns.len();
         let places: Vec<usize> = match self.extra_columns() {
-            0 => self.key.clone(),
+            0 => self.key().to_vec(),
             extra => (own..own + extra).collect(),
         };
         let text = |&place: &usize| match row.get(place) {
@@ -192,38 +160,16 @@ impl TableScan {
     }
 
     /// A table's children by inheritance are tables of their own in the stream; its partitions are not.
-    fn from(&self) -> String {
+    pub(super) fn from(&self) -> String {
         let only = if self.partitioned { "" } else { "ONLY " };
         let table = quote_table(&self.relation.schema, &self.relation.name);
         format!("{only}{table}")
     }
 
-    /// The ordering columns as SQL.
-    fn order(&self) -> String {
-        let names: Vec<String> = match (self.has_key(), self.partitioned) {
-            (true, _) => self
-                .key
-                .iter()
-                .map(|&place| quote_ident(&self.relation.columns[place].name))
-                .collect(),
-            (false, false) => vec!["ctid".into()],
-            (false, true) => vec!["tableoid".into(), "ctid".into()],
-        };
-        names.join(", ")
-    }
-
     fn bounds(&self, range: &RowRange) -> String {
-        let order = self.order();
-        let row = |key: &RowKey| {
-            let values: Vec<String> = key.iter().map(|text| quote_literal(text)).collect();
-            values.join(", ")
-        };
-        let mut parts = Vec::new();
-        for (operator, key) in [(">", &range.after), ("<=", &range.until)] {
-            if let Some(key) = key {
-                parts.push(format!("({order}) {operator} ({})", row(key)));
-            }
-        }
+        let after = range.after.iter().map(|key| self.order.after(key));
+        let until = range.until.iter().map(|key| self.order.until(key));
+        let mut parts: Vec<String> = after.chain(until).collect();
         parts.extend(self.condition.iter().map(|sql| format!("({sql})")));
         if parts.is_empty() {
             String::new()
@@ -245,7 +191,7 @@ impl TableScan {
             })
             .collect();
         if self.extra_columns() > 0 {
-            names.push(self.order());
+            names.push(self.order.names());
         }
         names.join(", ")
     }
@@ -253,7 +199,7 @@ impl TableScan {
     pub(super) fn copy_command(&self, range: &RowRange, rows_max: Option<u64>) -> String {
         // A scan by pages comes in their order by itself; the planner does not know that and would sort.
         let order = if self.has_key() || self.partitioned {
-            format!(" ORDER BY {}", self.order())
+            format!(" ORDER BY {}", self.order.sorting())
         } else {
             String::new()
         };
@@ -277,23 +223,6 @@ impl TableScan {
         )
     }
 
-    pub(super) fn copy_keys_command(&self, keys: &[RowKey]) -> String {
-        let row = |key: &RowKey| {
-            let values: Vec<String> = key.iter().map(|text| quote_literal(text)).collect();
-            format!("({}) = ({})", self.order(), values.join(", "))
-        };
-        let any: Vec<String> = keys.iter().map(row).collect();
-        let mut condition = format!("({})", any.join(" OR "));
-        if let Some(sql) = &self.condition {
-            condition.push_str(&format!(" AND ({sql})"));
-        }
-        format!(
-            "COPY (SELECT {} FROM {} WHERE {condition}) TO STDOUT",
-            self.columns(),
-            self.from()
-        )
-    }
-
     fn chunks(&self, chunk_rows: u64) -> u64 {
         let by_rows = self.rows_estimated.div_ceil(chunk_rows.max(1));
         let by_bytes = self.bytes.div_ceil(CHUNK_BYTES);
@@ -307,11 +236,11 @@ impl TableScan {
         if chunks == 1 || !self.has_key() {
             return None;
         }
-        let order = self.order();
+        let (order, sorting) = (self.order.names(), self.order.sorting());
         let wanted = (chunks * SAMPLE_ROWS) as f64;
         let percent = (100.0 * wanted / self.rows_estimated.max(1) as f64).min(100.0);
         Some(format!(
-            "COPY (SELECT {order} FROM (SELECT {order}, pg_catalog.row_number() OVER (ORDER BY {order}) AS walferry_n, \
+            "COPY (SELECT {order} FROM (SELECT {order}, pg_catalog.row_number() OVER (ORDER BY {sorting}) AS walferry_n, \
              pg_catalog.count(*) OVER () AS walferry_c FROM {} TABLESAMPLE SYSTEM ({percent:.6}){}) s \
              WHERE walferry_n < walferry_c AND walferry_n * {chunks} / walferry_c <> (walferry_n - 1) * {chunks} / walferry_c \
              ORDER BY walferry_n) TO STDOUT",

@@ -95,6 +95,9 @@ fn text(report: &AuditReport) -> String {
             text.push_str(&format!("{}: incomplete: {reason}\n", it.name));
         }
     }
+    for it in &report.unseen {
+        text.push_str(&format!("not seen: {it}\n"));
+    }
     let faults: u64 = report.tables.iter().map(|it| it.faults()).sum();
     text.push_str(&match (report.is_clean(), faults) {
         (true, _) => "clean\n".to_owned(),

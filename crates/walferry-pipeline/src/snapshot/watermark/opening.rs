@@ -13,7 +13,7 @@ use crate::{
     encode::Encoder,
     error::Error,
     snapshot::{
-        chunk::{Order, Sessions},
+        chunk::{Order, Read, Sessions},
         progress::TableState,
         window::{Identity, Window},
     },
@@ -35,12 +35,20 @@ impl Engine {
             }
             let table = &self.progress.tables[job];
             let unpublished = self.unpublished.contains(&table.shown.name);
-            if !table.due() || unpublished || encoder.builder.course().has(&table.shown.name) {
+            if !table.due()
+                || unpublished
+                || self.is_held_back(job)
+                || encoder.builder.course().has(&table.shown.name)
+            {
                 continue;
             }
             match self.described.get(&job) {
                 None => self.describe(job),
                 Some(None) => {}
+                Some(Some(described)) if self.progress.tables[job].truncate => {
+                    let described = described.clone();
+                    self.ask_place(job, &described);
+                }
                 Some(Some(described)) if self.progress.tables[job].left.is_empty() => {
                     let described = described.clone();
                     self.begin_sweep(encoder, job, &described)?;
@@ -85,6 +93,7 @@ impl Engine {
             bytes_max: usize::try_from(bytes_max).unwrap_or(usize::MAX),
             condition: self.progress.tables[job].condition.clone(),
             base: self.progress.tables[job].base.clone(),
+            contents: self.progress.tables[job].contents.clone(),
             streamed: streamed.clone(),
             added_at: table.added_at.clone(),
         };
@@ -107,9 +116,12 @@ impl Engine {
         let pause = self.pause();
         self.runtime.spawn(async move {
             time::sleep(pause).await;
-            let chunk = sessions.read(&order).await.map(Box::new);
-            let passed = chunk.as_ref().ok().map(|chunk| goal(chunk.wal_insert));
-            if events.send(Event::Chunk(id, chunk)).is_err() {
+            let read = sessions.read(&order).await;
+            let passed = match &read {
+                Ok(Read::Chunk(chunk)) => Some(goal(chunk.wal_insert)),
+                _ => None,
+            };
+            if events.send(Event::Chunk(id, read)).is_err() {
                 return;
             }
             if let Some(passed) = passed {
@@ -129,7 +141,9 @@ impl Engine {
     fn describe(&mut self, job: usize) {
         self.described.insert(job, None);
         let table = &self.progress.tables[job];
-        let (name, added, based) = (table.shown.name.clone(), table.added, table.base.is_some());
+        let (name, added) = (table.shown.name.clone(), table.added);
+        // A table that is read anew gets its base with the place at which its topic is ended.
+        let based = table.base.is_some() || table.truncate;
         let (sessions, events, pause) = (self.sessions.clone(), self.events.clone(), self.pause());
         self.runtime.spawn(async move {
             time::sleep(pause).await;

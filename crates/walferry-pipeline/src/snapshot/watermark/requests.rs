@@ -3,7 +3,7 @@
 //! Owns the change of the progress. Never: answers before the mark that makes it durable is made.
 
 use super::{Engine, Request};
-use crate::{encode::Encoder, error::Error, snapshot::progress::TableState};
+use crate::{encode::Encoder, error::Error, snapshot::progress::TableState, status::Lack};
 
 impl Engine {
     pub(super) fn accept(&mut self, encoder: &mut Encoder, request: Request) -> Result<(), Error> {
@@ -27,6 +27,8 @@ impl Engine {
             self.described.clear();
             self.rows_max.clear();
             self.unclear.clear();
+            self.anew.clear();
+            self.held_back.clear();
         }
     }
 
@@ -39,7 +41,14 @@ impl Engine {
                 table.shown.state = TableState::Cancelled;
                 self.windows.retain(|open| open.job != job);
                 self.sweeps.retain(|sweep| sweep.job != job);
+                self.anew.remove(&job);
                 tracing::info!(target: "audit", table = table.shown.name, id, "snapshot cancelled");
+                let held = self.held_back.remove(&job).is_some() || table.shown.reason.is_some();
+                if held {
+                    let reason = "its snapshot was cancelled before its end; `walferry snapshot start` reads its rows";
+                    let findings = &self.status.findings;
+                    findings.set(&table.shown.name, Lack::Incomplete, reason);
+                }
             }
         }
         found
@@ -53,7 +62,12 @@ impl Engine {
                 continue;
             }
             found = true;
+            let reason = table.shown.reason.is_some();
             if table.hold(held) {
+                if reason {
+                    self.status.findings.clear(&table.shown.name);
+                }
+                self.anew.remove(&job);
                 self.windows.retain(|open| open.job != job);
                 self.sweeps.retain(|sweep| sweep.job != job);
                 tracing::info!(target: "audit", table = table.shown.name, id,

@@ -58,6 +58,7 @@ impl Engine {
             bytes_max: 0,
             condition: None,
             base: None,
+            contents: self.progress.tables[job].contents.clone(),
             streamed: encoder.recent.before(),
             added_at: None,
         };
@@ -111,6 +112,7 @@ impl Engine {
         match found {
             Ok(Some(found)) => {
                 self.retry.reset();
+                self.was_read(self.sweeps[i].job);
                 self.sweeps[i].found(found);
             }
             Ok(None) => self.sweeps[i].give_up(),
@@ -192,7 +194,11 @@ impl Engine {
     /// that the slot's own snapshot sees, are all that there is.
     pub(super) fn truncate(&mut self, encoder: &mut Encoder) -> Result<(), Error> {
         let due: Vec<usize> = (0..self.progress.tables.len())
-            .filter(|&job| self.progress.tables[job].truncate)
+            .filter(|&job| {
+                // One without a base is read anew, and ended at another place.
+                let table = &self.progress.tables[job];
+                table.truncate && table.base.is_some()
+            })
             .collect();
         if due.is_empty() {
             return Ok(());
@@ -215,7 +221,7 @@ impl Engine {
     }
 }
 
-fn origin(lsn: Lsn) -> Origin<'static> {
+pub(super) fn origin(lsn: Lsn) -> Origin<'static> {
     let now = now_us();
     Origin {
         commit_us: now,

@@ -2,7 +2,7 @@
 
 use walferry_event::RelationColumn;
 
-use super::*;
+use super::{super::order::OrderColumn, *};
 
 fn scan(key: &[usize], partitioned: bool) -> TableScan {
     let column = |name: &str| RelationColumn {
@@ -21,12 +21,28 @@ fn scan(key: &[usize], partitioned: bool) -> TableScan {
         },
         rows_estimated: 1_000,
         condition: None,
-        key: key.to_vec(),
+        order: order(key, partitioned),
         wanted: None,
         partitioned,
         pages: 10,
         bytes: 81_920,
-        schemas: Vec::new(),
+    }
+}
+
+fn order(key: &[usize], partitioned: bool) -> RowOrder {
+    let column = |&place: &usize| {
+        let name = ["\"a\"", "\"B b\""][place].to_owned();
+        OrderColumn {
+            compared: name.clone(),
+            name,
+            cast: "pg_catalog.int4".into(),
+            operators: ["<", "<=", "=", ">=", ">"].map(|it| format!("OPERATOR(pg_catalog.{it})")),
+            meaning: "int4".into(),
+        }
+    };
+    match key {
+        [] => RowOrder::by_place(partitioned),
+        key => RowOrder::by_key(key, key.iter().map(column).collect()),
     }
 }
 
@@ -39,7 +55,7 @@ fn a_copy_names_its_columns_and_its_bounds_and_leaves_children_out() {
     let all = RowRange::default();
     assert_eq!(
         scan(&[1], false).copy_command(&all, None),
-        "COPY (SELECT \"a\", \"B b\" FROM ONLY \"s\".\"t\"\"t\" ORDER BY \"B b\") TO STDOUT"
+        "COPY (SELECT \"a\", \"B b\" FROM ONLY \"s\".\"t\"\"t\" ORDER BY \"B b\" USING OPERATOR(pg_catalog.<)) TO STDOUT"
     );
     assert_eq!(
         scan(&[], false).of_columns(&[1]).copy_command(&all, None),
@@ -53,12 +69,14 @@ fn a_copy_names_its_columns_and_its_bounds_and_leaves_children_out() {
     };
     assert_eq!(
         part.copy_command(&range, Some(5)),
-        "COPY (SELECT \"a\", \"B b\" FROM \"s\".\"t\"\"t\" WHERE (\"B b\", \"a\") > ('it''s', '1') AND (\"B b\", \"a\") <= ('z', '2') \
-         AND (a > 1 OR true) ORDER BY \"B b\", \"a\" LIMIT 5) TO STDOUT"
+        "COPY (SELECT \"a\", \"B b\" FROM \"s\".\"t\"\"t\" WHERE (\"B b\", \"a\") OPERATOR(pg_catalog.>) \
+         ('it''s'::pg_catalog.int4, '1'::pg_catalog.int4) AND (\"B b\", \"a\") OPERATOR(pg_catalog.<=) \
+         ('z'::pg_catalog.int4, '2'::pg_catalog.int4) AND (a > 1 OR true) \
+         ORDER BY \"B b\" USING OPERATOR(pg_catalog.<), \"a\" USING OPERATOR(pg_catalog.<) LIMIT 5) TO STDOUT"
     );
     assert_eq!(
         scan(&[], false).copy_command(&scan(&[], false).cut_range(), None),
-        "COPY (SELECT \"a\", \"B b\", ctid FROM ONLY \"s\".\"t\"\"t\" WHERE (ctid) > ('(4,65535)')) TO STDOUT"
+        "COPY (SELECT \"a\", \"B b\", ctid FROM ONLY \"s\".\"t\"\"t\" WHERE ctid OPERATOR(pg_catalog.>) '(4,65535)'::pg_catalog.tid) TO STDOUT"
     );
 }
 
