@@ -18,7 +18,7 @@ use anyhow::{Context, Result};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use crate::checker::{Checker, Session, Start, parse_lsn};
+use crate::checker::{Checker, ReadAgain, Session, Start, parse_lsn};
 use crate::load;
 use crate::process::{Settings, Walferry};
 pub use menu::{Kind, Menu, Snapshot};
@@ -29,7 +29,7 @@ pub use verdict::{Audited, Outcome, TableVerdict};
 use writer::Writer;
 
 /// How long the rest may take after the last statement.
-const DRAIN: Duration = Duration::from_secs(180);
+const DRAIN: Duration = Duration::from_secs(90);
 
 /// Where and what.
 #[derive(Clone, Debug)]
@@ -156,6 +156,12 @@ fn judged(
     let compared = writer.compared(place.settings.name());
     let mut tables = place.settled(runs, &compared, options.settle)?;
     writer.tell(&mut checker.rules);
+    // Of a table that the connector says is not whole, changes may be absent.
+    let told = tables.iter().filter(|it| it.told.is_some());
+    checker.rules.read_again.extend(told.map(|it| ReadAgain {
+        table: it.agreement.table.clone(),
+        from: 0,
+    }));
     checker.rules.start = Start::Streamed(slot_created(&runs.log()?)?);
     let report = checker.verdict()?;
     let audit_failed = place.audit(&mut tables, &compared, &writer.secured())?;

@@ -1,8 +1,8 @@
 //! What a table's columns are: nullability, defaults, types. Its key is in `key`.
 //!
 //! Owns [`Catalog::table`] and [`Catalog::relation`]. Never: trusts the catalog over the stream; the stream may be older.
-//! Invariant: a column of the stream is the catalog's only when name and type agree; any other is nullable and has no
-//! default, so nothing that is still to come contradicts its schema.
+//! Invariant: a column of the stream is the catalog's only when name and type agree; any other has no default and is nullable
+//! unless it is of the key, so nothing that is still to come contradicts its schema.
 //! Source: PostgreSQL documentation, `pg_attribute`, `pg_attrdef`, "Logical Replication Message Formats".
 
 use std::collections::{HashMap, HashSet};
@@ -195,21 +195,24 @@ fn describe(
             .get(&column.name)
             .filter(|known| known.type_oid == column.type_oid)
     };
-    let columns = relation.columns.iter().map(|column| Column {
+    let key = choose_key(relation, known, keys, rules);
+    let columns = relation.columns.iter().enumerate();
+    let columns = columns.map(|(at, column)| Column {
         name: column.name.clone(),
         data_type: types.resolve(
             column.type_oid,
             column.type_modifier,
             agreed(column).map_or(0, |known| known.dimensions),
         ),
-        nullable: agreed(column).is_none_or(|known| known.nullable),
+        // A key of another time was never NULL either: its records would have other bytes for the same key.
+        nullable: agreed(column).map_or(!key.contains(&at), |known| known.nullable),
         default: agreed(column).and_then(|known| known.default.clone()),
         any_shape: false,
     });
     Table {
         relation: relation.clone(),
         columns: columns.collect(),
-        key: choose_key(relation, known, keys, rules),
+        key,
         old_rows: OldRows {
             unique: always_unique(relation, known, keys),
             leaves: Vec::new(),
@@ -313,6 +316,25 @@ mod tests {
             .collect();
         assert_eq!(told, [(false, true), (true, false), (true, false)]);
         assert_eq!(table.key, [0]);
+    }
+
+    #[test]
+    fn a_key_that_was_renamed_or_retyped_since_is_not_nullable() {
+        let key = vec![UniqueIndex {
+            columns: vec![1],
+            immediate: true,
+            identity: true,
+        }];
+        for then in [("id", 23), ("number", 20), ("number", 23)] {
+            for identity in [ReplicaIdentity::Default, ReplicaIdentity::Full] {
+                let full = identity == ReplicaIdentity::Full;
+                let stream = relation(identity, &[(then.0, then.1, true), ("note", 25, full)]);
+                let now = known(&[("id", 20, false), ("note", 25, true)]);
+                let table = describe(&stream, &now, &Types::default(), &key, KeyRules::default());
+                assert_eq!(table.key, [0], "{then:?}");
+                assert!(!table.columns[0].nullable, "{then:?}");
+            }
+        }
     }
 
     #[test]
