@@ -48,6 +48,7 @@ fn checkpoint(counter: u64) -> Checkpoint {
         position: Some(Position::at(Lsn(counter * 256))),
         snapshot: None,
         events: None,
+        last_commit_lsn: None,
         parked: Vec::new(),
         instance: "one".into(),
         counter,

@@ -38,6 +38,7 @@
 //! | `planted` | faults that the field found, put back into topics: the checker, the comparison at the end and the audit find each |
 //! | `writers` | the application's INSERT, UPDATE and DELETE beside a connector, for every kind of table |
 //! | `keys` | keys are unique, complete, not NULL, and name one row at any time; topics and fields stay apart |
+//! | `same_records` | records that depend neither on restarts nor on the database's encoding |
 //! | `old_rows` | old rows that leaves of partitioned tables write |
 //! | `compat` | what Debezium answered over a corpus of SQL, recorded, is given again |
 //! | `terminal` | bars of a snapshot |
@@ -82,6 +83,7 @@ mod refusal;
 mod reload;
 mod replay;
 mod resync;
+mod same_records;
 mod schema_commands;
 mod schemas;
 mod sessions;

@@ -232,6 +232,7 @@ fn checkpoint(counter: u64) -> Checkpoint {
         slot: "walferry_shop".into(),
         position: None,
         events: None,
+        last_commit_lsn: None,
         parked: Vec::new(),
         snapshot: None,
         instance: "bench".into(),

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use walferry_event::Position;
+use walferry_event::{Lsn, Position};
 
 /// Version of the record's shape.
 pub(crate) const VERSION: u32 = 1;
@@ -26,6 +26,9 @@ pub struct Checkpoint {
     /// What the topics hold. Absent in an intent, which is written before the slot is created.
     #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
     pub position: Option<Position>,
+    /// Where the last transaction ended that the stream brought before `position`: the next records name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_commit_lsn: Option<Lsn>,
     /// Of the transaction that `position` holds in part: its events in the topics, by table. Absent when they are not told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<BTreeMap<String, u64>>,
@@ -71,8 +74,6 @@ impl Checkpoint {
 
 #[cfg(test)]
 mod tests {
-    use walferry_event::Lsn;
-
     use super::*;
 
     fn example(position: Option<Position>) -> Checkpoint {
@@ -83,6 +84,7 @@ mod tests {
             database: "shop".into(),
             slot: "walferry_shop".into(),
             position,
+            last_commit_lsn: None,
             events: None,
             parked: Vec::new(),
             snapshot: None,
@@ -103,10 +105,12 @@ mod tests {
         };
         let mut checkpoint = example(Some(position));
         checkpoint.events = Some([("public.t".to_owned(), 7)].into());
+        checkpoint.last_commit_lsn = Some(Lsn(0x16_B374_D000));
         let json = serde_json::to_value(&checkpoint).unwrap();
         assert_eq!(json["commit_lsn"], "16/B374D848");
         assert_eq!(json["end_lsn"], "16/B374D878");
         assert_eq!(json["ordinal"], 7);
+        assert_eq!(json["last_commit_lsn"], "16/B374D000");
         assert_eq!(json["events"]["public.t"], 7);
         let read: Checkpoint = serde_json::from_value(json).unwrap();
         assert_eq!(read, checkpoint);

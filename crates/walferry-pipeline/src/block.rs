@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use walferry_event::Lsn;
 use walferry_kafka::{Parked, RecordBlock};
 
 use crate::{
@@ -35,6 +36,8 @@ pub(crate) struct Mark {
     pub(crate) cut: Cut,
     /// Of the transaction that they hold in part then: its events, where they are told.
     pub(crate) events: Option<Arc<Events>>,
+    /// Where the last transaction ended before it.
+    pub(crate) last_commit: Option<Lsn>,
     /// Tables of which they hold less then.
     pub(crate) parked: Arc<[Parked]>,
     /// Commit time of the transaction that ends here, in Unix microseconds; none inside a transaction or a snapshot.

@@ -150,6 +150,7 @@ impl Builder {
         self.unfinished = !whole;
         let Held {
             position,
+            last_commit,
             events,
             parked,
         } = self.course.held();
@@ -157,6 +158,7 @@ impl Builder {
             records_end: self.records.len(),
             bytes_end: self.records.bytes() as u64,
             cut: Cut { position, whole },
+            last_commit,
             events,
             parked,
             commit_us,

@@ -20,6 +20,8 @@ pub(crate) type Events = BTreeMap<String, u64>;
 pub(crate) struct Held {
     /// Of every table but the parked ones.
     pub(crate) position: Position,
+    /// Where the last transaction ended that the stream brought before: the next records name it, over restarts too.
+    pub(crate) last_commit: Option<Lsn>,
     /// Of the transaction that they hold in part: its events, where they are told.
     pub(crate) events: Option<Arc<Events>>,
     /// Tables of which they hold less.
@@ -31,6 +33,7 @@ impl Held {
     pub(crate) fn at(position: Position) -> Held {
         Held {
             position,
+            last_commit: None,
             events: None,
             parked: Arc::new([]),
         }
@@ -53,6 +56,7 @@ impl Held {
 #[derive(Debug)]
 pub(crate) struct Course {
     position: Position,
+    last_commit: Option<Lsn>,
     events: Option<Arc<Events>>,
     lanes: Vec<Lane>,
     /// The lanes as they go into the next mark; none when they have changed since.
@@ -85,6 +89,7 @@ impl Course {
         });
         Course {
             position: held.position,
+            last_commit: held.last_commit,
             events: held.events,
             lanes: lanes.collect(),
             shown: Some(held.parked),
@@ -94,6 +99,11 @@ impl Course {
     /// The position of every table that is not parked.
     pub(crate) fn position(&self) -> Position {
         self.position
+    }
+
+    /// Where the last transaction ended before the position of all, as far as it is known.
+    pub(crate) fn last_commit(&self) -> Option<Lsn> {
+        self.last_commit
     }
 
     /// The events of the transaction that commits at `commit_lsn` which stand before the position of all: none yet, or as
@@ -113,6 +123,7 @@ impl Course {
             .get_or_insert_with(|| lanes.iter().map(|lane| lane.parked.clone()).collect());
         Held {
             position: self.position,
+            last_commit: self.last_commit,
             events: self.events.clone(),
             parked: shown.clone(),
         }
@@ -162,6 +173,9 @@ impl Course {
 
     /// A transaction has ended at `position`. Whether that is news for any table.
     pub(crate) fn commit(&mut self, position: Position) -> bool {
+        if position > self.position {
+            self.last_commit = Some(position.end_lsn);
+        }
         self.advance(|held| held.max(position))
     }
 
@@ -208,6 +222,9 @@ impl Course {
 
     /// The snapshot has come to here.
     pub(crate) fn snapshot(&mut self, position: Position) {
+        if position != self.position {
+            self.last_commit = None;
+        }
         self.position = position;
         self.events = None;
     }

@@ -57,6 +57,7 @@ pub async fn set_checkpoint(config: &Config, lsn: Lsn) -> Result<Checkpoint, Err
             slot,
             position: Some(Position::at(lsn)),
             events: None,
+            last_commit_lsn: None,
             parked: Vec::new(),
             tables: found.as_ref().map_or(tables, |it| it.tables.clone()),
             snapshot: found.as_ref().and_then(|it| it.snapshot.clone()),

@@ -16,6 +16,7 @@ use std::{
 
 use metrics::{Counter, Histogram};
 use tokio::sync::{OwnedSemaphorePermit, watch};
+use walferry_event::Lsn;
 use walferry_kafka::{Parked, Publisher};
 use walferry_postgres::Feedback;
 
@@ -41,6 +42,8 @@ pub(crate) struct Publishing {
     snapshot: Option<Arc<Progress>>,
     /// The events of the transaction that the open batch ends in.
     events: Option<Arc<Events>>,
+    /// Where the last transaction ended before the end of the open batch.
+    last_commit: Option<Lsn>,
     /// The tables that wait when the open batch ends.
     parked: Arc<[Parked]>,
     idle: Option<Held>,
@@ -117,6 +120,7 @@ impl Publishing {
             commit_times_us: Vec::new(),
             snapshot,
             events: None,
+            last_commit: None,
             parked: Arc::new([]),
             idle: None,
             urgent: false,
@@ -231,6 +235,7 @@ impl Publishing {
     fn marked(&mut self, mark: &Mark, bytes: u64) -> bool {
         self.status.ledger.publish(mark.cut.position.end_lsn);
         self.commit_times_us.extend(mark.commit_us);
+        self.last_commit = mark.last_commit;
         self.events = mark.events.clone();
         self.parked = mark.parked.clone();
         // What was idle before is older than this mark.
@@ -275,6 +280,7 @@ impl Publishing {
         };
         let held = Held {
             position: cut.position,
+            last_commit: self.last_commit,
             events: self.events.clone(),
             parked: self.parked.clone(),
         };

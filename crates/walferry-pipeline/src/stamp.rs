@@ -64,6 +64,7 @@ impl Stamp {
             database: inner.server.database.clone(),
             slot: self.slot.clone(),
             position: held.map(|held| held.position),
+            last_commit_lsn: held.and_then(|held| held.last_commit),
             events: held.and_then(|held| held.events.as_deref().cloned()),
             parked: held.map(|held| held.parked.to_vec()).unwrap_or_default(),
             snapshot: snapshot.and_then(|s| serde_json::to_value(s).ok()),
@@ -129,6 +130,7 @@ impl Stamp {
 pub(crate) fn held(checkpoint: &Checkpoint) -> Option<Held> {
     Some(Held {
         position: checkpoint.position?,
+        last_commit: checkpoint.last_commit_lsn,
         events: checkpoint.events.clone().map(Arc::new),
         parked: checkpoint.parked.as_slice().into(),
     })

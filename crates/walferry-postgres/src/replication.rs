@@ -15,7 +15,8 @@ use crate::{
     kind::Kind,
     quote::{quote_ident, quote_replication_literal},
     session::{Session, TextRow, unexpected},
-    session_settings, startup,
+    session_settings::{self, BYTES_AS_THEY_ARE},
+    startup,
     stream::Stream,
 };
 
@@ -86,6 +87,8 @@ impl Replication {
         for command in session_settings::later(server_version) {
             session.query("setting up a session", command).await?;
         }
+        let doing = "asking for the database's encoding";
+        session.query(doing, BYTES_AS_THEY_ARE).await?;
         Ok(Replication {
             session,
             backend_pid: logged_in.backend_pid,

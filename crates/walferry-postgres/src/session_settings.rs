@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `row_security` | PostgreSQL refuses to read a table whose policies would hide rows, where it would else leave them out in silence |
 //! | `search_path` | output of `regclass`, `regproc`, `regtype`, … names a schema unless it is in the path; names of ours are the server's own |
-//! | `client_encoding` | text is UTF-8 |
+//! | `client_encoding` | text is UTF-8; a session that reads rows of an SQL_ASCII database has its bytes as they are ([`BYTES_AS_THEY_ARE`]) |
 //! | `datestyle`, `timezone`, `intervalstyle`, `bytea_output`, `extra_float_digits` | the text of times, bytes and floats; of a double, every digit |
 //! | `quote_all_identifiers` | output of `regclass` and the text of row filters and defaults |
 //! | `standard_conforming_strings` | the text of defaults and row filters, and how a literal of ours is read |
@@ -53,6 +53,11 @@ pub(crate) const SESSION_SETTINGS: [(&str, &str); 21] = [
 
 /// What a session sets once it knows that the server is of this version or later.
 const LATER_SETTINGS: [(u32, &str); 1] = [(170_000, "SET transaction_timeout = 0")];
+
+/// For sessions that read rows: a database whose encoding is SQL_ASCII holds any bytes, and PostgreSQL would end the session at
+/// the first value that is not UTF-8. Its bytes come as they are, and each value is judged when it is encoded.
+pub(crate) const BYTES_AS_THEY_ARE: &str = "SELECT pg_catalog.set_config('client_encoding', 'SQL_ASCII', false) \
+     WHERE pg_catalog.current_setting('server_encoding') = 'SQL_ASCII'";
 
 /// How long a command of a session that is no walsender waits for a lock, in milliseconds.
 pub(crate) const LOCK_TIMEOUT_MS: u32 = 30_000;

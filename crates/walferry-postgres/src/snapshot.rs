@@ -17,7 +17,10 @@ mod visibility;
 use tokio_postgres::Client;
 use walferry_event::{Lsn, Relation, RelationColumn, RowKey, RowRange};
 
-use crate::{ConnectConfig, Error, catalog, kind::Kind, quote::quote_literal, session::unexpected};
+use crate::{
+    ConnectConfig, Error, catalog, kind::Kind, quote::quote_literal, session::unexpected,
+    session_settings::BYTES_AS_THEY_ARE,
+};
 
 pub use contents::{Contents, Replaced};
 pub use copy::{CopyBlock, CopyRows};
@@ -60,7 +63,7 @@ impl SnapshotReader {
         // Rows of a page range come in its order only from one process that begins at its beginning.
         let settings = format!(
             "SET statement_timeout = {statement_timeout_ms}; SET max_parallel_workers_per_gather = 0; \
-             SET synchronize_seqscans = off"
+             SET synchronize_seqscans = off; {BYTES_AS_THEY_ARE}"
         );
         reader.command("setting up a reader", &settings).await?;
         Ok(reader)

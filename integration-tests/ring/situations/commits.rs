@@ -209,7 +209,8 @@ fn transactions_that_are_open_while_a_slot_is_made_come_once() {
     first
         .execute("begin; insert into t values (4, 'open'); update t set note = 'open' where id = 1; insert into log values (2)")
         .unwrap();
-    let settings = place.all();
+    let mut settings = place.all();
+    settings.without_identity(&["public.log"]);
     let mut walferry = place.start(&settings);
     let waits = "select count(*) from pg_stat_activity where backend_type = 'walsender' and wait_event_type = 'Lock' \
                  and datname = current_database()";
@@ -239,6 +240,7 @@ fn rows_that_share_a_position_in_the_log_come_once_over_kills() {
     let checker = place.checker(&["public.t", "public.log"]);
     let mut settings = place.all();
     settings
+        .without_identity(&["public.log"])
         .set_text("snapshot.mode", "never")
         .set("publish.memory_bytes_max", &(16 << 20).to_string())
         .set_text("publish.batch_bytes_max", "256 KiB");

@@ -218,6 +218,7 @@ pub(crate) fn checkpoint(instance: &str, counter: u64) -> Checkpoint {
         slot: "walferry_shop".into(),
         position: Some(Position::at(Lsn(counter))),
         events: None,
+        last_commit_lsn: None,
         parked: Vec::new(),
         snapshot: None,
         instance: instance.into(),

@@ -59,6 +59,7 @@ fn unreachable(error: &Error) -> Finding {
 async fn look(config: &Config, findings: &mut Vec<Finding>) -> Result<Examined, Error> {
     let catalog = Catalog::connect(&config.source.connect).await?;
     wal_level(&catalog, findings).await?;
+    encoding(&catalog, findings).await?;
     role(config, &catalog, findings).await?;
     let mut replication = Replication::connect(&config.source.connect).await?;
     if let Err(error) = replication.expect_primary().await {
@@ -129,6 +130,19 @@ async fn wal_level(catalog: &Catalog, findings: &mut Vec<Finding>) -> Result<(),
         .remedy("set wal_level = logical and restart the server")
         .sql("ALTER SYSTEM SET wal_level = 'logical';")
     });
+    Ok(())
+}
+
+/// A database without an encoding may hold what Avro's text cannot.
+async fn encoding(catalog: &Catalog, findings: &mut Vec<Finding>) -> Result<(), Error> {
+    if catalog.setting("server_encoding").await? == "SQL_ASCII" {
+        let message = "the database's encoding is SQL_ASCII, so that it may hold text that is not UTF-8: such a value follows its \
+             table's policy (errors)";
+        findings.push(
+            Finding::new(Severity::Warning, "server_encoding", message)
+                .remedy("set errors = \"dead-letter\" or \"park\" where that can happen, or move to a database with an encoding"),
+        );
+    }
     Ok(())
 }
 

@@ -181,6 +181,7 @@ fn checkpoint(instance: &str, counter: u64) -> Checkpoint {
         slot: "s".into(),
         position: Some(Position::at(Lsn(counter))),
         events: None,
+        last_commit_lsn: None,
         parked: Vec::new(),
         snapshot: None,
         instance: instance.into(),
