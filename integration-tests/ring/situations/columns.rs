@@ -90,6 +90,7 @@ fn dropped_columns_leave_no_hole_in_rows_and_keys() {
         "alter table k drop column c, add column c2 int",
         "delete from k where id = 2",
         "insert into i values (1, 10, 'z')",
+        "reindex index concurrently i_y",
         "update i set x = 2",
         "update i set y = 20",
         "delete from i",
