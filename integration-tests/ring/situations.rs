@@ -12,6 +12,7 @@ mod keys;
 mod latest;
 mod partitions;
 mod publications;
+mod renamed;
 mod surroundings;
 mod texts;
 mod writes;

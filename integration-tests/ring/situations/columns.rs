@@ -161,7 +161,7 @@ fn values_out_of_line_stay_true_while_the_identity_and_the_columns_change() {
 fn a_table_without_a_column_has_rows_all_the_same() {
     let place = Place::shared("no_columns");
     place.sql(
-        "create table nothing (); insert into nothing default values; insert into nothing default values;
+        "create table nothing (); alter table nothing replica identity full; insert into nothing default values; insert into nothing default values;
          create table beside (id int primary key)",
     );
     let mut settings = place.all();

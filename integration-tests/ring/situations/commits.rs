@@ -201,7 +201,7 @@ fn subtransactions_that_are_spilled_rolled_back_or_hold_ddl_are_what_was_committ
 #[test]
 fn transactions_that_are_open_while_a_slot_is_made_come_once() {
     let place = Place::shared("open");
-    place.sql("create table t (id int primary key, note text); create table log (a int)");
+    place.sql("create table t (id int primary key, note text); create table log (a int); alter table log replica identity full");
     let mut checker = place.checker(&["public.t", "public.log"]);
     place
         .sql("insert into t values (1, 'old'), (2, 'old'), (3, 'old'); insert into log values (1)");
@@ -236,7 +236,8 @@ fn transactions_that_are_open_while_a_slot_is_made_come_once() {
 fn rows_that_share_a_position_in_the_log_come_once_over_kills() {
     // COPY writes many rows as one record of the log: all of them have its position.
     let place = Place::shared("copied");
-    place.sql("create table t (id int primary key, note text default 'n'); create table log (id int, note text)");
+    place.sql("create table t (id int primary key, note text default 'n'); create table log (id int, note text);
+         alter table log replica identity full");
     let checker = place.checker(&["public.t", "public.log"]);
     let mut settings = place.all();
     settings

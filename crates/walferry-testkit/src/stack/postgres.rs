@@ -360,7 +360,7 @@ const BASE_SETTINGS: &[(&str, &str)] = &[
     ("wal_level", "logical"),
     ("max_connections", "200"),
     ("max_wal_senders", "64"),
-    ("max_replication_slots", "256"),
+    ("max_replication_slots", "1024"),
     ("log_replication_commands", "on"),
     ("log_line_prefix", "%m [%p] %q%d %a "),
 ];
