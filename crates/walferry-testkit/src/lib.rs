@@ -11,6 +11,8 @@ pub mod checker;
 #[cfg(feature = "full")]
 pub mod compat;
 #[cfg(feature = "full")]
+pub mod fake_registry;
+#[cfg(feature = "full")]
 pub mod history;
 #[cfg(feature = "full")]
 pub mod load;

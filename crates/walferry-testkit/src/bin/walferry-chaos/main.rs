@@ -2,11 +2,13 @@
 //! change is in Kafka exactly once and in order.
 //!
 //! Owns: servers of its own, what the campaigns share. [`stream`] kills a connector that streams, [`snapshot`] one that
-//! takes snapshots. Exit status 0 only when all counts are zero.
+//! takes snapshots, [`outages`] kills nothing and takes each server away. Exit status 0 only when all counts are zero.
 //!
-//! `walferry-chaos [stream|snapshot] [--seed N] [--kills N] [--minutes N] [--servers postgres,kafka,registry] [--rate N]
-//! [--writers N] [--postgres MAJOR] [--truncate] [--keep]`; of snapshots also `[--rows N] [--down SECONDS]`
+//! `walferry-chaos [stream|snapshot|outages] [--seed N] [--kills N] [--minutes N] [--servers postgres,kafka,registry] [--rate N]
+//! [--writers N] [--postgres MAJOR] [--truncate] [--keep]`; of snapshots also `[--rows N] [--down SECONDS]`,
+//! of outages `[--down SECONDS] [--times N] [--kinds KIND,…]`
 
+mod outages;
 mod snapshot;
 mod stream;
 
@@ -25,7 +27,8 @@ const READY: Duration = Duration::from_secs(60);
 const DRAIN: Duration = Duration::from_secs(300);
 
 const NAMES: &[&str] = &[
-    "seed", "kills", "minutes", "servers", "rate", "writers", "postgres", "rows", "down",
+    "seed", "kills", "minutes", "servers", "rate", "writers", "postgres", "rows", "down", "times",
+    "kinds",
 ];
 
 fn main() -> ExitCode {
@@ -49,11 +52,17 @@ struct Plan {
     rows: u64,
     /// How long each of the servers is down in the middle of a snapshot.
     down: Duration,
+    /// How often each kind of outage comes, and which of them; all when none is named.
+    times: u32,
+    kinds: Vec<String>,
 }
 
 fn run() -> Result<bool> {
-    let (word, arguments) =
-        Arguments::after_word(&["stream", "snapshot"], NAMES, &["truncate", "keep"])?;
+    let (word, arguments) = Arguments::after_word(
+        &["stream", "snapshot", "outages"],
+        NAMES,
+        &["truncate", "keep"],
+    )?;
     let word = word.unwrap_or_else(|| "stream".to_owned());
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.subsec_nanos();
     let seed = arguments.value("seed", u64::from(now))?;
@@ -73,6 +82,8 @@ fn run() -> Result<bool> {
         },
         rows: arguments.value("rows", 200_000)?,
         down: Duration::from_secs_f64(arguments.value("down", 3.0)?),
+        times: arguments.value("times", 1)?,
+        kinds: arguments.list("kinds"),
     };
     print_line(&format!(
         "seed {seed}; again with: cargo xtask chaos {word} --seed {seed}"
@@ -81,6 +92,7 @@ fn run() -> Result<bool> {
     let folder = std::env::temp_dir().join(format!("walferry-chaos-{}", std::process::id()));
     let outcome = match word.as_str() {
         "stream" => stream::campaign(&plan, &mut stack, &folder),
+        "outages" => outages::campaign(&plan, &mut stack, &folder),
         _ => snapshot::campaigns(&plan, &mut stack, &folder),
     };
     if arguments.has("keep") || !matches!(outcome, Ok(true)) {
