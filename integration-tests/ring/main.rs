@@ -7,6 +7,8 @@
 //! | `crash` | `kill -9` at random moments under mixed load |
 //! | `history` | random DDL and DML with restarts: each record has the schema that was in force |
 //! | `outage` | servers killed and brought back, the walsender ended, the network cut without a word |
+//! | `stays` | a server that is away is waited for, a refusal harms nobody, every wait says for whom |
+//! | `registry_faults` | a registry that fails in parts, takes no writes, or was built anew |
 //! | `late_end` | an EndTxn that arrives late, with the guard and without it |
 //! | `instances` | two processes with one name, also when the older one was stopped and wakes up |
 //! | `recovery` | each row of the recovery table |
@@ -80,6 +82,7 @@ mod planted;
 mod records;
 mod recovery;
 mod refusal;
+mod registry_faults;
 mod reload;
 mod replay;
 mod resync;
@@ -89,6 +92,7 @@ mod schemas;
 mod sessions;
 mod situations;
 mod snapshots;
+mod stays;
 mod tenants;
 mod terminal;
 mod transactions;

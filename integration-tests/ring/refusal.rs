@@ -1,13 +1,17 @@
 //! Wrong settings, missing rights, missing servers: one clear message with the remedy, the documented exit status, no
 //! stack trace and no secret.
 
+use std::time::Duration;
+
 use walferry_testkit::checker::Session;
 use walferry_testkit::process::{Settings, free_port};
 use walferry_testkit::stack::{Coordinates, KafkaOptions, KafkaServer, PostgresServer, Stack};
 
-use crate::place::{Place, own_postgres};
+use crate::place::{Place, REFUSED, own_postgres};
 
 const TABLE: &str = "create table t (id int primary key)";
+/// How soon it is said what is waited for: five seconds, and more on a machine that runs other tests.
+const SAID: Duration = Duration::from_secs(8);
 const SECRET: &str = "Tr0ub4dor-and-3";
 
 /// The connector ends with `code`; one line on standard error and one of the log tell the error, with all of `parts`;
@@ -29,6 +33,22 @@ fn ends_with(place: &Place, settings: &Settings, code: i32, parts: &[&str]) {
     for word in [SECRET, "panicked", "stack backtrace", "RUST_BACKTRACE"] {
         assert!(!log.contains(word), "{word} is in\n{log}");
     }
+}
+
+/// The connector says in its log and in `/readyz` what it waits for, with all of `parts`, and waits until it is asked to stop.
+fn waits(place: &Place, settings: &Settings, parts: &[&str]) {
+    let mut walferry = place.start(settings);
+    for part in parts {
+        walferry.wait_not_ready(part, SAID);
+        walferry.wait_log(part, SAID);
+    }
+    walferry.sigterm();
+    assert_eq!(
+        walferry.wait_exit(REFUSED),
+        Some(0),
+        "{}",
+        walferry.log_tail()
+    );
 }
 
 pub(crate) fn beside_postgres(postgres: &PostgresServer) -> Coordinates {
@@ -149,7 +169,7 @@ fn a_missing_registry() {
     let mut settings = place.all();
     let url = format!("http://127.0.0.1:{}", free_port().unwrap());
     settings.set_text("registry.url", &url);
-    ends_with(&place, &settings, 1, &["registry", &url]);
+    waits(&place, &settings, &["registry", &url]);
 }
 
 #[test]
@@ -159,7 +179,7 @@ fn a_missing_broker() {
     let mut settings = place.all();
     let brokers = format!("127.0.0.1:{}", free_port().unwrap());
     settings.set_text("kafka.brokers", &brokers);
-    ends_with(&place, &settings, 1, &["broker", &brokers]);
+    waits(&place, &settings, &["kafka"]);
 }
 
 #[test]
@@ -246,12 +266,14 @@ fn nothing_is_left_behind_by_a_refusal() {
     let place = Place::shared("left");
     place.sql(TABLE);
     let mut settings = place.all();
+    // A server that is there, and no registry.
     settings.set_text(
         "registry.url",
-        &format!("http://127.0.0.1:{}", free_port().unwrap()),
+        &format!("{}/not/a/registry", place.registry),
     );
     let (code, log) = place.run_ends(&settings);
     assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("registry.url"), "{log}");
     let mut session = Session::connect(&place.url).unwrap();
     let slots = format!(
         "select count(*) from pg_replication_slots where slot_name = '{}'",

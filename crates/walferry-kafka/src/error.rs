@@ -52,7 +52,7 @@ impl Error {
     /// What to do about it.
     pub fn disposition(&self) -> Disposition {
         match self.kind {
-            Kind::Unreachable => Disposition::Retry,
+            Kind::Unreachable => Disposition::Wait,
             Kind::Diverged => Disposition::Reconnect,
             _ => Disposition::Halt,
         }

@@ -36,6 +36,16 @@ impl Noted {
         Ok((Noted { config, client }, note))
     }
 
+    /// The newest note under a name; fences nobody.
+    ///
+    /// # Errors
+    /// Kafka does not answer or does not allow it.
+    pub fn read(config: &Config, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        let mut config = config.clone();
+        config.connector = format!("{}.{name}", config.connector);
+        read_note(&config, &AtomicBool::new(false))
+    }
+
     /// Publishes the records and the note, all or nothing.
     ///
     /// # Errors

@@ -41,7 +41,16 @@ impl Publisher {
         instance: String,
         stop: Arc<AtomicBool>,
     ) -> Result<(Publisher, Option<Checkpoint>), Error> {
-        let health = Arc::new(Health::default());
+        Publisher::open_watched(config, instance, stop, Arc::default())
+    }
+
+    /// As [`Publisher::open`]; whether Kafka answers is told from the beginning.
+    pub fn open_watched(
+        config: Config,
+        instance: String,
+        stop: Arc<AtomicBool>,
+        health: Arc<Health>,
+    ) -> Result<(Publisher, Option<Checkpoint>), Error> {
         let watch = Watch::start(&config, health.clone())?;
         let client = Librdkafka::new(config.clone(), stop.clone());
         let mut machine = Machine::new(client, &config, instance, stop, health);

@@ -145,6 +145,11 @@ impl Builder {
         }
     }
 
+    /// Whoever committed waits until that is confirmed.
+    pub(crate) fn urge(&mut self) {
+        self.urgent = true;
+    }
+
     fn mark(&mut self, whole: bool, commit_us: Option<i64>, xid: u32) {
         self.idle = None;
         self.unfinished = !whole;

@@ -1,11 +1,14 @@
 //! One connector from its start to its end: evidence, decision, claim, snapshot, stream, and again after each loss.
 //!
 //! Owns the threads of the ring and their order at a start and a stop. Decides by `recovery`, never by itself.
-//! Invariant: nothing is created before PostgreSQL, registry and Kafka have all answered, and nothing is streamed before
-//! the connector is claimed in Kafka.
-//! Start reading at [`run`].
+//! Invariants: nothing is created or fenced before PostgreSQL, registry and Kafka have all answered and the decision is to go
+//! on, and nothing is streamed before the connector is claimed in Kafka; a server that is away is waited for without an end.
+//! Start reading at [`run`]; a start is [`Start::prepare`].
 
 mod create;
+mod held_up;
+mod look;
+mod patience;
 mod resync;
 
 use std::{
@@ -15,7 +18,7 @@ use std::{
 
 use tokio::sync::watch;
 use walferry_event::Lsn;
-use walferry_kafka::{Checkpoint, Publisher};
+use walferry_kafka::{Checkpoint, Health, Publisher};
 use walferry_postgres::{Catalog, Feedback, Replication};
 use walferry_registry::Registry;
 
@@ -36,12 +39,13 @@ use crate::{
     ring::{self, Begin, Ring},
     snapshot, source,
     stamp::{self, Stamp},
-    status::{SourceStatus, State, Status},
+    status::{Peer, SourceStatus, State, Status},
 };
 
-/// How long the servers may take to answer at a start before the process gives up: a start tells the operator what is
-/// wrong, a running connector waits.
-const START_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a start may go on with what it is doing when it is asked to stop.
+const STOP_GRACE: Duration = Duration::from_secs(2);
+/// What the connector as a whole waits for, before it begins anew.
+const STAGE: &str = "connector";
 
 /// Divergences in a row (another writer's checkpoint, a lost commit) before the process gives up.
 const RESTARTS_MAX: u32 = 5;
@@ -88,12 +92,15 @@ pub async fn run(
                 tracing::warn!(%error, divergences, "the ring starts again from the checkpoint");
                 status.set_state(State::Retrying, Some(error.to_string()));
             }
-            Err(error) if error.is_away() && reached > Lsn::ZERO => {
-                let Some(pause) = away.failed() else {
-                    break Err(error.context(format!("gave up after {} tries", away.tries())));
+            Err(error) if error.is_away() => {
+                let Some(pause) = away.failed(error.is_outage()) else {
+                    break Err(error.after_tries(away.tries()));
                 };
-                status.count_error(error.labels());
-                status.set_state(State::Retrying, Some(error.to_string()));
+                let peer = Peer::of_stage(error.labels().stage);
+                status.waits(STAGE, peer, (error.labels().kind, error.to_string()));
+                if reached > Lsn::ZERO {
+                    status.set_state(State::Retrying, None);
+                }
                 let connect = &config.source.connect;
                 let address = (connect.host.clone(), connect.port);
                 retry::pause(pause, Some(address), &mut stop).await;
@@ -138,31 +145,43 @@ pub(crate) struct Found {
     left_out: Vec<source::LeftOut>,
 }
 
+/// A start that has been decided and claimed.
+struct Prepared {
+    found: Found,
+    begin: Begin,
+    publisher: Publisher,
+    registry: Arc<Registry>,
+    stamp: Arc<Stamp>,
+}
+
 impl Start {
-    async fn run(mut self) -> Result<(), Error> {
+    async fn run(self) -> Result<(), Error> {
         if !self.has_turned {
             self.status.set_state(State::Starting, None);
         }
         self.config.kafka.check()?;
-        let mut found = self.postgres().await?;
-        let registry = Arc::new(self.registry().await?);
         let stopping = Arc::new(AtomicBool::new(false));
-        let (mut publisher, checkpoint) = self.kafka(stopping.clone()).await?;
-        source::flushed_by_now(&mut found.replication, &mut found.server).await?;
-        let slot = source::slot(&self.config, &found.catalog).await?;
-        let evidence = source::evidence(
-            &self.config,
-            slot,
-            stamp::evidence(checkpoint.as_ref()),
-            found.server.clone(),
-        );
-        let saved = checkpoint.as_ref().and_then(|it| it.snapshot.as_ref());
-        let progress = snapshot::Progress::read(saved).map_err(|error| {
-            Error::failed(format!(
-                "the snapshot's cursor in the checkpoint record cannot be read: {error}"
-            ))
-        })?;
-        let (row, decision) = self.decide(&evidence, progress.as_ref());
+        let mut stop = self.stop.clone();
+        let given_up = async {
+            retry::asked(&mut stop).await;
+            // What blocks a thread looks at this; what waits for PostgreSQL ends by itself.
+            stopping.store(true, Ordering::Relaxed);
+            tokio::time::sleep(STOP_GRACE).await;
+        };
+        let prepared = tokio::select! {
+            prepared = self.prepare(&stopping) => prepared?,
+            () = given_up => return Err(Error::stopped()),
+        };
+        self.status.waits_no_more(STAGE);
+        self.ring(prepared, stopping).await
+    }
+
+    /// Looks, decides, and only then acts: fences older instances, looks again, and creates what is missing.
+    async fn prepare(&self, stopping: &Arc<AtomicBool>) -> Result<Prepared, Error> {
+        let (mut found, registry) = tokio::try_join!(self.look(stopping), self.registry())?;
+        let registry = Arc::new(registry);
+        let (mut publisher, checkpoint) = self.kafka(stopping).await?;
+        let (row, decision, progress) = self.judge(&mut found, checkpoint.as_ref()).await?;
         tracing::info!(target: "audit", row, ?decision, "recovery decision");
         let stamp = Arc::new(Stamp::new(
             found.server.clone(),
@@ -204,24 +223,34 @@ impl Start {
                 begin
             }
         };
-        self.ring(found, begin, publisher, registry, stamp, stopping)
-            .await
+        Ok(Prepared {
+            found,
+            begin,
+            publisher,
+            registry,
+            stamp,
+        })
     }
 
-    /// Connects to PostgreSQL and checks it, for as long as a start is patient.
-    async fn postgres(&mut self) -> Result<Found, Error> {
-        let config = self.config.clone();
-        let found = self
-            .patiently(|| async {
-                let catalog = Catalog::connect(&config.source.connect).await?;
-                let mut replication = Replication::connect(&config.source.connect).await?;
-                replication.expect_primary().await?;
-                Ok::<_, walferry_postgres::Error>((catalog, replication))
+    /// Connects to PostgreSQL and checks it.
+    async fn postgres(&self) -> Result<Found, Error> {
+        let config = &self.config;
+        let connect = &config.source.connect;
+        let address = (connect.host.clone(), connect.port);
+        let place = format!("PostgreSQL at {}:{}", connect.host, connect.port);
+        let asked = || async {
+            let catalog = Catalog::connect(connect).await?;
+            let mut replication = Replication::connect(connect).await?;
+            replication.expect_primary().await?;
+            let identity = replication.identify().await?;
+            Ok::<_, walferry_postgres::Error>((catalog, replication, identity))
+        };
+        let (catalog, mut replication, identity) = self
+            .patiently(Peer::PostgreSql, &place, Some(address), || {
+                retry::hedged(asked)
             })
             .await?;
-        let (catalog, mut replication) = found;
-        let survey = source::survey(&config, &catalog).await?;
-        let identity = replication.identify().await?;
+        let survey = source::survey(config, &catalog).await?;
         let server = source::server(&mut replication, &identity).await?;
         self.status.set_source(SourceStatus {
             system_id: Some(server.system_id.clone()),
@@ -240,86 +269,48 @@ impl Start {
         })
     }
 
-    async fn registry(&mut self) -> Result<Registry, Error> {
+    async fn registry(&self) -> Result<Registry, Error> {
         let registry = Registry::new(self.config.registry.clone())?;
-        self.patiently(|| registry.ping()).await?;
+        let address = registry.address();
+        self.patiently(Peer::Registry, "registry.url", address, || {
+            retry::hedged(|| registry.ping())
+        })
+        .await?;
         Ok(registry)
-    }
-
-    /// Tries again while a start is patient and the error may pass.
-    async fn patiently<T, E, F>(&mut self, attempt: impl Fn() -> F) -> Result<T, Error>
-    where
-        F: Future<Output = Result<T, E>>,
-        E: Passing + Into<Error>,
-    {
-        let until = tokio::time::Instant::now() + START_PATIENCE;
-        loop {
-            let error = match attempt().await {
-                Ok(value) => return Ok(value),
-                Err(error) => error,
-            };
-            if !error.may_pass() {
-                return Err(error.into());
-            }
-            if tokio::time::Instant::now() >= until {
-                return Err(if self.has_turned {
-                    Error::away(error)
-                } else {
-                    error.into()
-                });
-            }
-            retry::pause(Duration::from_millis(250), None, &mut self.stop).await;
-            if *self.stop.borrow() {
-                return Err(Error::stopped());
-            }
-        }
     }
 
     /// Fences older instances and reads the checkpoint.
     async fn kafka(
         &self,
-        stopping: Arc<AtomicBool>,
+        stopping: &Arc<AtomicBool>,
     ) -> Result<(Publisher, Option<Checkpoint>), Error> {
         let mut kafka = self.config.kafka.clone();
         kafka.queue_bytes_max = self.config.publish.queue_bytes_max();
         if self.config.context_headers {
             kafka.headers = context_headers(&self.config.topic_prefix, &self.instance);
         }
-        let (instance, has_turned) = (self.instance.clone(), self.has_turned);
-        // A stop during the start has to reach the blocking calls too.
-        let (flag, mut stop) = (stopping.clone(), self.stop.clone());
-        let watcher = tokio::spawn(async move {
-            if stop.wait_for(|stop| *stop).await.is_ok() {
-                flag.store(true, Ordering::Relaxed);
-            }
-        });
-        let span = tracing::Span::current();
-        let opened = tokio::task::spawn_blocking(move || {
-            let _named = span.enter();
-            // To open a publisher is patient in itself.
-            walferry_kafka::ensure_checkpoint_topic(&kafka).map_err(|error| {
-                match has_turned && error.may_pass() {
-                    true => Error::away(error),
-                    false => error.into(),
-                }
-            })?;
-            Ok::<_, Error>(Publisher::open(kafka, instance, stopping)?)
-        })
-        .await;
-        watcher.abort();
-        opened.map_err(|error| Error::failed(format!("opening the publisher: {error}")))?
+        let (instance, stopping) = (self.instance.clone(), stopping.clone());
+        let health = Arc::new(Health::default());
+        let opened = {
+            let health = health.clone();
+            blocking("opening the publisher", move || {
+                walferry_kafka::ensure_checkpoint_topic(&kafka)?;
+                // To open a publisher is patient in itself.
+                Ok(Publisher::open_watched(kafka, instance, stopping, health)?)
+            })
+        };
+        self.while_kafka_says(&health, opened).await
     }
 
     /// Starts the threads, and turns the ring until the end.
-    async fn ring(
-        self,
-        found: Found,
-        begin: Begin,
-        publisher: Publisher,
-        registry: Arc<Registry>,
-        stamp: Arc<Stamp>,
-        stopping: Arc<AtomicBool>,
-    ) -> Result<(), Error> {
+    async fn ring(self, prepared: Prepared, stopping: Arc<AtomicBool>) -> Result<(), Error> {
+        let Prepared {
+            found,
+            begin,
+            publisher,
+            registry,
+            stamp,
+        } = prepared;
         let held = begin.held();
         stamp.set_durable(held.clone());
         let needed = held.needed();
@@ -408,15 +399,25 @@ fn context_headers(prefix: &str, run: &str) -> Vec<(String, String)> {
 }
 
 async fn claim(mut publisher: Publisher, checkpoint: Checkpoint) -> Result<Publisher, Error> {
-    let span = tracing::Span::current();
-    let claimed = tokio::task::spawn_blocking(move || {
-        let _named = span.enter();
+    blocking("claiming the connector", move || {
         publisher.claim(checkpoint)?;
-        Ok::<_, walferry_kafka::Error>(publisher)
+        Ok(publisher)
+    })
+    .await
+}
+
+/// Runs what blocks on a thread of its own; its log names the connector.
+async fn blocking<T: Send + 'static>(
+    what: &str,
+    body: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let span = tracing::Span::current();
+    let done = tokio::task::spawn_blocking(move || {
+        let _named = span.enter();
+        body()
     });
-    Ok(claimed
-        .await
-        .map_err(|error| Error::failed(format!("claiming the connector: {error}")))??)
+    done.await
+        .map_err(|error| Error::failed(format!("{what}: {error}")))?
 }
 
 fn version_text(version: u32) -> String {

@@ -16,8 +16,8 @@ mod rows;
 mod transactions;
 
 use std::{
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use metrics::Counter;
@@ -31,7 +31,7 @@ use crate::{
     config::Config,
     error::Error,
     parking::{Obstacle, Refused},
-    relations::{Entry, Plan, Relations},
+    relations::{Entry, Plan, Relations, Urgency},
     snapshot::{Engine, Recent},
     status::{Lack, Status},
 };
@@ -65,6 +65,10 @@ pub(crate) struct Encoder {
     /// Bytes of the stream that came off the session.
     received_bytes: Counter,
 }
+
+/// The encode thread's pulse, and how long it may work on one block. What waits for a server shows its pulse meanwhile.
+pub(crate) const STAGE: &str = "encode";
+pub(crate) const STUCK: Duration = Duration::from_secs(600);
 
 /// Operations that are counted, in the order of `Plan::changes`.
 const OPERATIONS: [Operation; 4] = [
@@ -132,8 +136,8 @@ impl Encoder {
                         self.closing.asked();
                     }
                     if self.transaction.is_none() {
-                        self.builder
-                            .idle(keepalive.wal_end, keepalive.reply_requested);
+                        let urgent = keepalive.reply_requested || self.is_waited_for();
+                        self.builder.idle(keepalive.wal_end, urgent);
                         self.boundary(keepalive.wal_end)?;
                     }
                 }
@@ -149,6 +153,11 @@ impl Encoder {
             }
         }
         self.seal(pause)
+    }
+
+    /// Whether somebody's commit waits for what we confirm, also of a transaction that nothing is published of.
+    fn is_waited_for(&self) -> bool {
+        self.status.synchronous.load(Ordering::Relaxed)
     }
 
     fn malformed(&self, at: Lsn, error: &walferry_pgoutput::Error) -> Error {
@@ -175,9 +184,11 @@ impl Encoder {
         if self.builder.is_idle() && self.status.pausing.is_held() {
             return Ok(());
         }
-        self.builder
-            .seal(pause && self.transaction.is_none())
-            .map_err(|PublisherGone| Error::stopped())
+        // While it waits for the publisher to take the block, the publisher's own pulse counts.
+        self.status.pulse_ends(STAGE);
+        let sealed = self.builder.seal(pause && self.transaction.is_none());
+        self.status.pulse(STAGE, STUCK);
+        sealed.map_err(|PublisherGone| Error::stopped())
     }
 
     fn message<'a>(
@@ -199,6 +210,9 @@ impl Encoder {
                         ordinal: None,
                     };
                     self.builder.commit(position, tx.commit_us, tx.xid);
+                    if self.is_waited_for() {
+                        self.builder.urge();
+                    }
                 }
                 self.boundary(commit.end_lsn)?;
             }
@@ -316,7 +330,7 @@ impl Encoder {
                 .map_err(|error| self.uncounted(error))?;
         } else if self.relations.defers_keys() || self.is_held_in_part() {
             // What has been published of the transaction decides about the rest.
-            self.relations.settle(relation, at)?;
+            self.relations.settle(relation, at, Urgency::MayPark)?;
             self.note_keys(relation, &change);
         }
         Ok(())
@@ -464,7 +478,12 @@ fn write_change(
     context: &Context<'_>,
 ) -> Result<Option<(Arc<str>, Obstacle)>, Error> {
     let mut widened = 0;
-    relations.settle(oid, origin.lsn)?;
+    // A snapshot cannot wait for one table.
+    let urgency = match change {
+        Change::Read(_) => Urgency::Waits,
+        _ => Urgency::MayPark,
+    };
+    relations.settle(oid, origin.lsn, urgency)?;
     loop {
         let plan = match relations.entry(oid) {
             Some(Entry::Followed(plan)) => plan,

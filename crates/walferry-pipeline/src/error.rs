@@ -32,7 +32,8 @@ pub(crate) struct Labels {
 /// | refused | 3 | read the evidence; `walferry resync` or the old settings |
 /// | fenced | 4 | nothing: another instance of the same name has taken over |
 /// | diverged | never leaves the process | the ring starts again from the checkpoint |
-/// | away | 1, after `retries_max` tries | a server did not answer: what was begun is given up and begun anew |
+/// | away | never leaves the process of a connector | a server is away: it is waited for, what was begun is begun anew |
+/// | passing | 1, after `retries_max` tries | as away, but no outage |
 /// | stopped | 0 | nothing: it was asked to stop |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -41,6 +42,7 @@ enum Kind {
     Fenced,
     Diverged,
     Away,
+    Passing,
     Stopped,
 }
 
@@ -114,6 +116,17 @@ impl Error {
         this
     }
 
+    /// It came again in each of so many tries, and is not tried any more.
+    pub(crate) fn after_tries(self, tries: u32) -> Error {
+        match self.is_away() {
+            true => Error {
+                kind: Kind::Failed,
+                ..self.context(format!("gave up after {tries} tries"))
+            },
+            false => self,
+        }
+    }
+
     /// What was being done when the error came.
     pub(crate) fn context(mut self, what: impl fmt::Display) -> Error {
         self.message = format!("{what}: {}", self.message);
@@ -123,7 +136,7 @@ impl Error {
     /// The exit status that the process ends with for this error (product.md, "Commands").
     pub fn exit_status(&self) -> u8 {
         match self.kind {
-            Kind::Failed | Kind::Diverged | Kind::Away => 1,
+            Kind::Failed | Kind::Diverged | Kind::Away | Kind::Passing => 1,
             Kind::Refused => 3,
             Kind::Fenced => 4,
             Kind::Stopped => 0,
@@ -134,7 +147,7 @@ impl Error {
         self.kind == Kind::Stopped
     }
 
-    /// A server did not answer, and may do so later.
+    /// A server is away, and is waited for.
     pub(crate) fn away(error: impl Into<Error>) -> Error {
         Error {
             kind: Kind::Away,
@@ -142,8 +155,9 @@ impl Error {
         }
     }
 
+    /// Whether what was begun is to be begun anew: a server is away, or something else was that may pass.
     pub(crate) fn is_away(&self) -> bool {
-        self.kind == Kind::Away
+        matches!(self.kind, Kind::Away | Kind::Passing)
     }
 
     pub(crate) fn is_diverged(&self) -> bool {
@@ -165,12 +179,20 @@ impl std::error::Error for Error {
     }
 }
 
+/// What an error of a server means for the connector, when it is not one of the ends with a name.
+fn passing(error: &impl Passing) -> Kind {
+    match (error.is_outage(), error.may_pass()) {
+        (true, _) => Kind::Away,
+        (false, true) => Kind::Passing,
+        (false, false) => Kind::Failed,
+    }
+}
+
 impl From<walferry_postgres::Error> for Error {
     fn from(error: walferry_postgres::Error) -> Error {
-        let kind = match error.may_pass() {
-            true => Kind::Away,
-            false if error.is_stale() => Kind::Diverged,
-            false => Kind::Failed,
+        let kind = match error.is_stale() {
+            true => Kind::Diverged,
+            false => passing(&error),
         };
         Error::from_stage(kind, ("postgresql", error.kind()), error)
     }
@@ -187,7 +209,7 @@ impl From<walferry_kafka::Error> for Error {
         } else if error.is_unreadable() {
             Kind::Refused
         } else {
-            Kind::Failed
+            passing(&error)
         };
         Error::from_stage(kind, ("kafka", error.kind()), error)
     }
@@ -195,7 +217,7 @@ impl From<walferry_kafka::Error> for Error {
 
 impl From<walferry_registry::Error> for Error {
     fn from(error: walferry_registry::Error) -> Error {
-        Error::from_stage(Kind::Failed, ("registry", error.kind()), error)
+        Error::from_stage(passing(&error), ("registry", error.kind()), error)
     }
 }
 
@@ -209,11 +231,48 @@ impl From<walferry_avro::Error> for Error {
 pub(crate) trait Passing {
     /// Whether trying again may help.
     fn may_pass(&self) -> bool;
+
+    /// Whether the server is away, so that it is waited for without an end.
+    fn is_outage(&self) -> bool;
+
+    /// What the error metric calls it.
+    fn label(&self) -> &'static str;
+
+    /// Whether we are shut out by what the configuration says now, which a rotation on both sides mends.
+    fn is_shut_out(&self) -> bool {
+        false
+    }
+}
+
+impl Passing for Error {
+    fn may_pass(&self) -> bool {
+        self.is_away()
+    }
+
+    fn is_outage(&self) -> bool {
+        self.kind == Kind::Away
+    }
+
+    fn label(&self) -> &'static str {
+        self.labels.kind
+    }
 }
 
 impl Passing for walferry_postgres::Error {
     fn may_pass(&self) -> bool {
         self.disposition() != Disposition::Halt
+    }
+
+    fn is_outage(&self) -> bool {
+        self.disposition().is_outage()
+    }
+
+    fn label(&self) -> &'static str {
+        self.kind()
+    }
+
+    fn is_shut_out(&self) -> bool {
+        walferry_postgres::Error::is_shut_out(self)
     }
 }
 
@@ -221,10 +280,34 @@ impl Passing for walferry_registry::Error {
     fn may_pass(&self) -> bool {
         self.disposition() != Disposition::Halt
     }
+
+    fn is_outage(&self) -> bool {
+        self.disposition().is_outage()
+    }
+
+    fn label(&self) -> &'static str {
+        self.kind()
+    }
+
+    fn is_shut_out(&self) -> bool {
+        self.kind() == "auth" || self.is_foreign()
+    }
 }
 
 impl Passing for walferry_kafka::Error {
     fn may_pass(&self) -> bool {
         self.disposition() != Disposition::Halt
+    }
+
+    fn is_outage(&self) -> bool {
+        self.disposition().is_outage()
+    }
+
+    fn label(&self) -> &'static str {
+        self.kind()
+    }
+
+    fn is_shut_out(&self) -> bool {
+        self.kind() == "auth"
     }
 }

@@ -4,13 +4,13 @@
 //! Invariant: a server that stops answering is in `/readyz` within five seconds.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
 use tokio::{task::JoinHandle, time};
 use tracing::Instrument;
-use walferry_event::Lsn;
+use walferry_event::{Disposition, Lsn};
 use walferry_kafka::Health;
 use walferry_postgres::{Catalog, StreamHandle};
 use walferry_registry::Registry;
@@ -25,6 +25,8 @@ use crate::{
 /// How often each question is asked, and how long its answer may take.
 const TICK: Duration = Duration::from_millis(500);
 const REGISTRY_EVERY: Duration = Duration::from_secs(2);
+/// How often a registry that is away is asked.
+const REGISTRY_AWAY_EVERY: Duration = Duration::from_millis(500);
 const LAG_EVERY: Duration = Duration::from_secs(2);
 const ANSWER: Duration = Duration::from_secs(2);
 /// A stream on which a probe has been unanswered for this long counts as lost.
@@ -56,12 +58,8 @@ impl Monitor {
                 memory,
             )),
             spawn(watch_registry(status.clone(), registry.clone())),
-            spawn(parking::watch(
-                status.clone(),
-                registry,
-                config.errors.clone(),
-            )),
-            spawn(watch_lag(config, status)),
+            spawn(parking::watch(config.clone(), status.clone(), registry)),
+            spawn(watch_lag(config, status, stream.clone())),
         ];
         Monitor { tasks, stream }
     }
@@ -144,28 +142,66 @@ async fn watch_ring(
     }
 }
 
+/// Asks the registry whether it is there, and whether it still means the same by its ids. One that is back after an outage may
+/// be another.
 async fn watch_registry(status: Arc<Status>, registry: Arc<Registry>) {
+    let mut away = false;
     loop {
-        let answer = match time::timeout(ANSWER, registry.ping()).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err((error.kind(), error.to_string())),
+        let asked = async {
+            registry.ping().await?;
+            match away {
+                true => Ok(None),
+                false => match registry.still_means_the_same().await {
+                    // Who may register need not be allowed to read.
+                    Err(error) if error.disposition() == Disposition::Halt => Ok(None),
+                    answer => answer,
+                },
+            }
+        };
+        let answer = match time::timeout(ANSWER, asked).await {
+            Ok(Ok(changed)) => {
+                if let Some(changed) = changed {
+                    tracing::warn!(target: "audit", error = changed, "the registry answers differently");
+                }
+                Ok(())
+            }
+            Ok(Err(error)) => Err((error.kind(), walferry_registry::Error::to_string(&error))),
             Err(_) => Err((
                 "timeout",
                 format!("no answer within {} s", ANSWER.as_secs()),
             )),
         };
+        let was_away = std::mem::replace(&mut away, answer.is_err());
+        if was_away && !away {
+            registry.forget();
+        }
         status.set_peer(Peer::Registry, answer);
-        time::sleep(REGISTRY_EVERY).await;
+        time::sleep(match away {
+            true => REGISTRY_AWAY_EVERY,
+            false => REGISTRY_EVERY,
+        })
+        .await;
     }
 }
 
-async fn watch_lag(config: Arc<Config>, status: Arc<Status>) {
+/// Asks PostgreSQL how far its log is, and what it keeps for the slot. While nothing streams, as in a snapshot, nobody else
+/// notices that the server is away.
+async fn watch_lag(config: Arc<Config>, status: Arc<Status>, stream: Watched) {
+    let mut said = false;
     let connector = || config.name.clone();
     let source = metrics::gauge!("walferry_source_lag_bytes", "connector" => connector());
     let retained = metrics::gauge!("walferry_slot_retained_bytes", "connector" => connector());
     let mut catalog: Option<Catalog> = None;
     loop {
-        let answer = time::timeout(ANSWER, ask_lag(&config, &mut catalog)).await;
+        let answer = time::timeout(ANSWER, ask_lag(&config, &status, &mut catalog)).await;
+        let failed = match &answer {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => Some((error.kind(), error.to_string())),
+            Err(_) => Some((
+                "timeout",
+                format!("no answer within {} s", ANSWER.as_secs()),
+            )),
+        };
         match answer {
             Ok(Ok((server_lsn, retained_bytes))) => {
                 let held = status.ledger.positions().checkpointed;
@@ -179,8 +215,20 @@ async fn watch_lag(config: Arc<Config>, status: Arc<Status>) {
                 retained.set(retained_bytes.unwrap_or(0) as f64);
                 status.set_lag(lag, config.source.slot_retained_bytes_max);
             }
-            // The session's own loss says that the server is away; here it is only asked anew.
             _ => catalog = None,
+        }
+        let streams = stream
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some();
+        // Of a stream the session's own loss says that the server is away; here it is only asked anew.
+        match failed {
+            Some(reason) if !streams && status.is_snapshotting() => {
+                said = true;
+                status.set_peer(Peer::PostgreSql, Err(reason));
+            }
+            None if std::mem::take(&mut said) => status.set_peer(Peer::PostgreSql, Ok(())),
+            _ => {}
         }
         time::sleep(LAG_EVERY).await;
     }
@@ -188,6 +236,7 @@ async fn watch_lag(config: Arc<Config>, status: Arc<Status>) {
 
 async fn ask_lag(
     config: &Config,
+    status: &Status,
     catalog: &mut Option<Catalog>,
 ) -> Result<(Lsn, Option<u64>), walferry_postgres::Error> {
     let open = match catalog.take() {
@@ -196,6 +245,15 @@ async fn ask_lag(
     };
     let lsn = open.current_wal().await?;
     let slot = open.slot(&config.source.slot).await?;
+    let synchronous = open.is_synchronous(&config.source.slot).await?;
+    if synchronous && !status.synchronous.load(Ordering::Relaxed) {
+        tracing::warn!(
+            application_name = config.source.connect.application_name,
+            "commits on the server wait until Kafka has what they wrote: synchronous_standby_names counts this session as a \
+             standby; name the standbys in it, and not \"*\""
+        );
+    }
+    status.synchronous.store(synchronous, Ordering::Relaxed);
     *catalog = Some(open);
     let retained = slot.and_then(|slot| slot.retained_bytes);
     Ok((lsn, retained.and_then(|bytes| u64::try_from(bytes).ok())))

@@ -6,6 +6,8 @@
 //! stream always begins early enough for it.
 //! Start reading at [`Parking`], then [`watch`].
 
+mod lifted;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -16,10 +18,12 @@ use tokio::{
     sync::{mpsc, oneshot, watch as news},
     time::{self, Instant},
 };
-use walferry_event::Lsn;
+use walferry_event::{Disposition, Lsn};
 use walferry_registry::Registry;
 
-use crate::{config::Errors, status::Status};
+use crate::{config::Config, status::Status};
+
+use lifted::LevelNote;
 
 /// A subject and the schema that it is to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -207,9 +211,13 @@ impl Parking {
             .collect()
     }
 
-    fn refused_again(&self, table: &str) {
+    /// The registry refuses the schema still; one that is away is asked again soon, so that its return is noticed.
+    fn refused_again(&self, table: &str, away: bool) {
         if let Some(waiting) = self.tables().get_mut(table) {
-            waiting.tries += 1;
+            waiting.tries = match away {
+                true => 0,
+                false => waiting.tries + 1,
+            };
             waiting.next_try = Instant::now() + pause(waiting.tries);
         }
     }
@@ -229,7 +237,12 @@ fn pause(tries: u32) -> Duration {
 }
 
 /// Offers the schemas of waiting tables to the registry, and answers the operator, until the ring ends.
-pub(crate) async fn watch(status: Arc<Status>, registry: Arc<Registry>, errors: Errors) {
+pub(crate) async fn watch(config: Arc<Config>, status: Arc<Status>, registry: Arc<Registry>) {
+    let mut note = LevelNote::new(config.clone());
+    if let Err(reason) = note.put_back(&registry).await {
+        tracing::warn!(reason, "it is tried again before the next approval");
+    }
+    let errors = &config.errors;
     let (sender, mut approvals) = mpsc::unbounded_channel();
     *lock(&status.parking.approvals) = Some(sender);
     let every = POLL_MIN.min(Duration::from_millis(errors.retry_max_ms.max(100)));
@@ -237,7 +250,10 @@ pub(crate) async fn watch(status: Arc<Status>, registry: Arc<Registry>, errors: 
         let approval = time::timeout(every, approvals.recv()).await;
         match approval {
             Ok(Some(approval)) => {
-                let outcome = approve(&status.parking, &registry, &approval.table).await;
+                let outcome = match note.put_back(&registry).await {
+                    Ok(()) => approve(&status.parking, &registry, &note, &approval.table).await,
+                    Err(reason) => Err(reason),
+                };
                 tracing::info!(target: "audit", table = approval.table,
                     outcome = outcome.as_ref().map_or_else(String::as_str, String::as_str),
                     "schema approval");
@@ -257,7 +273,10 @@ async fn poll(parking: &Parking, registry: &Registry) {
                 tracing::info!(target: "audit", table, "the registry takes the schema now: the table goes on");
                 parking.release(&table);
             }
-            Err(_) => parking.refused_again(&table),
+            Err(error) => {
+                let away = error.disposition() != Disposition::Halt;
+                parking.refused_again(&table, away);
+            }
         }
     }
 }
@@ -270,7 +289,12 @@ async fn offer(registry: &Registry, offers: &[Offer]) -> Result<(), walferry_reg
     registry.register_all(&pairs).await.map(drop)
 }
 
-async fn approve(parking: &Parking, registry: &Registry, table: &str) -> Result<String, String> {
+async fn approve(
+    parking: &Parking,
+    registry: &Registry,
+    note: &LevelNote,
+    table: &str,
+) -> Result<String, String> {
     let offers = {
         let tables = parking.tables();
         match tables.get(table) {
@@ -287,14 +311,26 @@ async fn approve(parking: &Parking, registry: &Registry, table: &str) -> Result<
         }
     };
     for offer in &offers {
-        let registered = registry.register_forced(&offer.subject, &offer.schema);
-        registered
+        force(registry, note, offer)
             .await
-            .map_err(|error| format!("table {table} stays parked: {error}"))?;
+            .map_err(|reason| format!("table {table} stays parked: {reason}"))?;
     }
     parking.release(table);
     Ok(match offers.is_empty() {
         true => format!("table {table} is tried again at the change that it waits at"),
         false => format!("the registry has taken the schema of table {table}: it goes on"),
     })
+}
+
+/// Registers a schema, also against the subject's level, which is noted before it is lifted.
+async fn force(registry: &Registry, note: &LevelNote, offer: &Offer) -> Result<(), String> {
+    let told = |error: walferry_registry::Error| error.to_string();
+    let offered = registry.register_or_lift(&offer.subject, &offer.schema);
+    if let Err(lifted) = offered.await.map_err(told)? {
+        note.write(Some(&lifted)).await?;
+        let registered = registry.register_lifted(&lifted, &offer.schema);
+        registered.await.map_err(told)?;
+        note.write(None).await?;
+    }
+    Ok(())
 }

@@ -6,14 +6,15 @@
 //! Start reading at [`Relations::learn`].
 
 mod ahead;
+mod ids;
 mod key;
+mod patience;
 mod reload;
 mod versions;
 
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
-    time::Duration,
 };
 
 use tokio::sync::watch;
@@ -26,15 +27,18 @@ pub(crate) use key::choose_key;
 
 use crate::{
     config::{Config, Policy},
-    error::{Error, Passing},
+    error::Error,
     parking::Offer,
-    retry::{self, Retry},
     schemas,
     selection::Selection,
     sharing,
     status::{Lack, SchemaIds, Status, TableStatus},
 };
 
+pub(crate) use ids::Urgency;
+
+use ids::tell_other_id;
+use patience::Refusal;
 use versions::{changes_unannounced, keep_wide, other_key};
 
 /// A table's plan and where its records go.
@@ -60,6 +64,9 @@ pub(crate) struct Plan {
     pub(crate) mixed: bool,
     /// Whether a key may pass from row to row within a transaction.
     pub(crate) deferred: bool,
+    /// The ids of its schemas, and the registry's generation that they are of.
+    pub(crate) ids: SchemaIds,
+    pub(crate) ids_of: u64,
     /// Changes by operation, in the order of `OPERATIONS`, for the metric; taken when a block is sealed.
     pub(crate) changes: [u64; 4],
 }
@@ -117,6 +124,8 @@ pub(crate) struct Relations {
     ahead: HashMap<u32, Table>,
     /// Whether a plan has a deferred key.
     defers: bool,
+    /// The registry's generation that the ids of every plan are of.
+    ids_of: u64,
 }
 
 impl Relations {
@@ -128,6 +137,7 @@ impl Relations {
         stop: watch::Receiver<bool>,
     ) -> Relations {
         Relations {
+            ids_of: registry.generation(),
             selection: Selection::new(&config.source.tables),
             config,
             status,
@@ -196,7 +206,7 @@ impl Relations {
     /// Whether this table may have such a key: it is known by what the stream has said of it.
     pub(crate) fn may_defer(&mut self, oid: u32, at: Lsn) -> Result<bool, Error> {
         if self.described.contains_key(&oid) {
-            self.settle(oid, at)?;
+            self.settle(oid, at, Urgency::MayPark)?;
         }
         Ok(self.defers)
     }
@@ -211,20 +221,24 @@ impl Relations {
     }
 
     /// Makes the plan for what the stream has said of a relation, if that is news. Asks the catalog for what the stream
-    /// does not say, and compiles and registers a new plan unless nothing has changed.
-    pub(crate) fn settle(&mut self, oid: u32, at: Lsn) -> Result<(), Error> {
+    /// does not say, and compiles and registers a new plan unless nothing has changed. A registry that was away is asked
+    /// for the ids again.
+    pub(crate) fn settle(&mut self, oid: u32, at: Lsn, urgency: Urgency) -> Result<(), Error> {
+        if self.ids_of != self.registry.generation() {
+            self.renew_ids(oid, at, urgency)?;
+        }
         if self.described.is_empty() {
             return Ok(());
         }
         let Some(relation) = self.described.get(&oid).cloned() else {
             return Ok(());
         };
-        self.make(relation, at)?;
+        self.make(relation, at, urgency)?;
         self.described.remove(&oid);
         Ok(())
     }
 
-    fn make(&mut self, relation: Relation, at: Lsn) -> Result<(), Error> {
+    fn make(&mut self, relation: Relation, at: Lsn, urgency: Urgency) -> Result<(), Error> {
         let name = relation.qualified_name();
         let oid = relation.oid;
         if !self.selection.includes(&name) || self.is_left_out(&name) {
@@ -246,7 +260,7 @@ impl Relations {
                     .set(&name, Lack::Incomplete, format!("{reason}; {remedy}"));
             }
         }
-        self.replace(oid, table, at)
+        self.replace(oid, table, at, urgency)
     }
 
     /// Whether a table is published by somebody else although it is not to be followed.
@@ -278,7 +292,7 @@ impl Relations {
             let mut now = self.look_up(&table.relation.clone())?;
             keep_wide(&table, &mut now);
             if now != table {
-                return self.replace(oid, now, at);
+                return self.replace(oid, now, at, Urgency::Waits);
             }
         }
         if let Some(column) = table.columns.get_mut(column) {
@@ -287,7 +301,7 @@ impl Relations {
                 _ => column.nullable = true,
             }
         }
-        self.replace(oid, table, at)
+        self.replace(oid, table, at, Urgency::Waits)
     }
 
     /// A whole row has come with NULL in the key that the catalog has now: this version of the table had no such key yet.
@@ -308,13 +322,13 @@ impl Relations {
             "a row has NULL in the key that the table has now, so that it had none when the row was written");
         let mut table = plan.table.clone();
         table.key.clear();
-        self.replace(oid, table, at)?;
+        self.replace(oid, table, at, Urgency::Waits)?;
         Ok(true)
     }
 
     /// The plan of a new version takes the place of the old one, with what that had not counted yet.
-    fn replace(&mut self, oid: u32, table: Table, at: Lsn) -> Result<(), Error> {
-        let mut plan = self.compile(table, at)?;
+    fn replace(&mut self, oid: u32, table: Table, at: Lsn, urgency: Urgency) -> Result<(), Error> {
+        let mut plan = self.compile(table, at, urgency)?;
         if let Some(Entry::Followed(old)) = self.entries.get(&oid) {
             plan.changes = old.changes;
         }
@@ -324,7 +338,12 @@ impl Relations {
     }
 
     /// Compiles the plan of a table version, registers its schemas and makes sure that its topic exists.
-    pub(crate) fn compile(&mut self, table: Table, at: Lsn) -> Result<Plan, Error> {
+    pub(crate) fn compile(
+        &mut self,
+        table: Table,
+        at: Lsn,
+        urgency: Urgency,
+    ) -> Result<Plan, Error> {
         let name: Arc<str> = table.relation.qualified_name().into();
         let compiled = schemas::compile(&self.config, &table)
             .map_err(|error| error.context(format!("table {name} at {at}")))?;
@@ -351,6 +370,8 @@ impl Relations {
             record_bytes_max: 0,
             letter_bytes_max: 0,
             refused: None,
+            ids: SchemaIds::default(),
+            ids_of: self.registry.generation(),
             changes: [0; 4],
         };
         plan.record_bytes_max = self.ensure_topic(&plan.topic)?;
@@ -358,65 +379,16 @@ impl Relations {
             let letters = self.config.errors.dead_letter_topic.as_str().into();
             plan.letter_bytes_max = self.ensure_topic(&letters)?;
         }
-        self.register(&mut plan, at)?;
+        self.register(&mut plan, at, urgency)?;
         Ok(plan)
     }
 
-    /// Creates a topic that is missing, and waits for brokers that are away. The bytes that a record may have there.
-    fn ensure_topic(&mut self, topic: &Arc<str>) -> Result<usize, Error> {
-        if let Some((_, max)) = self.known_topics.iter().find(|(known, _)| known == topic) {
-            return Ok(*max);
-        }
-        let ensure = match **topic == self.config.errors.dead_letter_topic {
-            true => walferry_kafka::ensure_roomy_topic,
-            false => walferry_kafka::ensure_topic,
-        };
-        let mut retry = Retry::new(&self.config.errors);
-        let max = loop {
-            let error = match ensure(&self.config.kafka, topic) {
-                Ok(max) => break max,
-                Err(error) => error,
-            };
-            let wait = if error.may_pass() {
-                retry.failed()
-            } else {
-                None
-            };
-            let Some(wait) = wait else {
-                return Err(error.into());
-            };
-            let first = self.config.kafka.brokers.split(',').next();
-            let address = first.and_then(|it| it.trim().rsplit_once(':'));
-            let address =
-                address.and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
-            self.pause("topics", wait, address)?;
-        };
-        self.known_topics.push((topic.clone(), max));
-        Ok(max)
-    }
-
-    /// Waits before the next try, unless it is asked to stop.
-    fn pause(
-        &mut self,
-        stage: &'static str,
-        wait: Duration,
-        address: Option<(String, u16)>,
-    ) -> Result<(), Error> {
-        self.status.count_retries(stage, 1);
-        self.runtime
-            .block_on(retry::pause(wait, address, &mut self.stop));
-        if *self.stop.borrow() {
-            return Err(Error::stopped());
-        }
-        Ok(())
-    }
-
-    fn register(&mut self, plan: &mut Plan, at: Lsn) -> Result<(), Error> {
+    fn register(&mut self, plan: &mut Plan, at: Lsn, urgency: Urgency) -> Result<(), Error> {
         let offers: Vec<_> = offers(&self.config, &plan.topic, &plan.encode).collect();
         let beside = self.other_key(plan);
         let registered = match beside {
             Some(reason) => Err(Refusal::Schema(reason)),
-            None => self.register_all(&offers),
+            None => self.register_all(&offers, urgency.of(plan.policy)),
         };
         let outcome = registered.map(|ids| {
             let id = |wanted| {
@@ -431,7 +403,12 @@ impl Relations {
         match outcome {
             Ok(ids) => {
                 plan.encode.set_ids(ids.key, ids.value.unwrap_or_default());
-                self.announce(plan, ids, at);
+                plan.refused = None;
+                let before = std::mem::replace(&mut plan.ids, ids);
+                if before != ids {
+                    tell_other_id(&plan.name, before.value, ids.value);
+                    self.announce(plan, ids, at);
+                }
                 Ok(())
             }
             Err(Refusal::Error(error)) => {
@@ -481,7 +458,7 @@ impl Relations {
             };
             (part, offer)
         });
-        match self.register_all(&offers) {
+        match self.register_all(&offers, Urgency::Waits) {
             Ok(ids) => Ok((ids[0], ids[1])),
             Err(Refusal::Error(error)) => Err(error),
             Err(Refusal::Schema(reason)) => Err(Error::failed(format!(
@@ -498,36 +475,6 @@ impl Relations {
             "connector" => self.config.name.clone(), "table" => plan.name.to_string())
         .increment(1);
         self.status.set_table(plan.status(ids));
-    }
-
-    /// The ids of the offers, after as many tries as are configured.
-    fn register_all(&mut self, offers: &[(&str, Offer)]) -> Result<Vec<u32>, Refusal> {
-        let pairs: Vec<_> = offers
-            .iter()
-            .map(|(_, it)| (it.subject.as_str(), it.schema.as_str()))
-            .collect();
-        let mut retry = Retry::new(&self.config.errors);
-        loop {
-            let registered = self.runtime.block_on(self.registry.register_all(&pairs));
-            let error = match registered {
-                Ok(ids) => return Ok(ids),
-                Err(error) => error,
-            };
-            if error.kind() == "schema" {
-                return Err(Refusal::Schema(error.to_string()));
-            }
-            let wait = if error.may_pass() {
-                retry.failed()
-            } else {
-                None
-            };
-            let Some(wait) = wait else {
-                return Err(Refusal::Error(error.into()));
-            };
-            let address = self.registry.address();
-            self.pause("registry", wait, address)
-                .map_err(Refusal::Error)?;
-        }
     }
 }
 
@@ -550,12 +497,4 @@ pub(crate) fn offers(
         Some((part, offer))
     };
     parts.into_iter().filter_map(offer)
-}
-
-/// Why a schema was not registered.
-enum Refusal {
-    /// The registry holds one that it is not compatible with.
-    Schema(String),
-    /// Anything else, after all tries.
-    Error(Error),
 }

@@ -28,7 +28,7 @@ use crate::{
     config::{Config, Mask, Policy},
     error::Error,
     options,
-    relations::{Entry, Relations},
+    relations::{Entry, Relations, Urgency},
     source,
     status::Status,
 };
@@ -268,7 +268,7 @@ impl Replayer {
             return Ok(Err("the table is not followed any more".to_owned()));
         };
         let origin = letter.origin();
-        self.relations.settle(oid, origin.lsn)?;
+        self.relations.settle(oid, origin.lsn, Urgency::Waits)?;
         let mut widened = 0;
         loop {
             let Some(Entry::Followed(plan)) = self.relations.entry(oid) else {

@@ -217,16 +217,10 @@ impl Ring {
     /// The pause before the next try, or the end of all tries.
     async fn wait(&mut self, retry: &mut Retry, lost: Error) -> Result<(), Error> {
         self.status.count_retries("session", 1);
-        let Some(pause) = retry.failed() else {
-            let labels = lost.labels();
-            return Err(Error::failed(format!(
-                "gave up after {} tries to reach PostgreSQL: {lost}",
-                retry.tries()
-            ))
-            .labelled(labels.stage, labels.kind));
+        let Some(pause) = retry.failed(lost.is_outage()) else {
+            return Err(lost.after_tries(retry.tries()));
         };
-        self.status
-            .set_state(State::Retrying, Some(format!("postgresql: {lost}")));
+        self.status.set_state(State::Retrying, None);
         let connect = &self.config.source.connect;
         retry::pause(
             pause,
@@ -246,10 +240,14 @@ impl Ring {
     /// One attempt to start the stream at the durable position.
     async fn connect(&self, ours: Option<i32>) -> Result<(Connection, Source), Attempt> {
         let source = &self.config.source;
-        let catalog = Catalog::connect(&source.connect).await?;
-        let mut replication = Replication::connect(&source.connect).await?;
-        replication.expect_primary().await?;
-        let identity = replication.identify().await?;
+        let (catalog, mut replication, identity) = retry::hedged(async || {
+            let catalog = Catalog::connect(&source.connect).await?;
+            let mut replication = Replication::connect(&source.connect).await?;
+            replication.expect_primary().await?;
+            let identity = replication.identify().await?;
+            Ok::<_, walferry_postgres::Error>((catalog, replication, identity))
+        })
+        .await?;
         let server = source::server(&mut replication, &identity).await?;
         self.same_timeline(&server)?;
         let others = self.may_go_on(&catalog, server).await?;
@@ -272,6 +270,7 @@ impl Ring {
             wire_bytes_max: self.config.publish.wire_bytes_max(),
             ..StreamLimits::default()
         };
+        let stream = stream.asking_at(source.connect.clone());
         let (handle, events) = walferry_postgres::spawn(stream, limits, self.feedback.clone());
         tracing::info!(lsn = %from, backend_pid, "streaming");
         let connection = Connection {
@@ -312,7 +311,8 @@ impl Ring {
             // A newer instance may be what has moved the slot on.
             (Decision::Refuse(reason), Claim::Unknown(why)) => {
                 let why = Error::failed(format!("{why}; and {reason}"));
-                Err(Attempt::Passing(why.labelled("kafka", "connection")))
+                let why = Error::away(why.labelled("kafka", "connection"));
+                Err(Attempt::Passing(why))
             }
             (Decision::Refuse(reason), Claim::Ours) => Err(Attempt::Final(Error::refused(reason))),
             (other, _) => Err(Attempt::Final(Error::refused(format!(
@@ -363,17 +363,18 @@ impl Ring {
         self.halt.send_replace(true);
         self.monitor.stop();
         drop(self.work);
-        let budget = Duration::from_millis(self.config.shutdown_ms);
+        let kafka_away = self.status.is_away(Peer::Kafka);
+        let shares = Shares::of(self.config.shutdown_ms, kafka_away);
         let mut outcome = outcome;
         if !self.encode_ended.is_terminated() {
-            let _ = time::timeout(budget / 2, self.encode_ended).await;
+            let _ = time::timeout_at(shares.encoded, self.encode_ended).await;
         }
         if !self.publish_ended.is_terminated() {
             let mut publish_ended = self.publish_ended;
-            let mut ended = time::timeout(budget * 7 / 10, &mut publish_ended).await;
+            let mut ended = time::timeout_at(shares.committed, &mut publish_ended).await;
             if ended.is_err() {
                 self.stopping.store(true, Ordering::Relaxed);
-                ended = time::timeout(budget * 2 / 10, &mut publish_ended).await;
+                ended = time::timeout_at(shares.given_up, &mut publish_ended).await;
             }
             outcome = match (outcome, ended) {
                 // The publisher's reason explains the encoder's end, not the other way round.
@@ -386,10 +387,31 @@ impl Ring {
             };
         }
         if let Some(connection) = connection {
-            connection.handle.stop().await;
+            let _ = time::timeout_at(shares.confirmed, connection.handle.stop()).await;
         }
         tracing::info!(lsn = %self.stamp.durable().position, "the ring has ended");
         outcome
+    }
+}
+
+/// Until when each step of an orderly end may take; the rest of `shutdown_ms` is the process's own.
+struct Shares {
+    encoded: time::Instant,
+    committed: time::Instant,
+    given_up: time::Instant,
+    confirmed: time::Instant,
+}
+
+impl Shares {
+    /// A cluster that is away is not waited for as long as one that is slow.
+    fn of(shutdown_ms: u64, kafka_away: bool) -> Shares {
+        let (now, budget) = (time::Instant::now(), Duration::from_millis(shutdown_ms));
+        Shares {
+            encoded: now + budget * 3 / 10,
+            committed: now + budget * if kafka_away { 3 } else { 5 } / 10,
+            given_up: now + budget * if kafka_away { 6 } else { 8 } / 10,
+            confirmed: now + budget * 9 / 10,
+        }
     }
 }
 
@@ -409,7 +431,10 @@ enum Attempt {
 
 impl From<walferry_postgres::Error> for Attempt {
     fn from(error: walferry_postgres::Error) -> Attempt {
-        if error.may_pass() {
+        // Whoever shuts us out now let us in before: a password that was changed on one side is changed on the other, too.
+        if error.is_shut_out() {
+            Attempt::Passing(Error::away(error))
+        } else if error.may_pass() {
             Attempt::Passing(error.into())
         } else {
             Attempt::Final(error.into())
@@ -428,7 +453,7 @@ impl From<Error> for Attempt {
 }
 
 fn server_ended() -> Error {
-    Error::failed("the server ended the stream").labelled("postgresql", "connection")
+    Error::away(Error::failed("the server ended the stream").labelled("postgresql", "connection"))
 }
 
 fn ended(thread: &str, outcome: Result<(), Error>) -> Error {

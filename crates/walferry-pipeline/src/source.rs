@@ -17,7 +17,7 @@ pub(crate) use choice::{
 };
 pub(crate) use publication::{
     Limits, Unpublished, add_tables, added, again, ensure_publication, lists, may_be_added,
-    unpublished,
+    unpublished, vet_publication,
 };
 pub(crate) use writers::{Refused, refused};
 
@@ -192,6 +192,48 @@ pub(crate) fn evidence(
     }
 }
 
+/// Whether a missing slot may be created.
+pub(crate) async fn may_create_slot(config: &Config, catalog: &Catalog) -> Result<(), Error> {
+    let source = &config.source;
+    if source.create || catalog.slot(&source.slot).await?.is_some() {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "slot {:?} does not exist and source.create is false: SELECT pg_create_logical_replication_slot({}, 'pgoutput')",
+        source.slot,
+        walferry_postgres::quote_literal(&source.slot)
+    )))
+}
+
+/// Drops the slot, whoever holds it. Whether there was one. A session that was creating it takes it along when it ends.
+pub(crate) async fn drop_slot(
+    config: &Config,
+    catalog: &Catalog,
+    stop: &watch::Receiver<bool>,
+) -> Result<bool, Error> {
+    let slot = &config.source.slot;
+    if catalog.slot(slot).await?.is_none() {
+        return Ok(false);
+    }
+    free_slot(config, catalog, None, Ok(()), stop).await?;
+    match catalog.drop_slot(slot).await {
+        Err(error) if error.sqlstate() != Some("42704") => Err(error.into()),
+        _ => Ok(true),
+    }
+}
+
+/// Refuses tables whose rows a snapshot may not read. An empty one is not read, and would be missed only when it has rows.
+pub(crate) fn can_be_read(tables: &[TableInfo]) -> Result<(), Error> {
+    match tables.iter().find(|table| !table.can_select) {
+        None => Ok(()),
+        Some(table) => Err(Error::invalid(format!(
+            "table {name}: its rows may not be read; GRANT SELECT ON {name} TO the role of source.url, or set snapshot.mode = \
+             \"never\"",
+            name = table.qualified_name()
+        ))),
+    }
+}
+
 /// How long another holder of the slot may take to let go before its walsender is ended.
 const GRACE: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(50);
@@ -224,10 +266,13 @@ pub(crate) async fn free_slot(
             && ours != Some(pid)
             && let Err(why) = &others
         {
-            return Err(Error::away(Error::failed(format!(
+            let text = format!(
                 "slot {:?} is held by process {pid}, which may belong to a newer instance: {why}",
                 config.source.slot
-            ))));
+            );
+            return Err(Error::away(
+                Error::failed(text).labelled("kafka", "connection"),
+            ));
         }
         if graced || ours == Some(pid) {
             tracing::warn!(target: "audit", slot = config.source.slot, pid, "ending the walsender that holds the slot");

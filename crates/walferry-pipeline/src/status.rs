@@ -9,12 +9,13 @@ mod report;
 mod snapshots;
 #[cfg(test)]
 mod tests;
+mod waits;
 
 use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -34,6 +35,7 @@ pub(crate) use findings::{Findings, Lack};
 pub use report::{
     ConnectorStatus, Lag, SchemaIds, SnapshotStatus, SourceStatus, TableActivity, TableStatus,
 };
+use waits::{Since, Waits};
 
 /// What the connector is doing, by product.md's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -95,6 +97,26 @@ impl Peer {
     }
 }
 
+impl Peer {
+    /// The server that an error's stage is about; the connector's own faults are told with PostgreSQL's.
+    pub(crate) fn of_stage(stage: &str) -> Peer {
+        match stage {
+            "kafka" => Peer::Kafka,
+            "registry" => Peer::Registry,
+            _ => Peer::PostgreSql,
+        }
+    }
+
+    /// The stage of a start that waits for it.
+    pub(crate) fn stage(self) -> &'static str {
+        match self {
+            Peer::PostgreSql => "start-postgresql",
+            Peer::Kafka => "start-kafka",
+            Peer::Registry => "start-registry",
+        }
+    }
+}
+
 /// One connector's status. Shared by its stages and the admin endpoint.
 #[derive(Debug)]
 pub struct Status {
@@ -107,6 +129,9 @@ pub struct Status {
     pub(crate) findings: Findings,
     /// Publishing that an operator holds.
     pub(crate) pausing: Pausing,
+    waits: Waits,
+    /// Whether commits on the server wait for what we confirm.
+    pub(crate) synchronous: AtomicBool,
     inner: Mutex<Inner>,
     freshness_ms: AtomicI64,
     dead_letters: AtomicU64,
@@ -117,7 +142,7 @@ pub struct Status {
 struct Inner {
     state: State,
     reason: Option<String>,
-    unreachable: BTreeMap<Peer, String>,
+    unreachable: BTreeMap<Peer, Since>,
     source: SourceStatus,
     lag: Lag,
     retained_bytes_max: Option<u64>,
@@ -146,6 +171,8 @@ impl Status {
             parking: Parking::default(),
             findings: Findings::default(),
             pausing: Pausing::default(),
+            waits: Waits::default(),
+            synchronous: AtomicBool::new(false),
             inner: Mutex::new(Inner {
                 state: State::Starting,
                 reason: None,
@@ -174,11 +201,7 @@ impl Status {
     /// `Ok` when the connector snapshots or streams with every server reachable; otherwise each reason why not.
     pub fn ready(&self) -> Result<(), Vec<String>> {
         let inner = self.inner();
-        let mut reasons: Vec<String> = inner
-            .unreachable
-            .iter()
-            .map(|(peer, reason)| format!("{}: {reason}", peer.name()))
-            .collect();
+        let mut reasons = self.obstacles(&inner);
         if !matches!(inner.state, State::Snapshotting | State::Streaming) {
             reasons.push(match &inner.reason {
                 Some(reason) => format!("{}: {reason}", inner.state.name()),
@@ -247,14 +270,8 @@ impl Status {
         let inner = self.inner();
         let state = self.effective_state(&inner);
         let reason = inner.reason.clone().or_else(|| {
-            (!inner.unreachable.is_empty()).then(|| {
-                let parts: Vec<String> = inner
-                    .unreachable
-                    .iter()
-                    .map(|(peer, reason)| format!("{}: {reason}", peer.name()))
-                    .collect();
-                parts.join("; ")
-            })
+            let obstacles = self.obstacles(&inner);
+            (!obstacles.is_empty()).then(|| obstacles.join("; "))
         });
         let freshness = self.freshness_ms.load(Ordering::Relaxed);
         ConnectorStatus {
@@ -272,6 +289,16 @@ impl Status {
             errors: self.errors.load(Ordering::Relaxed),
             dead_letters: self.dead_letters.load(Ordering::Relaxed),
         }
+    }
+
+    /// Whether a server does not answer.
+    pub(crate) fn is_away(&self, peer: Peer) -> bool {
+        self.inner().unreachable.contains_key(&peer)
+    }
+
+    /// Whether rows that were there before are being read, and nothing streams yet.
+    pub(crate) fn is_snapshotting(&self) -> bool {
+        self.inner().state == State::Snapshotting
     }
 
     pub(crate) fn set_state(&self, state: State, reason: Option<String>) {
@@ -297,11 +324,12 @@ impl Status {
             Err((kind, reason)) => (kind, Err(reason)),
         };
         let mut inner = self.inner();
-        let before = inner.unreachable.get(&peer).cloned();
-        match &outcome {
-            Ok(()) => inner.unreachable.remove(&peer),
-            Err(reason) => inner.unreachable.insert(peer, reason.clone()),
-        };
+        let before = inner.unreachable.remove(&peer);
+        if let Err(reason) = &outcome {
+            let mut since = before.clone().unwrap_or_else(|| Since::now(reason.clone()));
+            since.because(reason.clone());
+            inner.unreachable.insert(peer, since);
+        }
         let effective = self.effective_state(&inner);
         drop(inner);
         match (before, outcome) {
@@ -312,7 +340,9 @@ impl Status {
                 });
                 tracing::warn!(peer = peer.name(), error = %reason, "a server does not answer");
             }
-            (Some(_), Ok(())) => tracing::info!(peer = peer.name(), "the server answers again"),
+            (Some(since), Ok(())) => {
+                tracing::info!(peer = peer.name(), was = %since, "the server answers again");
+            }
             _ => return,
         }
         metrics::gauge!("walferry_circuit_open", "connector" => self.name.clone(), "stage" => peer.name())
@@ -320,9 +350,56 @@ impl Status {
         self.publish_state(effective);
     }
 
+    /// A stage waits for a server or a session, for this reason; it is alive in that, and tries again by itself.
+    pub(crate) fn waits(
+        &self,
+        stage: &'static str,
+        peer: Peer,
+        (kind, reason): (&'static str, String),
+    ) {
+        self.pulse_goes_on(stage);
+        if self.waits.set(stage, peer, reason.clone()) {
+            let stage_of_error = peer.name();
+            self.count_error(Labels {
+                stage: stage_of_error,
+                kind,
+            });
+            tracing::warn!(stage, peer = stage_of_error, error = %reason, "waiting; it is tried again until it succeeds");
+        }
+        self.show_state();
+    }
+
+    /// Whether the stage waits.
+    pub(crate) fn is_waiting(&self, stage: &'static str) -> bool {
+        self.waits.has(stage)
+    }
+
+    /// The stage does not wait any more.
+    pub(crate) fn waits_no_more(&self, stage: &'static str) {
+        if let Some((peer, since)) = self.waits.clear(stage) {
+            tracing::info!(stage, peer = peer.name(), was = %since, "the wait is over");
+            self.show_state();
+        }
+    }
+
+    /// Why it cannot go on: servers that do not answer, then what stages wait for besides.
+    fn obstacles(&self, inner: &Inner) -> Vec<String> {
+        let said = |(peer, since): (&Peer, &Since)| format!("{}: {since}", peer.name());
+        let mut obstacles: Vec<String> = inner.unreachable.iter().map(said).collect();
+        for (peer, since) in self.waits.seen() {
+            let known = inner.unreachable.get(&peer);
+            if known.is_none_or(|it| it.reason() != since.reason()) {
+                obstacles.push(said((&peer, &since)));
+            }
+        }
+        obstacles
+    }
+
     fn effective_state(&self, inner: &Inner) -> State {
         match inner.state {
-            State::Streaming | State::Snapshotting if !inner.unreachable.is_empty() => {
+            State::Streaming | State::Snapshotting
+                if !inner.unreachable.is_empty() || !self.waits.seen().is_empty() =>
+            {
                 State::Retrying
             }
             State::Streaming | State::Snapshotting if self.pausing.is_held() => State::Paused,

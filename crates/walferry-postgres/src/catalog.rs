@@ -16,6 +16,7 @@ mod publications;
 mod slots;
 mod tables;
 mod trial;
+mod waits;
 
 use std::{collections::HashMap, io, time::Duration};
 

@@ -8,7 +8,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 use walferry_event::Secret;
 
-use crate::{Error, RequireAuth};
+use crate::{Error, RequireAuth, kind::Kind};
 
 /// How to reach a database.
 #[derive(Clone, Debug)]
@@ -208,10 +208,11 @@ impl ConnectConfig {
             .map(|secret| secret.read())
             .transpose()
             .map_err(|reason| {
-                Error::settings(format!(
+                let text = format!(
                     "the password for {} is not to be had: {reason}",
                     self.place()
-                ))
+                );
+                Error::new(Kind::Secret, text)
             })
     }
 

@@ -109,19 +109,22 @@ impl Error {
     /// What to do about it.
     pub fn disposition(&self) -> Disposition {
         match self.0.kind {
-            Kind::Unreachable => Disposition::Retry,
+            Kind::Unreachable => Disposition::Wait,
             Kind::Lost | Kind::Silent | Kind::Late => Disposition::Reconnect,
             Kind::Server(disposition) => disposition,
-            Kind::Settings | Kind::Tls | Kind::Auth | Kind::Stale | Kind::Protocol => {
-                Disposition::Halt
-            }
+            Kind::Settings
+            | Kind::Secret
+            | Kind::Tls
+            | Kind::Auth
+            | Kind::Stale
+            | Kind::Protocol => Disposition::Halt,
         }
     }
 
     /// The `kind` label of `walferry_errors_total`.
     pub fn kind(&self) -> &'static str {
         match self.0.kind {
-            Kind::Settings | Kind::Stale => "validation",
+            Kind::Settings | Kind::Secret | Kind::Stale => "validation",
             Kind::Unreachable | Kind::Lost | Kind::Tls => "connection",
             Kind::Auth => "auth",
             Kind::Silent | Kind::Late => "timeout",
@@ -133,6 +136,16 @@ impl Error {
     /// The server's five-character code, when the server said no.
     pub fn sqlstate(&self) -> Option<&str> {
         self.0.sqlstate.as_deref()
+    }
+
+    /// Whether the server lets nobody in by what the configuration says now: password, certificate, secret, pg_hba.conf. It
+    /// passes when the other side is changed too, which a process that has streamed before waits for.
+    pub fn is_shut_out(&self) -> bool {
+        match self.0.kind {
+            Kind::Tls | Kind::Secret => true,
+            Kind::Auth => self.sqlstate().is_none_or(|code| code.starts_with("28")),
+            _ => false,
+        }
     }
 
     /// Whether tables are not any more as they were listed a moment ago: somebody has created, dropped or renamed one

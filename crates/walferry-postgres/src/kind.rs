@@ -5,7 +5,8 @@ use walferry_event::Disposition;
 /// | kind | the operator sees | way on |
 /// |---|---|---|
 /// | settings | a URL, file or TLS setting that cannot be used | halt: mend what it names |
-/// | unreachable | nobody answers at the address | retry |
+/// | secret | a secret's file or variable cannot be read | halt; a process that has streamed waits for it |
+/// | unreachable | nobody answers at the address | wait |
 /// | tls | the server's certificate or TLS answer is refused | halt: the text says which setting decides |
 /// | auth | role, password, pg_hba | halt: mend what it names |
 /// | lost | the connection ended | reconnect |
@@ -17,6 +18,7 @@ use walferry_event::Disposition;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Settings,
+    Secret,
     Unreachable,
     Tls,
     Auth,

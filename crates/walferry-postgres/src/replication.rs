@@ -111,7 +111,7 @@ impl Replication {
             return Ok(());
         }
         Err(Error::new(
-            Kind::Server(Disposition::Retry),
+            Kind::Server(Disposition::Wait),
             format!(
                 "the server at {} is a standby: what is streamed from it may never have been once another server is \
                  promoted; it is followed when it is promoted itself, or point source.url at the primary",
@@ -180,7 +180,7 @@ impl Replication {
     ) -> Result<CreatedSlot, Error> {
         let doing = &format!("creating slot {slot:?}");
         let command = create_command(self.server_version, slot, temporary, export);
-        let rows = self.session.query(doing, &command).await?;
+        let rows = self.session.query_patiently(doing, &command).await?;
         Ok(CreatedSlot {
             consistent_point: number(doing, &rows, 1)?,
             snapshot_name: rows
@@ -219,7 +219,7 @@ impl Replication {
         self.session.ask(doing, &command).await?;
         let message = self.session.receive(doing).await?;
         match message.tag {
-            b'W' => Ok(Stream::new(self.session, slot)),
+            b'W' => Ok(Stream::new(self.session, slot, self.backend_pid)),
             tag => Err(unexpected(doing, &format!("message {:?}", char::from(tag)))),
         }
     }

@@ -1,15 +1,17 @@
 //! What the server's errors mean for a connector, and what a person can do about them.
 //!
-//! Owns the table of SQLSTATEs, [`VERDICTS`]; the first row that matches decides. Never: carries the error's context
-//! fields, which may quote a statement.
-//! Invariant: an error that could lose changes when it is waited out (a lost slot, a missing publication) halts.
+//! Owns the table of SQLSTATEs, [`VERDICTS`]; the first row that matches decides, then the code's class
+//! ([`HALTING_CLASSES`]). Never: carries the error's context fields, which may quote a statement.
+//! Invariants: an error that could lose changes when it is waited out (a lost slot, a missing publication) halts; a server
+//! that is away, starting, stopping, full or a standby is waited for; a code that no version documents is a doubt, which is
+//! tried again a bounded number of times.
 //! Source: PostgreSQL documentation, "Error and Notice Message Fields" and "PostgreSQL Error Codes".
 
 use std::fmt;
 
 use bytes::{Buf, Bytes};
 use tokio_postgres::error::DbError;
-use walferry_event::Disposition::{self, Halt, Reconnect, Retry};
+use walferry_event::Disposition::{self, Halt, Reconnect, Retry, Wait};
 
 use crate::kind::Kind;
 
@@ -88,23 +90,34 @@ const VERDICTS: &[Row] = &[
         pg_drop_replication_slot"),
     row("53400", "replication slot", Halt, "raise max_replication_slots and restart the server, or drop a slot that \
         nobody uses (SELECT slot_name, active FROM pg_replication_slots)"),
-    row("53300", "standby connections", Retry, "raise max_wal_senders, or end a replication session that nobody needs"),
-    row("53300", "", Retry, "raise max_connections, or end sessions that nobody needs"),
+    row("53300", "standby connections", Wait, "raise max_wal_senders, or end a replication session that nobody needs"),
+    row("53300", "", Wait, "raise max_connections, or end sessions that nobody needs"),
     row("55000", "wal_level", Halt, "ALTER SYSTEM SET wal_level = 'logical', then restart the server"),
     row("55000", "replication slot", Halt, "changes that the slot should have kept are gone: run walferry resync"),
     row("58P01", "has already been removed", Halt, "changes that the slot should have kept are gone: run walferry resync"),
-    row("57P03", "", Retry, "the server is starting, stopping or recovering: it answers when it is ready"),
+    row("57P03", "", Wait, "the server is starting, stopping or recovering: it answers when it is ready"),
+    row("57P04", "", Halt, "the database was dropped: restore it, or correct it in source.url"),
     row("57P", "", Reconnect, ""),
     row("57014", "", Retry, ""),
-    row("55P03", "", Retry, "another session holds a lock, or its transaction has to end first (SELECT pid, xact_start, \
+    row("55P03", "", Wait, "another session holds a lock, or its transaction has to end first (SELECT pid, xact_start, \
         query FROM pg_stat_activity)"),
     row("22023", "snapshot", Halt, "the session that exported the snapshot has ended: start over"),
     row("25001", "", Halt, "such a statement cannot be tried: take it out of the script"),
+    row("25P03", "", Reconnect, "idle_in_transaction_session_timeout of the role or the server ended the session"),
+    row("25P04", "", Reconnect, "transaction_timeout of the role or the server ended the session"),
     row("40", "", Retry, ""),
     row("08", "", Reconnect, ""),
-    row("53", "", Retry, ""),
+    // Out of disk, memory or file descriptors: the server is there and can do nothing until that is mended.
+    row("53", "", Wait, ""),
     row("58", "", Retry, ""),
-    row("XX000", "", Reconnect, ""),
+    row("XX", "", Retry, ""),
+];
+
+/// Classes of errors that come again however often the same is asked.
+#[rustfmt::skip]
+const HALTING_CLASSES: &[&str] = &[
+    "03", "09", "0A", "0B", "0F", "0L", "0P", "0Z", "10", "20", "21", "22", "23", "24", "25", "26", "27", "2B", "2D", "2F",
+    "34", "38", "39", "3B", "3D", "3F", "42", "44", "54", "55", "57", "72", "F0", "HV", "P0",
 ];
 
 impl ServerError {
@@ -164,10 +177,15 @@ impl ServerError {
                 kind: row.kind,
                 remedy: (!row.remedy.is_empty()).then_some(row.remedy),
             },
-            None => Verdict {
-                kind: Kind::Server(Halt),
-                remedy: None,
-            },
+            None => {
+                let halts = HALTING_CLASSES
+                    .iter()
+                    .any(|class| self.code.starts_with(class));
+                Verdict {
+                    kind: Kind::Server(if halts { Halt } else { Retry }),
+                    remedy: None,
+                }
+            }
         }
     }
 }
@@ -266,7 +284,43 @@ mod tests {
             error("57P01", "terminating").verdict().kind,
             Kind::Server(Reconnect)
         );
-        assert_eq!(error("99999", "?").verdict().kind, Kind::Server(Halt));
+    }
+
+    #[test]
+    fn an_outage_is_waited_for_a_refusal_ends_and_a_doubt_is_counted() {
+        let way = |code: &str, message: &str| error(code, message).verdict().kind;
+        for (code, message) in [
+            ("57P03", "the database system is starting up"),
+            ("57P03", "the database system is shutting down"),
+            (
+                "57P03",
+                "the database system is not yet accepting connections",
+            ),
+            ("53300", "sorry, too many clients already"),
+            (
+                "53300",
+                "number of requested standby connections exceeds max_wal_senders",
+            ),
+            ("53300", "too many connections for role \"walferry\""),
+            ("53100", "could not extend file"),
+            ("53200", "out of memory"),
+            ("55P03", "canceling statement due to lock timeout"),
+        ] {
+            assert_eq!(way(code, message), Kind::Server(Wait), "{code} {message}");
+        }
+        for code in ["57P01", "57P02", "57P05", "08006", "25P03", "25P04"] {
+            assert_eq!(way(code, "ended"), Kind::Server(Reconnect), "{code}");
+        }
+        for code in [
+            "3D000", "57P04", "0A000", "22021", "42601", "25006", "F0000", "54000",
+        ] {
+            assert_eq!(way(code, "no"), Kind::Server(Halt), "{code}");
+        }
+        for code in [
+            "40001", "57014", "58030", "XX000", "XX001", "99999", "ZZ000", "",
+        ] {
+            assert_eq!(way(code, "?"), Kind::Server(Retry), "{code:?}");
+        }
     }
 
     #[test]

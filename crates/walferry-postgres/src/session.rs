@@ -24,7 +24,7 @@ use crate::{Error, server_error::ServerError, socket::Socket};
 
 /// The largest message that is believed before the stream begins; a timeline history is the largest that comes.
 const MESSAGE_BYTES_MAX: usize = 16 << 20;
-/// How long the answer to a command may take. Creating a slot waits for every transaction that is running.
+/// How long the answer to a command may take, but for one that waits for others ([`Session::query_patiently`]).
 const ANSWER_MAX: Duration = Duration::from_secs(300);
 
 /// A socket with the bytes that are read but not yet used.
@@ -113,13 +113,20 @@ impl Session {
         doing: &str,
         command: &str,
     ) -> Result<Vec<TextRow>, Error> {
-        let answer = async {
-            self.ask(doing, command).await?;
-            self.answer(doing).await
-        };
-        time::timeout(ANSWER_MAX, answer)
+        time::timeout(ANSWER_MAX, self.query_patiently(doing, command))
             .await
             .unwrap_or_else(|_| Err(Error::late(doing, ANSWER_MAX.as_millis() as u64)))
+    }
+
+    /// As `query`, for a command that may wait for others without an end: creating a slot waits for every transaction that
+    /// is running. A connection that is dead meanwhile is found by TCP.
+    pub(crate) async fn query_patiently(
+        &mut self,
+        doing: &str,
+        command: &str,
+    ) -> Result<Vec<TextRow>, Error> {
+        self.ask(doing, command).await?;
+        self.answer(doing).await
     }
 
     /// Sends a command; its answer is to be received.

@@ -7,6 +7,7 @@
 //!
 //! Start reading at [`spawn`]; the loop is in `follow`, its pauses in `gather`, the walk over frames in `scan`.
 
+mod busy;
 mod follow;
 mod gather;
 mod scan;
@@ -23,21 +24,33 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
-use self::follow::Follower;
-use crate::{Error, Feedback, kind::Kind, session::Session};
+use self::{busy::Busy, follow::Follower};
+use crate::{ConnectConfig, Error, Feedback, kind::Kind, session::Session};
 
 /// A stream that has begun and is not read yet: give it to [`spawn`].
 pub struct Stream {
     session: Session,
     slot: String,
+    backend_pid: i32,
+    asked_at: Option<ConnectConfig>,
 }
 
 impl Stream {
-    pub(crate) fn new(session: Session, slot: &str) -> Stream {
+    pub(crate) fn new(session: Session, slot: &str, backend_pid: i32) -> Stream {
         Stream {
             session,
             slot: slot.to_owned(),
+            backend_pid,
+            asked_at: None,
         }
+    }
+
+    /// When nothing comes, the server is asked there whether its process is at work. One that decodes a large transaction of
+    /// which nothing is published may send nothing for many minutes, and would begin anew on a new connection.
+    #[must_use]
+    pub fn asking_at(mut self, connect: ConnectConfig) -> Stream {
+        self.asked_at = Some(connect);
+        self
     }
 }
 
@@ -54,7 +67,7 @@ pub struct StreamLimits {
     pub confirm_ms: u64,
     /// Without a byte for this long, feedback asks for an answer.
     pub probe_ms: u64,
-    /// Without a byte for this long, the peer counts as gone. It doubles with each connection in a row that ends so without
+    /// Without a byte for this long, the peer counts as gone, unless the catalog says that its process is at work. It doubles with each connection in a row that ends so without
     /// having brought anything new, because a server can be busy for long with a transaction that nothing is sent of.
     pub silent_ms: u64,
     /// How long the server may take over an orderly end.
@@ -237,8 +250,17 @@ fn run(
             .socket
             .rehome()
             .map_err(|error| Error::lost("taking over the connection", error))?;
-        Follower::new(session, &stream.slot, limits, feedback, shown, events, stop)
-            .follow()
-            .await
+        let busy = Busy::new(stream.asked_at, stream.backend_pid);
+        Follower::new(
+            session,
+            (&stream.slot, busy),
+            limits,
+            feedback,
+            shown,
+            events,
+            stop,
+        )
+        .follow()
+        .await
     })
 }

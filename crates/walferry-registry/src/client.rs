@@ -1,17 +1,16 @@
-//! The registry's calls, each one try within its timeout.
+//! The registry's calls, each one try within its timeout; the ids that it has given are in `ids`.
 
-use std::{collections::HashMap, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use reqwest::{Certificate, Client, ClientBuilder, Identity, RequestBuilder};
-use schema_registry_converter::{
-    async_impl::schema_registry::{SrSettings, post_schema},
-    error::SRCError,
-    schema_registry_common::{RawError, SchemaType, SuppliedSchema},
-};
+use schema_registry_converter::schema_registry_common::RawError;
 use serde::Deserialize;
-use tokio::sync::Mutex;
 
-use crate::{BaseUrl, Config, Error, error::Kind};
+use crate::{
+    BaseUrl, Config, Error,
+    error::{Kind, Meaning, meaning},
+    ids::Ids,
+};
 
 /// Whether a schema may be registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,22 +29,17 @@ pub enum Verdict {
 pub struct Registry {
     config: Config,
     http: Client,
-    /// The settings of the last registration and the secrets that they were made with: a client reads all certificates
-    /// of the machine when it is made.
-    settings: Mutex<Option<(Secrets, SrSettings)>>,
-    /// Ids by subject and schema.
-    ids: Mutex<HashMap<(String, String), u32>>,
+    pub(crate) ids: Ids,
 }
 
 /// What the configuration's secrets say at one moment.
-#[derive(PartialEq, Eq)]
 struct Secrets {
     token: Option<String>,
     password: Option<String>,
 }
 
-/// A call that only asks whether the registry is there.
-const PING: &str = "schemas/types";
+/// Calls that only ask whether a registry is there. Older ones know only the second.
+const PINGS: [&str; 2] = ["schemas/types", "config"];
 
 #[derive(Deserialize)]
 struct Compatibility {
@@ -66,44 +60,40 @@ impl Registry {
         Ok(Registry {
             config,
             http,
-            settings: Mutex::new(None),
-            ids: Mutex::new(HashMap::new()),
+            ids: Ids::default(),
         })
     }
 
     /// The id of a schema under a subject, registering it if it is new. Answered from memory the second time.
     pub async fn register(&self, subject: &str, schema: &str) -> Result<u32, Error> {
-        if let Some(id) = self.remembered(subject, schema).await {
+        if let Some(id) = self.ids.of(subject, schema) {
             return Ok(id);
         }
-        let supplied = SuppliedSchema::new(None, SchemaType::Avro, schema.to_owned());
-        let answer = post_schema(&self.settings().await?, encoded(subject), supplied).await;
-        match answer {
-            Ok(registered) => {
-                self.remember(subject, schema, registered.id).await;
-                Ok(registered.id)
+        let seen = self.ids.generation();
+        match self.post(subject, schema).await {
+            Ok(id) => {
+                self.ids.remember(seen, subject, schema, id);
+                Ok(id)
             }
-            Err(error) => {
-                let error = self.explain(&error, subject);
-                Err(if error.is_conflict() {
-                    self.judge_conflict(subject, schema, error).await
-                } else {
-                    error
-                })
+            Err(error) if error.is_conflict() => {
+                Err(self.judge_conflict(subject, schema, error).await)
             }
+            Err(error) => Err(error),
         }
     }
 
-    /// The id that was handed out before.
-    pub(crate) async fn remembered(&self, subject: &str, schema: &str) -> Option<u32> {
-        let ids = self.ids.lock().await;
-        ids.get(&(subject.to_owned(), schema.to_owned())).copied()
-    }
-
-    /// The registry has said that the subject holds this schema under this id.
-    pub(crate) async fn remember(&self, subject: &str, schema: &str, id: u32) {
-        let mut ids = self.ids.lock().await;
-        ids.insert((subject.to_owned(), schema.to_owned()), id);
+    /// Registers a schema; one that the subject holds already is answered with its id.
+    async fn post(&self, subject: &str, schema: &str) -> Result<u32, Error> {
+        let path = format!("subjects/{}/versions", encoded(subject));
+        let body = serde_json::json!({ "schema": schema, "schemaType": "AVRO" });
+        let answer = self
+            .call(|client, url| client.post(url).json(&body), &path)
+            .await
+            .map_err(|error| error.of(subject))?;
+        match answer {
+            Answer::Body(text) => Registry::id_of(subject, &text),
+            Answer::Missing(code) => Err(Error::answered(code, "not found").of(subject)),
+        }
     }
 
     /// What a 409 means: the verdict's reasons when the schema is incompatible. Some registries answer 409 also when two
@@ -170,11 +160,16 @@ impl Registry {
         }
     }
 
-    /// Whether the registry answers.
+    /// Whether a registry answers. Something else that does (a page, another API) is an error.
     pub async fn ping(&self) -> Result<(), Error> {
-        self.call(|client, url| client.get(url), PING)
-            .await
-            .map(drop)
+        let mut last = Error::answered(404, "not found");
+        for path in PINGS {
+            match self.call(|client, url| client.get(url), path).await? {
+                Answer::Body(_) => return Ok(()),
+                Answer::Missing(code) => last = Error::answered(code, "not found"),
+            }
+        }
+        Err(last)
     }
 
     /// Host and port of the first URL, to see whether its port answers.
@@ -193,33 +188,6 @@ impl Registry {
         })
     }
 
-    /// Settings for the calls of `schema_registry_converter`, made anew when a secret has changed.
-    async fn settings(&self) -> Result<SrSettings, Error> {
-        let secrets = self.secrets()?;
-        let mut last = self.settings.lock().await;
-        if let Some((made_with, settings)) = &*last
-            && *made_with == secrets
-        {
-            return Ok(settings.clone());
-        }
-        let mut urls = self.config.urls.iter().map(BaseUrl::to_string);
-        let mut settings = SrSettings::new_builder(urls.next().unwrap_or_default());
-        for url in urls {
-            settings.add_url(url);
-        }
-        if let Some(token) = &secrets.token {
-            settings.set_token_authorization(token);
-        } else if let Some(username) = &self.config.username {
-            settings.set_basic_authorization(username, secrets.password.as_deref());
-        }
-        settings.set_timeout(Duration::from_millis(self.config.timeout_ms));
-        let settings = settings
-            .build_with(builder(&self.config)?)
-            .map_err(|error| Error::new(Kind::Validation, format!("registry: {}", error.error)))?;
-        *last = Some((secrets, settings.clone()));
-        Ok(settings)
-    }
-
     /// Tries the URLs in turn; an answer that is not a passing fault ends it.
     pub(crate) async fn call(
         &self,
@@ -230,7 +198,7 @@ impl Registry {
         for url in &self.config.urls {
             let request = request(&self.http, url.join(path));
             match self.ask(request).await {
-                Err(error) if error.disposition() == walferry_event::Disposition::Retry => {
+                Err(error) if error.disposition() != walferry_event::Disposition::Halt => {
                     last = error
                 }
                 outcome => return outcome,
@@ -256,15 +224,21 @@ impl Registry {
             .await
             .map_err(|error| self.unreachable(&error))?;
         if status.is_success() {
-            return Ok(Answer::Body(text));
+            // A page of a proxy, or of whatever else answers there.
+            return match text.trim_start().starts_with('<') {
+                true => Err(Error::answered(302, "a page that is no JSON")),
+                false => Ok(Answer::Body(text)),
+            };
         }
-        let reason = serde_json::from_str::<RawError>(&text);
-        if status.as_u16() == 404 {
-            return Ok(Answer::Missing(reason.map_or(404, |it| it.error_code)));
-        }
-        match reason {
-            Ok(raw) => Err(Error::answered(raw.error_code, &raw.message)),
-            Err(_) => Err(Error::answered(status.as_u16().into(), "without a reason")),
+        let (code, words) = match serde_json::from_str::<RawError>(&text) {
+            // Some registries have no code of their own for what only the status says.
+            Ok(raw) if raw.error_code < 300 => (u32::from(status.as_u16()), raw.message),
+            Ok(raw) => (raw.error_code, raw.message),
+            Err(_) => (u32::from(status.as_u16()), "without a reason".to_owned()),
+        };
+        match meaning(code) {
+            Meaning::Missing => Ok(Answer::Missing(code)),
+            Meaning::Fails(..) => Err(Error::answered(code, &words)),
         }
     }
 
@@ -292,31 +266,6 @@ impl Registry {
     fn urls(&self) -> String {
         let urls: Vec<String> = self.config.urls.iter().map(BaseUrl::to_string).collect();
         urls.join(",")
-    }
-
-    fn explain(&self, error: &SRCError, subject: &str) -> Error {
-        let mut source = std::error::Error::source(error);
-        while let Some(cause) = source {
-            if let Some(raw) = cause.downcast_ref::<RawError>() {
-                return Error::answered(
-                    raw.error_code,
-                    &format!("subject {subject:?}: {}", raw.message),
-                );
-            }
-            if let Some(transport) = cause.downcast_ref::<reqwest::Error>() {
-                return self.unreachable(transport);
-            }
-            source = cause.source();
-        }
-        let kind = if error.retriable {
-            Kind::Connection
-        } else {
-            Kind::Internal
-        };
-        Error::new(
-            kind,
-            format!("registering subject {subject:?}: {}", error.error),
-        )
     }
 }
 

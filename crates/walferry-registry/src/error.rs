@@ -1,4 +1,8 @@
 //! What the registry's answers mean.
+//!
+//! Owns the table of the API's error codes, [`ANSWERS`], and of HTTP statuses; the first row that matches decides. Never: the
+//! default of a match. An answer that no row knows is a doubt, which is tried again a bounded number of times.
+//! Source: Confluent Schema Registry API reference, "Errors"; the codes of `io.confluent.kafka.schemaregistry.rest.exceptions.Errors`.
 
 use std::fmt;
 
@@ -13,13 +17,15 @@ pub struct Error {
 
 /// | kind | answer | what to do |
 /// |---|---|---|
-/// | Timeout | none in time, 408, 504 | try again |
-/// | Connection | refused, 429, 5xx | try again |
+/// | Timeout | none in time, 408, 504, 50002 | wait: it is away |
+/// | Connection | refused, 429, 5xx, 405; 42205: it, or the subject, is in mode READONLY or IMPORT | wait: it is away |
 /// | Auth | 401, 403 | mend user, password or token |
 /// | Conflict | 409 | ask for a verdict: incompatible, or only registered by two at once |
-/// | Schema | 422, or 409 with the verdict incompatible | mend the table or the subject's level |
+/// | Schema | 422 on a schema, 413, or 409 with the verdict incompatible | mend the table or the subject's level |
+/// | Foreign | a page, a redirect, 404 without a code: no schema registry at this path | mend `registry.url` |
 /// | Validation | a URL or certificate that cannot be used | mend the configuration |
-/// | Internal | anything else | see the message |
+/// | Doubt | a code that no row knows | try again a few times; see the message |
+/// | Internal | what we have asked is refused as malformed, or an answer cannot be read | see the message |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Timeout,
@@ -27,8 +33,77 @@ pub(crate) enum Kind {
     Auth,
     Conflict,
     Schema,
+    Foreign,
     Validation,
+    Doubt,
     Internal,
+}
+
+/// What a code means. `Missing` is an answer and no error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    Missing,
+    Fails(Kind, &'static str),
+}
+
+use Meaning::{Fails, Missing};
+
+const MODE: &str =
+    "; it or the subject is in mode READONLY or IMPORT: set it to READWRITE (PUT /mode/SUBJECT)";
+const WRITE: &str = "; grant the role write access to the subject";
+const LOGIN: &str = "; check registry.username and its secret";
+const PATH: &str = "; no schema registry answers at this path: check registry.url";
+
+/// Every code of the API, then every HTTP status that a server or a proxy before it answers with.
+#[rustfmt::skip]
+const ANSWERS: &[(std::ops::RangeInclusive<u32>, Meaning)] = &[
+    // Subject, version or schema not found; soft-deleted or not; no level or mode of the subject's own.
+    (40401..=40499, Missing),
+    (40101..=40199, Fails(Kind::Auth, LOGIN)),
+    (40301..=40399, Fails(Kind::Auth, WRITE)),
+    (40901..=40999, Fails(Kind::Conflict, "")),
+    // Invalid schema.
+    (42201..=42201, Fails(Kind::Schema, "")),
+    // Invalid version, compatibility level or mode: not what we have asked, or what the operator has.
+    (42202..=42204, Fails(Kind::Internal, "")),
+    // Operation not permitted: the mode.
+    (42205..=42205, Fails(Kind::Connection, MODE)),
+    // A reference exists to the schema.
+    (42206..=42206, Fails(Kind::Schema, "")),
+    // The id does not match: IMPORT wants one.
+    (42207..=42207, Fails(Kind::Connection, MODE)),
+    // Invalid subject, schema too large, invalid rules.
+    (42208..=42210, Fails(Kind::Schema, "")),
+    // The context is not empty, invalid association, …: nothing that we ask for.
+    (42211..=42299, Fails(Kind::Doubt, "")),
+    // The store: error, timed out, forwarding to the primary, no primary known.
+    (50001..=50001, Fails(Kind::Connection, "")),
+    (50002..=50002, Fails(Kind::Timeout, "")),
+    (50003..=50099, Fails(Kind::Connection, "")),
+    (50101..=59999, Fails(Kind::Connection, "")),
+    // HTTP.
+    (300..=399, Fails(Kind::Foreign, PATH)),
+    (401..=401, Fails(Kind::Auth, LOGIN)),
+    (403..=403, Fails(Kind::Auth, WRITE)),
+    (404..=404, Missing),
+    (405..=405, Fails(Kind::Connection, "; it takes no writes now: set it to READWRITE, or let the proxy before it pass POST")),
+    (406..=406, Fails(Kind::Internal, "")),
+    (408..=408, Fails(Kind::Timeout, "")),
+    (409..=409, Fails(Kind::Conflict, "")),
+    (413..=413, Fails(Kind::Schema, "; raise the size that the registry or the proxy before it takes")),
+    (415..=415, Fails(Kind::Internal, "")),
+    (422..=422, Fails(Kind::Schema, "")),
+    (423..=423, Fails(Kind::Connection, MODE)),
+    (425..=425, Fails(Kind::Connection, "")),
+    (429..=429, Fails(Kind::Connection, "")),
+    (504..=504, Fails(Kind::Timeout, "")),
+    (500..=599, Fails(Kind::Connection, "")),
+];
+
+/// What a code means, which is an HTTP status or, of the API, a status and two digits.
+pub(crate) fn meaning(code: u32) -> Meaning {
+    let row = ANSWERS.iter().find(|(codes, _)| codes.contains(&code));
+    row.map_or(Fails(Kind::Doubt, ""), |(_, meaning)| *meaning)
 }
 
 impl Error {
@@ -41,15 +116,9 @@ impl Error {
 
     /// By the registry's `error_code` (HTTP status, or status and two digits) and its words.
     pub(crate) fn answered(code: u32, words: &str) -> Error {
-        let status = if code >= 1000 { code / 100 } else { code };
-        let (kind, remedy) = match status {
-            408 | 504 => (Kind::Timeout, ""),
-            429 | 500..=599 => (Kind::Connection, ""),
-            401 => (Kind::Auth, "; check registry.username and its secret"),
-            403 => (Kind::Auth, "; grant the role write access to the subject"),
-            409 => (Kind::Conflict, ""),
-            422 => (Kind::Schema, ""),
-            _ => (Kind::Internal, ""),
+        let (kind, remedy) = match meaning(code) {
+            Missing => (Kind::Foreign, PATH),
+            Fails(kind, remedy) => (kind, remedy),
         };
         Error::new(
             kind,
@@ -57,15 +126,32 @@ impl Error {
         )
     }
 
+    /// Which subject it is about.
+    pub(crate) fn of(mut self, subject: &str) -> Error {
+        self.message = format!("subject {subject:?}: {}", self.message);
+        self
+    }
+
     pub(crate) fn is_conflict(&self) -> bool {
         self.kind == Kind::Conflict
+    }
+
+    /// Whether something else than a schema registry answers at `registry.url`.
+    pub fn is_foreign(&self) -> bool {
+        self.kind == Kind::Foreign
     }
 
     /// What to do about it.
     pub fn disposition(&self) -> Disposition {
         match self.kind {
-            Kind::Timeout | Kind::Connection => Disposition::Retry,
-            _ => Disposition::Halt,
+            Kind::Timeout | Kind::Connection => Disposition::Wait,
+            Kind::Doubt => Disposition::Retry,
+            Kind::Auth
+            | Kind::Conflict
+            | Kind::Schema
+            | Kind::Foreign
+            | Kind::Validation
+            | Kind::Internal => Disposition::Halt,
         }
     }
 
@@ -76,8 +162,8 @@ impl Error {
             Kind::Connection => "connection",
             Kind::Auth => "auth",
             Kind::Conflict | Kind::Schema => "schema",
-            Kind::Validation => "validation",
-            Kind::Internal => "internal",
+            Kind::Foreign | Kind::Validation => "validation",
+            Kind::Doubt | Kind::Internal => "internal",
         }
     }
 }
@@ -96,18 +182,41 @@ mod tests {
 
     #[test]
     fn each_answer_has_its_disposition() {
+        use Disposition::{Halt, Retry, Wait};
         for (code, kind, disposition) in [
-            (408, "timeout", Disposition::Retry),
-            (429, "connection", Disposition::Retry),
-            (500, "connection", Disposition::Retry),
-            (50001, "connection", Disposition::Retry),
-            (503, "connection", Disposition::Retry),
-            (504, "timeout", Disposition::Retry),
-            (401, "auth", Disposition::Halt),
-            (40301, "auth", Disposition::Halt),
-            (409, "schema", Disposition::Halt),
-            (42201, "schema", Disposition::Halt),
-            (404, "internal", Disposition::Halt),
+            (408, "timeout", Wait),
+            (429, "connection", Wait),
+            (500, "connection", Wait),
+            (501, "connection", Wait),
+            (502, "connection", Wait),
+            (503, "connection", Wait),
+            (504, "timeout", Wait),
+            (50001, "connection", Wait),
+            (50002, "timeout", Wait),
+            (50003, "connection", Wait),
+            (50004, "connection", Wait),
+            (405, "connection", Wait),
+            (42205, "connection", Wait),
+            (42207, "connection", Wait),
+            (401, "auth", Halt),
+            (40101, "auth", Halt),
+            (403, "auth", Halt),
+            (40301, "auth", Halt),
+            (409, "schema", Halt),
+            (40901, "schema", Halt),
+            (413, "schema", Halt),
+            (422, "schema", Halt),
+            (42201, "schema", Halt),
+            (42208, "schema", Halt),
+            (42202, "internal", Halt),
+            (42203, "internal", Halt),
+            (42204, "internal", Halt),
+            (302, "validation", Halt),
+            (404, "validation", Halt),
+            (40403, "validation", Halt),
+            (418, "internal", Retry),
+            (42299, "internal", Retry),
+            (0, "internal", Retry),
         ] {
             let error = Error::answered(code, "words");
             assert_eq!(
@@ -116,6 +225,9 @@ mod tests {
                 "{code}"
             );
             assert!(error.to_string().contains("words"));
+        }
+        for code in [404, 40401, 40402, 40403, 40408] {
+            assert_eq!(meaning(code), Missing, "{code}");
         }
     }
 }

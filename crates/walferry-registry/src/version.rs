@@ -66,9 +66,10 @@ impl Registry {
 
     /// What the registry would say of a schema, also whether it holds it already. Changes nothing.
     pub async fn verdict(&self, subject: &str, schema: &str) -> Result<Verdict, Error> {
-        if let Some(id) = self.remembered(subject, schema).await {
+        if let Some(id) = self.ids.of(subject, schema) {
             return Ok(Verdict::Registered(id));
         }
+        let seen = self.ids.generation();
         let path = format!("subjects/{}", encoded(subject));
         let body = serde_json::json!({ "schema": schema, "schemaType": "AVRO" });
         let asked = self.call(|client, url| client.post(url).json(&body), &path);
@@ -77,7 +78,7 @@ impl Registry {
             Answer::Missing(_) => self.check(subject, schema).await,
             Answer::Body(text) => {
                 let id = Registry::id_of(subject, &text)?;
-                self.remember(subject, schema, id).await;
+                self.ids.remember(seen, subject, schema, id);
                 Ok(Verdict::Registered(id))
             }
         }

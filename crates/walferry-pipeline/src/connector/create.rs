@@ -6,7 +6,7 @@
 
 use walferry_event::{Position, RowRange};
 use walferry_kafka::Publisher;
-use walferry_postgres::{SnapshotReader, TableInfo};
+use walferry_postgres::{CreatedSlot, SnapshotReader, TableInfo};
 
 use super::{Found, Start, claim};
 use crate::{
@@ -30,25 +30,14 @@ impl Start {
         let publisher = claim(publisher, stamp.next(None, None)).await?;
         source::take_out(&self.config, &found.catalog, &found.left_out).await?;
         source::ensure_publication(&self.config, &found.catalog, &found.tables).await?;
-        if found.catalog.slot(&source.slot).await?.is_some() {
-            source::free_slot(&self.config, &found.catalog, None, Ok(()), &self.stop).await?;
-            found.catalog.drop_slot(&source.slot).await?;
-        } else if !source.create {
-            return Err(Error::invalid(format!(
-                "slot {:?} does not exist and source.create is false: SELECT pg_create_logical_replication_slot({}, \
-                 'pgoutput')",
-                source.slot,
-                walferry_postgres::quote_literal(&source.slot)
-            )));
+        if !source::drop_slot(&self.config, &found.catalog, &self.stop).await? {
+            source::may_create_slot(&self.config, &found.catalog).await?;
         }
         let prepared = match with_rows {
             true => Some(self.sources(found).await?),
             false => None,
         };
-        let created = found
-            .replication
-            .create_slot(&source.slot, with_rows)
-            .await?;
+        let created = self.create_slot(found, with_rows).await?;
         tracing::info!(target: "audit", slot = source.slot, lsn = %created.consistent_point, "slot created");
         let position = Position::at(created.consistent_point);
         let held = Held::at(position);
@@ -73,11 +62,25 @@ impl Start {
         Ok((publisher, Begin::Snapshot(Box::new(task), position)))
     }
 
+    /// Creates the slot. That waits for every transaction that runs, and for prepared ones; the status says for which.
+    pub(super) async fn create_slot(
+        &self,
+        found: &mut Found,
+        with_rows: bool,
+    ) -> Result<CreatedSlot, Error> {
+        let slot = &self.config.source.slot;
+        let pid = found.replication.backend_pid();
+        let creation = found.replication.create_slot(slot, with_rows);
+        self.held_up(pid, &format!("the creation of slot {slot:?}"), creation)
+            .await
+    }
+
     /// What a consistent snapshot has to know before the slot is created, and the session that will hold it.
     async fn sources(
         &self,
         found: &Found,
     ) -> Result<(SnapshotReader, Vec<snapshot::Source>), Error> {
+        source::can_be_read(&found.tables)?;
         let reader = SnapshotReader::connect(&self.config.source.connect, 0).await?;
         let mut sources = Vec::with_capacity(found.tables.len());
         for (job, table) in found.tables.iter().enumerate() {

@@ -88,6 +88,18 @@ impl Start {
         Ok(again)
     }
 
+    /// Whether every table may be read again.
+    pub(super) async fn can_resync(&self, found: &Found) -> Result<(), Error> {
+        if !self.config.source.create {
+            return Err(Error::invalid(
+                "a resync creates a slot, and source.create is false: let it be true until the resync has ended",
+            ));
+        }
+        jobs(&self.config, &found.catalog, &found.tables, &found.tables)
+            .await
+            .map(drop)
+    }
+
     /// A new slot, and every table to be read again.
     pub(super) async fn anew(
         &self,
@@ -96,11 +108,6 @@ impl Start {
         stamp: &Stamp,
     ) -> Result<(Publisher, Begin), Error> {
         let source = &self.config.source;
-        if !source.create {
-            return Err(Error::invalid(
-                "a resync creates a slot, and source.create is false: let it be true until the resync has ended",
-            ));
-        }
         let mut jobs = jobs(&self.config, &found.catalog, &found.tables, &found.tables).await?;
         // The publication first: a slot streams by what the publication was when a change was made.
         source::take_out(&self.config, &found.catalog, &found.left_out).await?;
@@ -116,12 +123,10 @@ impl Start {
             let contents = reader.contents(&scan, filter.as_deref()).await?;
             job.contents = Some(contents.of_cursor());
         }
-        if found.catalog.slot(&source.slot).await?.is_some() {
-            source::free_slot(&self.config, &found.catalog, None, Ok(()), &self.stop).await?;
-            found.catalog.drop_slot(&source.slot).await?;
+        if source::drop_slot(&self.config, &found.catalog, &self.stop).await? {
             tracing::info!(target: "audit", slot = source.slot, "slot dropped, for a new one");
         }
-        let created = found.replication.create_slot(&source.slot, true).await?;
+        let created = self.create_slot(found, true).await?;
         reader
             .enter(&created.snapshot_name.unwrap_or_default())
             .await?;

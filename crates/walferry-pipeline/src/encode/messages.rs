@@ -20,6 +20,8 @@ use crate::error::Error;
 pub(super) struct Messages {
     topic: Arc<str>,
     plan: MessagePlan,
+    /// The registry's generation that the plan's ids are of.
+    ids_of: u64,
 }
 
 impl Encoder {
@@ -56,10 +58,13 @@ impl Encoder {
         at: Option<Lsn>,
         told: Option<&mut Told>,
     ) -> Result<(), Error> {
-        let Messages { topic, plan } = match self.messages.take() {
+        let now_of = self.relations.generation();
+        let known = self.messages.take().filter(|it| it.ids_of == now_of);
+        let messages = match known {
             Some(known) => known,
             None => self.message_plan(message.lsn)?,
         };
+        let Messages { topic, plan, .. } = &messages;
         let now = now_us();
         let origin = match (&self.transaction, at) {
             (Some(tx), Some(at)) => Origin {
@@ -80,8 +85,8 @@ impl Encoder {
         let (mut key, mut value) = (Vec::new(), Vec::new());
         plan.key(message.prefix, &mut key);
         plan.value(message.prefix, message.content, &origin, &mut value);
-        self.builder.record(&topic, &key, &value);
-        self.messages = Some(Messages { topic, plan });
+        self.builder.record(topic, &key, &value);
+        self.messages = Some(messages);
         if let Some(told) = told {
             told.count(transactions::MESSAGES, 1);
         }
@@ -97,13 +102,18 @@ impl Encoder {
             shared: false,
             physical_table: None,
         };
+        let ids_of = self.relations.generation();
         let mut plan = MessagePlan::new(&naming, &self.config.format);
         let (key, value) = self
             .relations
             .side_topic(&topic, plan.key_schema(), plan.value_schema())
             .map_err(|error| error.context(format!("logical decoding message at {at}")))?;
         plan.set_ids(key, value);
-        Ok(Messages { topic, plan })
+        Ok(Messages {
+            topic,
+            plan,
+            ids_of,
+        })
     }
 }
 

@@ -33,6 +33,8 @@ pub(super) struct Transaction {
 pub(super) struct Boundaries {
     topic: Arc<str>,
     plan: TransactionPlan,
+    /// The registry's generation that the plan's ids are of.
+    ids_of: u64,
 }
 
 /// What has been told of the open transaction.
@@ -187,7 +189,8 @@ impl Encoder {
 
     /// The plan of the records, taken out; the topic exists and its schemas are registered.
     fn boundaries(&mut self) -> Result<Boundaries, Error> {
-        if let Some(known) = self.boundaries.take() {
+        let ids_of = self.relations.generation();
+        if let Some(known) = self.boundaries.take().filter(|it| it.ids_of == ids_of) {
             return Ok(known);
         }
         let topic: Arc<str> = self.config.transaction_topic().into();
@@ -196,7 +199,11 @@ impl Encoder {
             self.relations
                 .side_topic(&topic, plan.key_schema(), plan.value_schema())?;
         plan.set_ids(key, value);
-        Ok(Boundaries { topic, plan })
+        Ok(Boundaries {
+            topic,
+            plan,
+            ids_of,
+        })
     }
 }
 

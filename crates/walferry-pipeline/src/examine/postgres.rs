@@ -77,6 +77,7 @@ async fn look(config: &Config, findings: &mut Vec<Finding>) -> Result<Examined, 
     let server = source::server(&mut replication, &identity).await?;
     let slot = source::slot(config, &catalog).await?;
     limits(&catalog, &slot, findings).await?;
+    synchronous(config, &catalog, findings).await?;
     let tables = source::select(&config.source, &catalog).await?;
     let publication = catalog.publication(&config.source.publication).await?;
     options::unmatched(config, &tables, findings);
@@ -213,4 +214,58 @@ async fn limits(catalog: &Catalog, slot: &Slot, findings: &mut Vec<Finding>) -> 
         });
     }
     Ok(())
+}
+
+/// Commits that would wait for our session as if it were a standby.
+async fn synchronous(
+    config: &Config,
+    catalog: &Catalog,
+    findings: &mut Vec<Finding>,
+) -> Result<(), Error> {
+    let subject = "synchronous_standby_names";
+    let names = catalog.setting(subject).await?;
+    let ours = &config.source.connect.application_name;
+    if counts(&names, ours) {
+        findings.push(
+            Finding::new(
+                Severity::Warning,
+                subject,
+                format!(
+                    "{names:?} counts the connector's session ({ours}) as a standby: commits on the server wait until Kafka has \
+                     what they wrote, and hang while Kafka is away"
+                ),
+            )
+            .remedy("name the standbys alone, and not \"*\""),
+        );
+    }
+    Ok(())
+}
+
+/// Whether a list of standbys has a name in it. PostgreSQL documentation, `synchronous_standby_names`.
+fn counts(names: &str, ours: &str) -> bool {
+    names
+        .split([',', '(', ')', ' '])
+        .map(|name| name.trim_matches('"'))
+        .any(|name| name == "*" || name.eq_ignore_ascii_case(ours))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_standbys_counts_who_is_in_it() {
+        for names in [
+            "*",
+            "walferry",
+            "FIRST 1 (a, \"walferry\")",
+            "ANY 2 (*)",
+            "a,Walferry",
+        ] {
+            assert!(counts(names, "walferry"), "{names}");
+        }
+        for names in ["", "a", "FIRST 1 (a, b)", "walferry_standby"] {
+            assert!(!counts(names, "walferry"), "{names}");
+        }
+    }
 }

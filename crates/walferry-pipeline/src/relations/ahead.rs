@@ -51,7 +51,11 @@ impl Relations {
         });
         let mut table = asked.map_err(|error| {
             self.catalog = None;
-            Error::from(error)
+            // Whoever shuts us out now let us in before.
+            match error.is_shut_out() {
+                true => Error::away(error),
+                false => error.into(),
+            }
         })?;
         choose_key(&self.config, &mut table)?;
         self.as_leaves_wrote(&mut table);

@@ -12,7 +12,12 @@ use tokio::{
 };
 use walferry_postgres::StreamEvent;
 
-use crate::{encode::Encoder, error::Error, retry, snapshot, status::Status};
+use crate::{
+    encode::{Encoder, STAGE, STUCK},
+    error::Error,
+    retry, snapshot,
+    status::Status,
+};
 
 /// What the encode thread is given to do, and where it says how that ended.
 pub(crate) enum Work {
@@ -40,8 +45,6 @@ pub(crate) enum StreamEnd {
     Encoder(Error, events::UnboundedReceiver<StreamEvent>),
 }
 
-/// How long the encode thread may work on one block: catalog and registry may be away for as long as they are retried.
-const ENCODE_STUCK: Duration = Duration::from_secs(600);
 /// How long the encode thread goes on to the end of a transaction when it is asked to stop.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 
@@ -58,7 +61,7 @@ pub(crate) fn encode(
     while let Ok(work) = works.recv() {
         match work {
             Work::Snapshot(task, reply) => {
-                let alive = || status.pulse("encode", ENCODE_STUCK);
+                let alive = || status.pulse(STAGE, STUCK);
                 let stopped = || *halted.borrow();
                 let taken = snapshot::Run::run(&mut encoder, *task, runtime, alive, stopped);
                 let _ = reply.send(taken.map(|(progress, outcome)| {
@@ -87,14 +90,13 @@ pub(crate) fn encode(
                 });
             }
         }
-        status.pulse_ends("encode");
+        status.pulse_ends(STAGE);
     }
-    encoder.seal(true).or_else(|error| {
-        if error.is_stopped() {
-            Ok(())
-        } else {
-            Err(error)
-        }
+    let sealed = encoder.seal(true);
+    status.pulse_ends(STAGE);
+    sealed.or_else(|error| match error.is_stopped() {
+        true => Ok(()),
+        false => Err(error),
     })
 }
 
@@ -128,11 +130,11 @@ fn encode_stream(
         let event = match stream.try_recv() {
             Ok(event) => Some(Input::Stream(event)),
             Err(_) => {
-                status.pulse_ends("encode");
+                status.pulse_ends(STAGE);
                 runtime.block_on(next(stream, snapshots, halted.clone(), &mut news, stop_by))
             }
         };
-        status.pulse("encode", ENCODE_STUCK);
+        status.pulse(STAGE, STUCK);
         match event {
             Some(Input::Snapshot(event)) => encoder.snapshot_event(event)?,
             Some(Input::Stream(StreamEvent::Block(block))) => {

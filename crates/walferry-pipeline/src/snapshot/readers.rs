@@ -218,14 +218,16 @@ async fn read_all(shared: Arc<Shared>) {
                 Some((_, unit)) => Told::Left(unit, error.to_string()),
                 None => continue,
             },
-            _ if error.may_pass() || cancelled(&error) => match retry.failed() {
-                Some(pause) => {
-                    tracing::warn!(%error, "a reader of the snapshot begins its range anew");
-                    retry::pause(pause, None, &mut shared.stop.clone()).await;
-                    continue;
+            _ if error.may_pass() || error.is_shut_out() || cancelled(&error) => {
+                match retry.failed(error.is_outage() || error.is_shut_out()) {
+                    Some(pause) => {
+                        tracing::warn!(%error, "a reader of the snapshot begins its range anew");
+                        retry::pause(pause, None, &mut shared.stop.clone()).await;
+                        continue;
+                    }
+                    None => Told::Failed(error),
                 }
-                None => Told::Failed(error),
-            },
+            }
             _ => Told::Failed(error),
         };
         let ends = !matches!(told, Told::Left(..));

@@ -346,7 +346,8 @@ impl Engine {
             || error.sqlstate() == Some("42703") && !asked;
         // A slot is needed for a moment only, and one may become free.
         let no_slot = error.sqlstate() == Some("53400");
-        if !error.may_pass() && !cancelled(&error) && !no_slot && !shape {
+        let may_pass = error.may_pass() || error.is_shut_out() || cancelled(&error);
+        if !may_pass && !no_slot && !shape {
             let Some(id) = self.progress.tables.get(job).map(|it| it.shown.id.clone()) else {
                 return Ok(());
             };
@@ -362,7 +363,7 @@ impl Engine {
             }
             return Err(error.into());
         }
-        let _ = self.retry.failed();
+        let _ = self.retry.failed(false);
         tracing::warn!(%error, "a chunk is read again");
         self.status.count_retries("snapshot", 1);
         Ok(())

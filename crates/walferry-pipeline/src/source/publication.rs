@@ -23,10 +23,7 @@ pub(crate) async fn ensure_publication(
     let name = &config.source.publication;
     let Some(publication) = catalog.publication(name).await? else {
         if !config.source.create {
-            return Err(Error::invalid(format!(
-                "publication {name:?} does not exist and source.create is false: CREATE PUBLICATION {} FOR TABLE …",
-                walferry_postgres::quote_ident(name)
-            )));
+            return Err(missing(name));
         }
         let mut wanted = Vec::with_capacity(tables.len());
         for table in tables {
@@ -40,14 +37,59 @@ pub(crate) async fn ensure_publication(
     };
     for table in tables {
         let wanted = options::wanted(config, catalog, table).await?;
-        if let Some(it) = unpublished(&config.source, &publication, table, &wanted.publish) {
-            still_there(catalog, &[table]).await?;
-            return Err(Error::invalid(format!(
-                "publication {name:?} {}: {}, with {}",
-                it.what, it.remedy, it.sql
-            )));
-        }
+        check(config, catalog, &publication, table, &wanted.publish).await?;
         limit(config, catalog, &publication, table, wanted).await?;
+    }
+    Ok(())
+}
+
+/// Refuses a publication that can be neither used nor created nor extended, before anything is touched.
+pub(crate) async fn vet_publication(
+    config: &Config,
+    catalog: &Catalog,
+    tables: &[TableInfo],
+) -> Result<(), Error> {
+    let source = &config.source;
+    let Some(publication) = catalog.publication(&source.publication).await? else {
+        return match source.create {
+            true => Ok(()),
+            false => Err(missing(&source.publication)),
+        };
+    };
+    for table in tables {
+        if may_be_added(source, &publication, table) {
+            continue;
+        }
+        let publish = Publish::whole(table.table_name());
+        if unpublished(source, &publication, table, &publish).is_some() {
+            let wanted = options::wanted(config, catalog, table).await?;
+            check(config, catalog, &publication, table, &wanted.publish).await?;
+        }
+    }
+    Ok(())
+}
+
+fn missing(name: &str) -> Error {
+    Error::invalid(format!(
+        "publication {name:?} does not exist and source.create is false: CREATE PUBLICATION {} FOR TABLE …",
+        walferry_postgres::quote_ident(name)
+    ))
+}
+
+/// Refuses a table whose changes do not arrive by the publication.
+async fn check(
+    config: &Config,
+    catalog: &Catalog,
+    publication: &PublicationInfo,
+    table: &TableInfo,
+    publish: &Publish,
+) -> Result<(), Error> {
+    if let Some(it) = unpublished(&config.source, publication, table, publish) {
+        still_there(catalog, &[table]).await?;
+        return Err(Error::invalid(format!(
+            "publication {:?} {}: {}, with {}",
+            config.source.publication, it.what, it.remedy, it.sql
+        )));
     }
     Ok(())
 }

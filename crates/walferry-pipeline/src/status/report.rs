@@ -112,7 +112,7 @@ pub struct TableStatus {
 }
 
 /// Ids of a table's schemas in the registry.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SchemaIds {
     /// Of the key, if the table has one.
     pub key: Option<u32>,

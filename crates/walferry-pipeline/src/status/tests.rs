@@ -9,16 +9,44 @@ fn ready_says_each_reason_and_turns_back_by_itself() {
     status.set_state(State::Streaming, None);
     assert_eq!(status.ready(), Ok(()));
     status.set_peer(Peer::Kafka, Err(("connection", "no broker answers".into())));
-    assert_eq!(
-        status.ready(),
-        Err(vec!["kafka: no broker answers".to_owned()])
+    let reasons = status.ready().unwrap_err();
+    let [reason] = &reasons[..] else {
+        panic!("{reasons:?}")
+    };
+    assert!(
+        reason.starts_with("kafka: no broker answers (since 20") && reason.ends_with(" s)"),
+        "{reason}"
     );
     assert_eq!(status.report().state, State::Retrying);
-    assert_eq!(
-        status.report().reason.as_deref(),
-        Some("kafka: no broker answers")
+    let reported = status.report().reason.unwrap();
+    assert!(
+        reported.starts_with("kafka: no broker answers"),
+        "{reported}"
     );
     status.set_peer(Peer::Kafka, Ok(()));
+    assert_eq!(status.ready(), Ok(()));
+}
+
+#[test]
+fn a_stage_that_waits_says_for_what_and_is_alive() {
+    let status = Status::new("c");
+    status.set_state(State::Streaming, None);
+    status.pulse("encode", Duration::from_millis(200));
+    let begun = std::time::Instant::now();
+    // It never shows any other sign of life than that it waits.
+    while begun.elapsed() < Duration::from_millis(300) {
+        let reason = ("connection", "POST answers 503".to_owned());
+        status.waits("encode", Peer::Registry, reason);
+        assert_eq!(status.live(), Ok(()));
+    }
+    let reason = status.ready().unwrap_err().join("; ");
+    assert!(
+        reason.starts_with("registry: POST answers 503 (since"),
+        "{reason}"
+    );
+    assert_eq!(status.report().state, State::Retrying);
+    assert_eq!(status.report().errors, 1, "one wait, one error");
+    status.waits_no_more("encode");
     assert_eq!(status.ready(), Ok(()));
 }
 

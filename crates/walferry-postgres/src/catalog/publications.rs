@@ -161,7 +161,14 @@ impl Catalog {
             quote_ident(name)
         );
         let doing = format!("creating publication {name:?}");
-        self.command(&doing, &command).await.map_err(stale)
+        self.define(&doing, &command).await.map_err(stale)
+    }
+
+    /// Runs a command that defines something. Its commit does not wait for a synchronous standby: where our own walsender
+    /// counts as one, nobody else would ever confirm it.
+    async fn define(&self, doing: &str, command: &str) -> Result<(), Error> {
+        let command = format!("SET LOCAL synchronous_commit = local; {command}");
+        self.command(doing, &command).await
     }
 
     /// Adds tables to a publication.
@@ -173,14 +180,14 @@ impl Catalog {
         let (publication, list) = (quote_ident(name), table_list(tables));
         let command = format!("ALTER PUBLICATION {publication} ADD TABLE {list}");
         let doing = format!("adding tables to publication {name:?}");
-        self.command(&doing, &command).await.map_err(stale)
+        self.define(&doing, &command).await.map_err(stale)
     }
 
     /// Publishes other columns or rows of a table that is in the publication, from one moment on.
     pub async fn change_published(&self, name: &str, to: &Publish) -> Result<(), Error> {
         let command = change_sql(name, to);
         let doing = format!("changing what publication {name:?} publishes of a table");
-        self.command(&doing, &command).await.map_err(stale)
+        self.define(&doing, &command).await.map_err(stale)
     }
 
     /// Whether an expression can be evaluated over a table or, with `columns`, over these columns of it alone. Nothing is

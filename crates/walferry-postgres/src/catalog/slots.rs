@@ -110,6 +110,18 @@ impl Catalog {
         Ok((count(0)?, count(1)?))
     }
 
+    /// Whether commits on the server wait for the session that follows the slot: `synchronous_standby_names` counts it.
+    pub async fn is_synchronous(&self, slot: &str) -> Result<bool, Error> {
+        const QUESTION: &str = "\
+            SELECT coalesce(bool_or(r.sync_state IN ('sync', 'quorum')), false)
+            FROM pg_catalog.pg_stat_replication r
+            JOIN pg_catalog.pg_replication_slots s ON s.active_pid = r.pid
+            WHERE s.slot_name = $1";
+        let doing = "asking whether commits wait for the slot's session";
+        let row = self.one(doing, QUESTION, &[&slot]).await?;
+        value(doing, &row, 0)
+    }
+
     /// Drops a slot that nobody follows.
     pub async fn drop_slot(&self, name: &str) -> Result<(), Error> {
         let doing = format!("dropping slot {name:?}");

@@ -31,7 +31,7 @@ use tokio::{
 };
 use walferry_event::Lsn;
 
-use super::{Block, Shown, StreamEvent, StreamLimits, gather::Gather, scan::Scan};
+use super::{Block, Shown, StreamEvent, StreamLimits, busy::Busy, gather::Gather, scan::Scan};
 use crate::{
     Error, Feedback,
     feedback::status_update,
@@ -91,12 +91,13 @@ pub(super) struct Follower {
     /// When feedback was last sent, and what it confirmed.
     told: Instant,
     told_flush: Option<Lsn>,
+    busy: Busy,
 }
 
 impl Follower {
     pub(super) fn new(
         session: Session,
-        slot: &str,
+        (slot, busy): (&str, Busy),
         limits: StreamLimits,
         feedback: Arc<Feedback>,
         shown: Arc<Shown>,
@@ -131,6 +132,7 @@ impl Follower {
             heard: now,
             told: now,
             told_flush: None,
+            busy,
         }
     }
 
@@ -225,6 +227,7 @@ impl Follower {
             Ok(0) => Err(self.lost(io::ErrorKind::UnexpectedEof.into()).await),
             Ok(count) => {
                 self.heard = Instant::now();
+                self.busy.now = false;
                 self.shown.hear(self.heard);
                 Ok(count)
             }
@@ -342,6 +345,9 @@ impl Follower {
     }
 
     fn silent_max(&self) -> Duration {
+        if self.busy.now {
+            return Duration::from_millis(self.limits.silent_ms / 2);
+        }
         let doublings = self.feedback.silences().min(SILENCE_DOUBLINGS_MAX);
         Duration::from_millis(self.limits.silent_ms) * (1 << doublings)
     }
@@ -351,6 +357,11 @@ impl Follower {
         let now = Instant::now();
         let quiet = now.duration_since(self.heard);
         if quiet >= self.silent_max() {
+            if self.busy.ask(&self.doing).await {
+                self.heard = Instant::now();
+                self.shown.hear(self.heard);
+                return Ok(());
+            }
             self.feedback.count_silence();
             return Err(Error::new(
                 Kind::Silent,

@@ -93,7 +93,7 @@ async fn two_clients_that_register_at_once_are_no_incompatibility() {
         (200, r#"{"id":9}"#),
     ]);
     let error = registry.register("s", r#""string""#).await.unwrap_err();
-    assert_eq!(error.disposition(), walferry_event::Disposition::Retry);
+    assert_eq!(error.disposition(), walferry_event::Disposition::Wait);
     assert_eq!(registry.register("s", r#""string""#).await.unwrap(), 9);
 }
 
@@ -104,7 +104,7 @@ async fn a_fault_that_may_pass_is_not_remembered() {
         (200, r#"{"id":7}"#),
     ]);
     let error = registry.register("s", r#""string""#).await.unwrap_err();
-    assert_eq!(error.disposition(), walferry_event::Disposition::Retry);
+    assert_eq!(error.disposition(), walferry_event::Disposition::Wait);
     assert_eq!(registry.register("s", r#""string""#).await.unwrap(), 7);
 }
 
@@ -189,7 +189,7 @@ async fn a_registry_that_is_away_is_named_and_may_come_back() {
         .port();
     let registry = Registry::new(config(vec![format!("http://127.0.0.1:{port}")])).unwrap();
     let error = registry.ping().await.unwrap_err();
-    assert_eq!(error.disposition(), walferry_event::Disposition::Retry);
+    assert_eq!(error.disposition(), walferry_event::Disposition::Wait);
     assert!(error.to_string().contains(&port.to_string()), "{error}");
     assert_eq!(registry.address(), Some(("127.0.0.1".into(), port)));
 }
@@ -204,5 +204,108 @@ fn settings_that_cannot_work_are_named() {
     assert!(
         text.contains("registry.tls.ca") && text.contains("/no/such/ca.pem"),
         "{text}"
+    );
+}
+
+/// An answer that no schema registry gives is not one: a wrong path, a page of a proxy, a redirect.
+#[tokio::test]
+async fn what_is_no_registry_does_not_count_as_one() {
+    let page = "<html>welcome</html>";
+    for answers in [
+        vec![(404, ""), (404, "")],
+        vec![(200, page), (200, page)],
+        vec![(404, page), (200, page)],
+        vec![
+            (
+                404,
+                r#"{"error_code":0,"message":"Could not find resource"}"#,
+            ),
+            (404, ""),
+        ],
+    ] {
+        let (registry, _) = fake(answers);
+        let error = registry.ping().await.unwrap_err();
+        assert!(error.is_foreign(), "{error}");
+        assert!(error.to_string().contains("registry.url"), "{error}");
+    }
+    let (registry, _) = fake(vec![
+        (404, ""),
+        (200, r#"{"compatibilityLevel":"BACKWARD"}"#),
+    ]);
+    registry.ping().await.unwrap();
+}
+
+/// A registry that takes no writes is away, whichever way it says so, and no schema is to blame.
+#[tokio::test]
+async fn a_registry_that_takes_no_writes_is_away() {
+    for answer in [
+        (
+            422,
+            r#"{"error_code":42205,"message":"Subject s is in read-only mode"}"#,
+        ),
+        (405, ""),
+        (503, "<html>no backend</html>"),
+        (500, ""),
+    ] {
+        let (registry, _) = fake(vec![answer, (200, r#"{"id":7}"#)]);
+        let error = registry.register("s", r#""string""#).await.unwrap_err();
+        assert_eq!(
+            error.disposition(),
+            walferry_event::Disposition::Wait,
+            "{error}"
+        );
+        assert_eq!(registry.register("s", r#""string""#).await.unwrap(), 7);
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_means_something_else_is_asked_for_again() {
+    let (registry, _) = fake(vec![
+        (200, r#"{"id":7}"#),
+        (200, r#"{"schema":"\"string\""}"#),
+        (200, r#"{"schema":"\"string\""}"#),
+        (200, r#"{"schema":"\"long\""}"#),
+        (200, r#"{"id":3}"#),
+        (404, r#"{"error_code":40403,"message":"not found"}"#),
+    ]);
+    let before = registry.generation();
+    assert_eq!(registry.register("s", r#""string""#).await.unwrap(), 7);
+    for _ in 0..2 {
+        assert_eq!(registry.still_means_the_same().await.unwrap(), None);
+        assert_eq!(registry.generation(), before);
+    }
+    let told = registry.still_means_the_same().await.unwrap().unwrap();
+    assert!(told.contains("id 7") && told.contains("another"), "{told}");
+    assert!(registry.generation() > before);
+    assert_eq!(registry.register("s", r#""string""#).await.unwrap(), 3);
+    let told = registry.still_means_the_same().await.unwrap().unwrap();
+    assert!(
+        told.contains("id 3") && told.contains("not exist"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn a_level_is_noted_before_it_is_lifted_and_put_back_by_whoever_comes_next() {
+    let refused = (409, r#"{"error_code":409,"message":"incompatible"}"#);
+    let verdict = (200, r#"{"is_compatible":false,"messages":["because"]}"#);
+    let level = (200, r#"{"compatibilityLevel":"FULL"}"#);
+    let (registry, asked) = fake(vec![refused, verdict, level]);
+    let to_lift = registry.register_or_lift("s", r#""string""#).await;
+    assert_eq!(to_lift.unwrap().unwrap_err().level.as_deref(), Some("FULL"));
+    assert!(asked.try_iter().all(|it| !it.starts_with("PUT")));
+
+    let lifted = crate::Lifted {
+        subject: "s".into(),
+        level: Some("FULL".into()),
+    };
+    let none = (200, r#"{"compatibilityLevel":"NONE"}"#);
+    let (registry, asked) = fake(vec![none, (200, "{}"), level]);
+    assert!(registry.put_back(&lifted).await.unwrap());
+    let put = asked.try_iter().find(|it| it.starts_with("PUT")).unwrap();
+    assert!(put.contains("/config/s") && put.contains("FULL"), "{put}");
+    assert!(
+        !registry.put_back(&lifted).await.unwrap(),
+        "somebody has set it"
     );
 }

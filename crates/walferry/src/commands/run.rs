@@ -1,7 +1,7 @@
 //! `walferry run`: one or several connectors, the admin server, and the signals that end them or have their files read again.
 //!
-//! Owns the order of start and end. Invariant: SIGTERM and Ctrl-C end every connector in order; a second signal ends the
-//! process at once; the status of the first connector that fails is the process's.
+//! Owns the order of start and end. Invariants: SIGTERM and Ctrl-C end every connector in order; a second signal ends the
+//! process at once; no connector's end ends another; the status of the first connector that failed is the process's, at its end.
 
 use std::{
     io::{self, Write},
@@ -90,9 +90,12 @@ async fn all(loaded: Vec<Loaded>, statuses: Vec<Arc<Status>>) -> Result<(), Fail
             Ok(ended) => ended.map_err(Failure::from),
             Err(error) => Err(anyhow::anyhow!("a connector's task panicked: {error}").into()),
         };
-        if ended.is_err() {
-            // One connector's end is the process's: whoever runs it sees it and starts it again.
-            stop.send_replace(true);
+        if ended.is_err() && !connectors.is_empty() {
+            // Its reason is in readiness and in its status; the others are no worse for it.
+            tracing::error!(
+                left = connectors.len(),
+                "a connector has ended; the others go on, and the process's exit status will tell"
+            );
         }
         outcome = outcome.and(ended);
     }

@@ -177,7 +177,7 @@ section! {
     ErrorsSection ["errors"] {
         policy: Policy = Policy::Stop, "stop", "`stop`, `dead-letter`, `skip`, `park` (this table waits, the others go on): for a change that cannot be encoded or published";
         dead_letter_topic: Option<String> = None, "`<topic_prefix>.dead_letters`", "where dead letters go";
-        retries_max: u32 = 20, "20", "tries in a row without progress; then the process exits 1";
+        retries_max: u32 = 20, "20", "tries in a row of what is no outage; then the process exits 1. A server that is away is waited for without an end";
         retry_min_ms: u64 = 100, "100", "shortest bound of a pause, with full jitter";
         retry_max_ms: u64 = 30_000, "30000", "longest bound of a pause";
     }

@@ -189,11 +189,10 @@ impl Search {
                 }
                 Err(error) => {
                     // What was read of the range may stand twice in the sort, which says the same.
-                    let passing = error
-                        .cause
-                        .as_ref()
-                        .is_some_and(|it| it.may_pass() || cancelled(it));
-                    let pause = retry.failed().filter(|_| passing);
+                    let cause = error.cause.as_ref();
+                    let passing = cause.is_some_and(|it| it.may_pass() || cancelled(it));
+                    let outage = cause.is_some_and(Passing::is_outage);
+                    let pause = retry.failed(outage).filter(|_| passing);
                     let Some(pause) = pause else {
                         return Err(error.into());
                     };

@@ -134,7 +134,7 @@ impl Engine {
     pub(super) fn pause(&self) -> Duration {
         match self.retry.tries() {
             0 => Duration::ZERO,
-            tries => Duration::from_millis(100 << tries.min(6)),
+            tries => Duration::from_millis(100 << tries.min(4)),
         }
     }
 

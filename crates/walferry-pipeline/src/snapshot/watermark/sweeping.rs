@@ -9,7 +9,7 @@ use super::{Described, Engine, Event, describe, goal};
 use crate::{
     encode::{Encoder, now_us},
     error::Error,
-    relations::Entry,
+    relations::{Entry, Urgency},
     snapshot::{
         chunk::Order,
         sweep::{Sweep, search::Search},
@@ -35,7 +35,7 @@ impl Engine {
             encoder.relations().learn(table.relation.clone());
         }
         let at = encoder.builder.course().position().end_lsn;
-        encoder.relations().settle(table.oid, at)?;
+        encoder.relations().settle(table.oid, at, Urgency::Waits)?;
         let plan = match encoder.relations().entry(table.oid) {
             Some(Entry::Followed(plan)) if plan.encode.key_schema().is_some() => {
                 Some((plan.encode.clone(), plan.topic.clone()))
@@ -117,7 +117,7 @@ impl Engine {
             }
             Ok(None) => self.sweeps[i].give_up(),
             Err(error) if error.is_away() => {
-                let _ = self.retry.failed();
+                let _ = self.retry.failed(false);
                 tracing::warn!(%error, "a table's keys are looked for again");
                 self.status.count_retries("snapshot", 1);
                 self.sweeps.swap_remove(i);
@@ -159,7 +159,7 @@ impl Engine {
         if !encoder.relations().follows(&sweep.relation) {
             encoder.relations().learn(sweep.relation.clone());
         }
-        encoder.relations().settle(oid, at)?;
+        encoder.relations().settle(oid, at, Urgency::Waits)?;
         let Some(own) = encoder.key_reader(oid)? else {
             sweep.give_up();
             return Ok(false);
