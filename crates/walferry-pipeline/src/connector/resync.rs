@@ -63,13 +63,6 @@ impl Start {
         let tables = named(&self.config, &found.tables, names)?;
         let infos: Vec<TableInfo> = tables.into_iter().cloned().collect();
         for job in jobs(&self.config, &found.catalog, &infos, &found.tables).await? {
-            if job.truncate {
-                return Err(Error::invalid(format!(
-                    "table {} has no key, so that its topic has to begin anew at the very moment that a new slot gives: name \
-                     no table, so that all of them are read again",
-                    job.shown.name
-                )));
-            }
             let same = |it: &TableJob| it.shown.id == RESYNC && it.shown.name == job.shown.name;
             progress.tables.retain(|it| !same(it));
             progress.tables.push(job);
