@@ -310,6 +310,11 @@ impl Engine {
         let Some(table) = self.progress.tables.get_mut(job) else {
             return Ok(());
         };
+        if table.ended() {
+            // It was cancelled while it was asked for.
+            self.described.remove(&job);
+            return Ok(());
+        }
         let why = table.contents.as_ref();
         let why = why.and_then(|it| it.replaced(&described.contents));
         if let Some(why) = why {

@@ -103,7 +103,11 @@ impl Engine {
 
     /// The server refuses to read a table for a reason that others do not share: it waits, and is tried again.
     pub(super) fn hold_back(&mut self, job: usize, reason: &str, kind: &'static str) {
-        let name = &self.progress.tables[job].shown.name;
+        let table = &self.progress.tables[job];
+        if table.ended() {
+            return; // It was cancelled while it was asked for.
+        }
+        let name = &table.shown.name;
         let reason = format!("its snapshot waits, and is tried again: {reason}");
         self.status.findings.set(name, Lack::Incomplete, reason);
         let stage = "snapshot";
