@@ -38,3 +38,15 @@ fn each_record_of_a_random_history_has_the_schema_that_was_in_force() {
         );
     }
 }
+
+/// The old places of rows mean nothing in new files, and a key that another row has taken is not deleted.
+#[test]
+fn rows_that_are_rewritten_while_they_are_read_and_streamed_are_told_once() {
+    for (seed, snapshot) in [(3, Snapshot::Consistent), (4, Snapshot::Beside)] {
+        let outcome = right(seed, snapshot, &[Kind::Rewrites, Kind::Swaps]);
+        assert!(
+            outcome.report.snapshot_rows > 200 && outcome.report.expected > 50,
+            "seed {seed}: {outcome}"
+        );
+    }
+}

@@ -5,7 +5,7 @@
 //! | `first_start` | snapshot, stream, clean stop; what a start creates; how long it takes |
 //! | `flat` | records that are the row itself |
 //! | `crash` | `kill -9` at random moments under mixed load |
-//! | `history` | random DDL and DML with restarts: each record has the schema that was in force |
+//! | `history` | random DDL and DML with restarts: each record has the schema that was in force, each row is told once |
 //! | `outage` | servers killed and brought back, the walsender ended, the network cut without a word |
 //! | `stays` | a server that is away is waited for, a refusal harms nobody, every wait says for whom |
 //! | `registry_faults` | a registry that fails in parts, takes no writes, or was built anew |

@@ -154,14 +154,14 @@ fn judged(
         format!("the rest did not arrive: {status:?}\n{log}")
     })?;
     let compared = writer.compared(place.settings.name());
-    let mut tables = place.settled(runs, &compared, options.settle)?;
+    let (mut tables, told) = place.settled(runs, &compared, options.settle)?;
     writer.tell(&mut checker.rules);
     // Of a table that the connector says is not whole, changes may be absent.
-    let told = tables.iter().filter(|it| it.told.is_some());
-    checker.rules.read_again.extend(told.map(|it| ReadAgain {
-        table: it.agreement.table.clone(),
-        from: 0,
-    }));
+    let told = told.into_keys();
+    checker
+        .rules
+        .read_again
+        .extend(told.map(|table| ReadAgain { table, from: 0 }));
     checker.rules.start = Start::Streamed(slot_created(&runs.log()?)?);
     let report = checker.verdict()?;
     let audit_failed = place.audit(&mut tables, &compared, &writer.secured())?;

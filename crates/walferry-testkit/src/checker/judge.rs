@@ -323,6 +323,9 @@ impl Judge {
             && event.xid == 0
             && self.tables[index as usize].is_read_again(event.lsn)
         {
+            if event.op == Op::Truncate && !keyed {
+                self.beside.empty(index);
+            }
             return;
         }
         let Some(chain) = self

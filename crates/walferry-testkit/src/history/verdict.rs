@@ -136,18 +136,21 @@ pub(super) struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// Compares until every table agrees with its topic or is told, at most for `settle` after the last row of a snapshot.
+    /// Compares until every table agrees with its topic or is told, at most for `settle` after the last row of a snapshot. Returns
+    /// what is told of any table, too.
     pub(super) fn settled(
         &self,
         runs: &mut Runs<'_>,
         tables: &[Compared],
         settle: Duration,
-    ) -> Result<Vec<TableVerdict>> {
+    ) -> Result<(Vec<TableVerdict>, BTreeMap<String, String>)> {
         let (begun, mut read) = (Instant::now(), Instant::now());
         loop {
             let status = runs.connector.as_ref().context("it is down")?.status();
             let status = status.unwrap_or_default();
-            if reads(&status) {
+            let told = told(&status);
+            let reading = reads(&status, &told);
+            if reading {
                 read = Instant::now();
             }
             anyhow::ensure!(
@@ -156,17 +159,17 @@ impl Place<'_> {
                 status["snapshot"]
             );
             let found = agreement(self.url, self.brokers, self.registry, tables)?;
-            let told = told(&status);
             let open = found
                 .iter()
                 .any(|it| it.faults() > 0 && !told.contains_key(&it.table));
-            if (!open && !reads(&status)) || read.elapsed() > settle {
+            if (!open && !reading) || read.elapsed() > settle {
                 let verdict = |agreement: Agreement| TableVerdict {
                     told: told.get(&agreement.table).cloned(),
                     agreement,
                     audited: Audited::Not,
                 };
-                return Ok(found.into_iter().map(verdict).collect());
+                let tables = found.into_iter().map(verdict).collect();
+                return Ok((tables, told));
             }
             if let Some(connector) = &mut runs.connector {
                 let ended = connector.exited();
@@ -263,8 +266,8 @@ fn told(status: &Json) -> BTreeMap<String, String> {
     tables.iter().filter(lacking).filter_map(said).collect()
 }
 
-/// Whether rows are still being read.
-fn reads(status: &Json) -> bool {
+/// Whether rows are still being read, but for those of tables that are told.
+fn reads(status: &Json, told: &BTreeMap<String, String>) -> bool {
     let tables = status["snapshot"].as_array().map_or(&[][..], Vec::as_slice);
     let over = ["done", "failed", "cancelled", "paused"];
     let open = |it: &Json| {
@@ -272,5 +275,10 @@ fn reads(status: &Json) -> bool {
             .as_str()
             .is_some_and(|state| !over.contains(&state))
     };
-    tables.iter().any(open)
+    let told = |it: &Json| {
+        it["name"]
+            .as_str()
+            .is_some_and(|name| told.contains_key(name))
+    };
+    tables.iter().any(|it| open(it) && !told(it))
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use walferry_testkit::checker::{Checker, Start, parse_lsn};
+use walferry_testkit::checker::{Checker, ReadAgain, Start, parse_lsn};
 use walferry_testkit::load::{self, MixedLoad, old_rows};
 use walferry_testkit::process::{Settings, Walferry, binary, print_line};
 use walferry_testkit::stack::Stack;
@@ -182,6 +182,11 @@ impl<'a> Campaign<'a> {
         let created: serde_json::Value = serde_json::from_str(created.context("no slot")?)?;
         let lsn = created["lsn"].as_str().and_then(parse_lsn);
         self.checker.rules.start = Start::Beside(lsn.context("no LSN of the slot")?);
+        // A rewrite takes the places of its rows away, so that its topic is emptied and it is read anew.
+        self.checker.rules.read_again = vec![ReadAgain {
+            table: "public.log".to_owned(),
+            from: 0,
+        }];
         let report = self.checker.verdict()?;
         let audited = self.audit()?;
         print_line(&format!(

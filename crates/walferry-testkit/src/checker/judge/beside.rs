@@ -23,6 +23,8 @@ pub(super) struct Beside {
     removed: Option<(u64, Row)>,
     /// Rows of tables without a key that were there at the start, and are neither read nor removed yet.
     bag: HashMap<(u32, u64), u32>,
+    /// Rows of tables without a key as they are at this place.
+    rows: HashMap<(u32, u64), u32>,
 }
 
 impl Beside {
@@ -35,6 +37,30 @@ impl Beside {
         if let Some(new) = new {
             *self.bag.entry((table, new.fingerprint())).or_default() += 1;
         }
+        self.change(table, op, old, new);
+    }
+
+    /// Moves the rows of a table without a key on.
+    fn change(&mut self, table: u32, op: Op, old: Option<&Row>, new: Option<&Row>) {
+        if op == Op::Truncate {
+            self.rows.retain(|(of, _), _| *of != table);
+        }
+        if let Some(old) = old
+            && let Some(count) = self.rows.get_mut(&(table, old.fingerprint()))
+        {
+            *count = count.saturating_sub(1);
+        }
+        if let Some(new) = new {
+            *self.rows.entry((table, new.fingerprint())).or_default() += 1;
+        }
+    }
+
+    /// The topic of a table without a key is emptied: each of its rows has to be read from here on.
+    pub(super) fn empty(&mut self, table: u32) {
+        self.bag.retain(|(of, _), _| *of != table);
+        let rows = self.rows.iter().filter(|((of, _), _)| *of == table);
+        let rows: Vec<_> = rows.map(|(at, count)| (*at, *count)).collect();
+        self.bag.extend(rows);
     }
 
     fn take(&mut self, table: u32, row: Option<&Row>) -> bool {
@@ -61,10 +87,12 @@ impl Beside {
             base.retain(|(of, _), _| *of != table);
             self.known.retain(|(of, _), _| *of != table);
             self.bag.retain(|(of, _), _| *of != table);
+            self.change(table, Op::Truncate, None, None);
             return;
         }
         if !keyed {
             self.take(table, before);
+            self.change(table, event.op, before, after);
             return;
         }
         let at = (table, key);

@@ -32,6 +32,9 @@ pub(super) fn change(writer: &mut Writer, index: usize, random: &mut StdRng) -> 
             Identity::Default,
             Identity::Full,
             Identity::Index,
+            Identity::Default,
+            Identity::Full,
+            Identity::Index,
             Identity::Nothing,
         ];
         // A table that is compared as a whole keeps its key, and its rows can always be changed.

@@ -12,6 +12,7 @@ use super::{Writer, publication};
 use crate::history::menu::Kind;
 
 pub(super) fn rewrite(writer: &mut Writer, index: usize, random: &mut StdRng) -> Result<()> {
+    read_from_the_start(writer, index)?;
     let table = &writer.tables[index];
     let unlogged = table.part == Part::Replaced && writer.menu.has(Kind::Publication);
     match random.random_range(0..6) {
@@ -23,6 +24,16 @@ pub(super) fn rewrite(writer: &mut Writer, index: usize, random: &mut StdRng) ->
         }
         3 if unlogged => logged(writer, index, random),
         _ => same_type(writer, index, random),
+    }
+}
+
+/// Rows without a key have lost their places, so that a snapshot of them empties the topic and begins anew.
+fn read_from_the_start(writer: &mut Writer, index: usize) -> Result<()> {
+    let table = &writer.tables[index];
+    let name = table.name.clone();
+    match table.part {
+        Part::Keyless => writer.note_read_again(&name),
+        _ => Ok(()),
     }
 }
 
@@ -82,8 +93,9 @@ fn logged(writer: &mut Writer, index: usize, random: &mut StdRng) -> Result<()> 
 /// No transaction may hold it.
 pub(super) fn vacuum_full(writer: &mut Writer, random: &mut StdRng) -> Result<()> {
     let there = writer.places(|it| it.exists);
-    let index = there.choose(random).context("no table is there")?;
-    let name = writer.tables[*index].name.clone();
+    let index = *there.choose(random).context("no table is there")?;
+    read_from_the_start(writer, index)?;
+    let name = writer.tables[index].name.clone();
     writer.ddl += 1;
     writer.execute(&format!("vacuum full {name}"))
 }
