@@ -28,6 +28,7 @@ use crate::{
     ledger::Ledger,
     parking::Parking,
     pausing::Pausing,
+    published::Known,
     snapshot::{Event, Progress, Rates},
 };
 
@@ -127,6 +128,8 @@ pub struct Status {
     pub(crate) parking: Parking,
     /// What is wrong with tables that were chosen.
     pub(crate) findings: Findings,
+    /// What is published of the tables; locked while that is looked at or changed.
+    pub(crate) published: tokio::sync::Mutex<Known>,
     /// Publishing that an operator holds.
     pub(crate) pausing: Pausing,
     waits: Waits,
@@ -170,6 +173,7 @@ impl Status {
             ledger: Ledger::default(),
             parking: Parking::default(),
             findings: Findings::default(),
+            published: tokio::sync::Mutex::default(),
             pausing: Pausing::default(),
             waits: Waits::default(),
             synchronous: AtomicBool::new(false),
@@ -299,6 +303,11 @@ impl Status {
     /// Whether rows that were there before are being read, and nothing streams yet.
     pub(crate) fn is_snapshotting(&self) -> bool {
         self.inner().state == State::Snapshotting
+    }
+
+    /// What it is doing, whoever answers.
+    pub(crate) fn state(&self) -> State {
+        self.inner().state
     }
 
     pub(crate) fn set_state(&self, state: State, reason: Option<String>) {
@@ -496,6 +505,7 @@ impl Status {
             let state = match finding.lack {
                 Lack::LeftOut => TableActivity::LeftOut,
                 Lack::Incomplete => TableActivity::Incomplete,
+                Lack::Surplus => TableActivity::Surplus,
             };
             say(name, state, finding.reason, None);
         }

@@ -98,10 +98,9 @@ impl Start {
         match decision {
             Decision::Refuse(reason) => return Err(Error::refused(reason)),
             Decision::Resume(_) => {
-                source::added(config, &found.catalog, &found.tables).await?;
-                let before = checkpoint.map_or(&[][..], |it| it.tables.as_slice());
-                self.followed_again(found, before).await?;
                 self.again(found, progress).await?;
+                // A table that the publication does not hold is added, or left out.
+                return source::vet_publication(config, &found.catalog, &[]).await;
             }
             Decision::Create | Decision::StartOver => {
                 if config.snapshot.mode != SnapshotMode::Never {

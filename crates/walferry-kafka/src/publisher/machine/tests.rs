@@ -189,6 +189,7 @@ fn checkpoint(instance: &str, counter: u64) -> Checkpoint {
         written_at: String::new(),
         walferry: String::new(),
         tables: Vec::new(),
+        published: None,
     }
 }
 
