@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use walferry_postgres::PublicationVersion;
 
-pub(crate) use act::{Follow, begin, carry_out, finish, first, plan_of_config};
+pub(crate) use act::{Follow, begin, carry_out, finish, first, foresee, plan_of_config};
 pub(crate) use plan::Plan;
 pub(crate) use watch::watch;
 

@@ -126,6 +126,47 @@ pub(crate) async fn begin(
     Ok(Begun { plan, known, now })
 }
 
+/// What a start would find.
+#[derive(Default)]
+pub(crate) struct Foreseen {
+    /// Tables that have partitions of other servers.
+    pub(crate) foreign: Vec<String>,
+    /// What is known to be wrong with topics, or will be.
+    pub(crate) lacks: Vec<(String, String)>,
+    /// What has changed of tables, and is made good.
+    pub(crate) changes: Vec<(String, String)>,
+}
+
+/// Looks without doing anything.
+pub(crate) async fn foresee(
+    config: &Config,
+    catalog: &Catalog,
+    checkpoint: Option<&walferry_kafka::Checkpoint>,
+) -> Result<Foreseen, Error> {
+    let now = look(config, catalog).await?;
+    let mut foreseen = Foreseen {
+        foreign: foreign(&now).into_iter().map(str::to_owned).collect(),
+        ..Foreseen::default()
+    };
+    let committed = checkpoint.and_then(|it| it.published.as_ref());
+    let Some(mut record) = committed.and_then(|it| Record::read(Some(it)).ok().flatten()) else {
+        return Ok(foreseen);
+    };
+    let plan = plan(config, catalog, &record, &now).await?;
+    for it in &plan.told {
+        if let Some(words) = &it.words {
+            foreseen.changes.push((it.table.clone(), words.clone()));
+        }
+    }
+    record.apply(&plan.change);
+    for (table, entry) in &record.tables {
+        if let Some(lack) = &entry.lack {
+            foreseen.lacks.push((table.clone(), lack.reason.clone()));
+        }
+    }
+    Ok(foreseen)
+}
+
 impl Begun {
     /// Adds tables to the publication, and records them as they are in it. Snapshots of those that cannot be added are ended.
     pub(crate) async fn add(
