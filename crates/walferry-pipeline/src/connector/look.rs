@@ -27,8 +27,7 @@ impl Start {
         source::flushed_by_now(&mut found.replication, &mut found.server).await?;
         let (row, decision, progress) = self.decision(&found, slot, checkpoint.as_ref())?;
         tracing::debug!(row, ?decision, "nothing is fenced yet");
-        self.vet(&found, decision, checkpoint.as_ref(), progress)
-            .await?;
+        self.vet(&found, decision, progress).await?;
         Ok(found)
     }
 
@@ -91,7 +90,6 @@ impl Start {
         &self,
         found: &Found,
         decision: Decision,
-        checkpoint: Option<&Checkpoint>,
         progress: Option<snapshot::Progress>,
     ) -> Result<(), Error> {
         let config = &self.config;

@@ -173,21 +173,7 @@ pub(crate) async fn jobs_of(
     let all = source::select(&config.source, catalog).await?;
     let tables = named(config, &all, names)?;
     let infos: Vec<TableInfo> = tables.into_iter().cloned().collect();
-    let jobs = jobs(config, catalog, &infos, &all).await?;
-    jobs.iter().try_for_each(of_one_table)?;
-    Ok(jobs)
-}
-
-/// A table without a key is not read again alone.
-fn of_one_table(job: &TableJob) -> Result<(), Error> {
-    if !job.truncate {
-        return Ok(());
-    }
-    Err(Error::invalid(format!(
-        "table {} has no key, so that its topic has to begin anew at the very moment that a new slot gives: name no table, so \
-         that all of them are read again",
-        job.shown.name
-    )))
+    jobs(config, catalog, &infos, &all).await
 }
 
 /// The tables of these names.

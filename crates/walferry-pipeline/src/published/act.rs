@@ -385,3 +385,37 @@ pub(crate) async fn finish(
         .send(Event::Published(added.added, refused, change))
         .map_err(|_| gone())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A snapshot of a table that is under way and has read something.
+    fn under_way(condition: Option<&str>) -> Progress {
+        let mut job = TableJob::new("public.t".into(), "asked", 0);
+        job.condition = condition.map(str::to_owned);
+        job.advance(0, vec!["7".into()]);
+        Progress {
+            tables: vec![job],
+            ..Progress::default()
+        }
+    }
+
+    #[test]
+    fn a_table_that_is_put_back_is_read_whole_whatever_is_read_of_it() {
+        let mut job = TableJob::new("public.t".into(), "added", 0);
+        (job.added, job.sweep) = (true, true);
+        let plan = Plan {
+            jobs: vec![job],
+            ..Plan::default()
+        };
+        // Through no condition, also when a snapshot with one is under way (A4); from its beginning, also when one without is.
+        for (condition, jobs) in [(Some("a > 1"), 2), (None, 1)] {
+            let progress = plan.progress(Some(under_way(condition))).unwrap();
+            let whole = |it: &&TableJob| it.condition.is_none() && it.left[0].after.is_none();
+            assert_eq!(progress.tables.len(), jobs);
+            let own = progress.tables.iter().find(whole).unwrap();
+            assert!(own.added && own.sweep);
+        }
+    }
+}

@@ -14,7 +14,13 @@ use super::{
     remedy::{self, Case, Remedy},
 };
 use crate::{
-    config::Config, connector, error::Error, options, snapshot::TableJob, source, status::Lack,
+    config::{Config, Envelope, Operation},
+    connector,
+    error::Error,
+    options,
+    snapshot::TableJob,
+    source,
+    status::Lack,
 };
 
 /// What is to be done.
@@ -148,7 +154,6 @@ async fn case(
     topics_missing: &[String],
 ) -> Result<Case, Error> {
     let topic = config.topic(&seen.info.schema, &seen.info.name);
-    let name = seen.info.qualified_name();
     let listed = seen.member.is_some();
     let mut bar = match listed {
         true => None,
@@ -170,14 +175,10 @@ async fn case(
         change: difference.change.clone(),
         listed,
         bar,
-        unreadable: (!seen.info.can_select).then(|| {
-            format!(
-                "its rows may not be read: GRANT SELECT ON {} TO {}; `walferry resync {name}` reads them",
-                quote_table(&seen.info.schema, &seen.info.name),
-                quote_ident(&config.source.connect.user)
-            )
-        }),
+        unreadable: unreadable(config, &seen.info),
         keyed,
+        truncates: !config.skipped_operations.contains(&Operation::Truncate)
+            && config.format.envelope != Envelope::Flat,
         has_topic: !topics_missing.contains(&topic),
         since_creation: seen.member.is_some_and(|it| it.by_itself && it.untouched),
         narrowed: match difference.change {
@@ -186,6 +187,22 @@ async fn case(
         },
         filled,
         new_tables: config.source.new_tables,
+    })
+}
+
+/// Why the rows of a table cannot be read, and what mends that.
+fn unreadable(config: &Config, table: &TableInfo) -> Option<String> {
+    let role = quote_ident(&config.source.connect.user);
+    let name = table.qualified_name();
+    let again = format!("`walferry resync {name}` reads them then");
+    if !table.can_select {
+        let table = quote_table(&table.schema, &table.name);
+        return Some(format!(
+            "its rows may not be read: GRANT SELECT ON {table} TO {role}; {again}"
+        ));
+    }
+    table.guarded.then(|| {
+        format!("row level security hides rows of it from role {role}: ALTER ROLE {role} BYPASSRLS; {again}")
     })
 }
 
@@ -281,7 +298,8 @@ impl Plan {
             }
             Remedy::ReadAgain => {
                 let mut job = TableJob::new(name.clone(), "added", rows);
-                (job.added, job.mends, job.sweep) = (true, true, true);
+                (job.added, job.mends) = (true, true);
+                (job.sweep, job.truncate) = (case.keyed, !case.keyed);
                 self.jobs.push(job);
                 lack = (case.change != Change::New).then(|| "it is read again now".to_owned());
             }
@@ -385,7 +403,8 @@ fn mending(config: &Config, case: &Case, name: &str) -> String {
     if !case.keyed {
         return match &case.bar {
             Some(bar) => bar.clone(),
-            None => "without a key its topic cannot be made to agree row by row: `walferry resync` tells the rows of every table anew".into(),
+            None => "without a key its topic would have to be ended by a truncate, and truncates are not published \
+                     (format.skipped_operations, format.envelope): give it a key, or a new topic".into(),
         };
     }
     match &case.unreadable {

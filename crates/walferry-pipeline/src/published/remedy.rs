@@ -20,6 +20,8 @@ pub(super) struct Case {
     pub(super) unreadable: Option<String>,
     /// Its records have keys.
     pub(super) keyed: bool,
+    /// Truncates are published, so that a topic without keys can be ended and told anew.
+    pub(super) truncates: bool,
     /// It has a topic already.
     pub(super) has_topic: bool,
     /// The publication has had it since it was created.
@@ -44,7 +46,7 @@ pub(super) enum Remedy {
     LeaveOut,
     /// Its rows are read, after it was added to the publication where it is not in it.
     Read,
-    /// Its rows are read, and what its topic has beside them is deleted.
+    /// Its rows are read, and what its topic has beside them is deleted; without a key the topic is ended by a truncate first.
     ReadAgain,
     /// The rows of partitions are read.
     ReadPartitions,
@@ -80,10 +82,10 @@ pub(super) const ROWS: &[Row] = &[
     Row { name: "operations not published",          applies: |c| c.narrowed.is_some(),                remedy: Remedy::Tell },
     Row { name: "may not be added",                  applies: |c| !c.listed && c.bar.is_some(),        remedy: Remedy::Tell },
     Row { name: "partitions taken away",             applies: |c| c.change == Change::Detached,        remedy: Remedy::TellSurplus },
-    Row { name: "without a key",                     applies: |c| !c.keyed,                            remedy: Remedy::Tell },
+    Row { name: "without a key and without truncates", applies: |c| !c.keyed && !c.truncates,          remedy: Remedy::Tell },
     Row { name: "may not be read",                   applies: |c| c.unreadable.is_some(),              remedy: Remedy::Tell },
-    Row { name: "partitions came with rows",         applies: attached,                                remedy: Remedy::ReadPartitions },
-    Row { name: "partitions emptied",                applies: |c| c.change == Change::Emptied,         remedy: Remedy::Sweep },
+    Row { name: "partitions came with rows",         applies: |c| attached(c) && c.keyed,              remedy: Remedy::ReadPartitions },
+    Row { name: "partitions emptied",                applies: |c| c.change == Change::Emptied && c.keyed, remedy: Remedy::Sweep },
     Row { name: "replaced, taken out, put back, altered, new with a topic", applies: |_| true,         remedy: Remedy::ReadAgain },
 ];
 

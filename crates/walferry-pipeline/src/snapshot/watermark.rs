@@ -33,7 +33,7 @@ use crate::{
     changes::Change,
     config::Config,
     encode::{Encoder, now_us},
-    error::{Error, Passing},
+    error::{Error, Labels, Passing},
     published::{Follow, Record, RecordChange},
     reload::Reload,
     retry::Retry,

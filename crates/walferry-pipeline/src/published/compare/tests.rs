@@ -36,6 +36,7 @@ fn seen(oid: u32, entry: Option<u32>, leaves: &[Leaf]) -> Seen {
             owned: true,
             can_select: true,
             unlogged: false,
+            guarded: false,
         },
         member: entry.map(|entry| Member {
             table: oid,

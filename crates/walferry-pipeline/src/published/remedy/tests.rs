@@ -7,6 +7,7 @@ fn case(change: Change) -> Case {
         bar: None,
         unreadable: None,
         keyed: true,
+        truncates: true,
         has_topic: true,
         since_creation: false,
         narrowed: None,
@@ -65,7 +66,17 @@ fn each_row_decides_a_case() {
         (Change::TakenOut, bar, Remedy::Tell),
         (Change::Replaced, bar, Remedy::Tell),
         (Change::Detached, nothing, Remedy::TellSurplus),
-        (Change::PutBack, |it| it.keyed = false, Remedy::Tell),
+        (
+            Change::PutBack,
+            |it| (it.keyed, it.truncates) = (false, false),
+            Remedy::Tell,
+        ),
+        (Change::Emptied, |it| it.keyed = false, Remedy::ReadAgain),
+        (
+            Change::Attached(vec![1]),
+            |it| it.keyed = false,
+            Remedy::ReadAgain,
+        ),
         (
             Change::PutBack,
             |it| it.unreadable = Some("GRANT".into()),
