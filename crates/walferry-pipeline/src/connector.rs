@@ -292,7 +292,7 @@ impl Start {
             slot: config.source.slot.clone(),
             publication: config.source.publication.clone(),
         });
-        survey.choice.tell(&config, &self.status.findings);
+        survey.choice.tell(config, &self.status.findings);
         Ok(Found {
             catalog,
             replication,
