@@ -31,6 +31,10 @@ fuzz_target!(|block: &[u8]| {
                     Err(error) => assert!(error.to_string().contains("expected")),
                 }
             }
+            // Tag, length and what it says of the message that was cut.
+            Ok(Frame::Cut(cut)) => {
+                walked += COPY_DATA_BYTES + 9 + XLOG_DATA_BYTES + cut.data.body.len();
+            }
             Ok(Frame::Keepalive(_)) => walked += COPY_DATA_BYTES + KEEPALIVE_BYTES,
             Err(_) => failed = true,
         }

@@ -34,13 +34,13 @@ fn config(brokers: &str, connector: &str, guard: bool) -> Config {
             retry_max_ms: 1_000,
         },
         headers: Vec::new(),
+        topics: Default::default(),
         guard,
     }
 }
 
 fn checkpoint(counter: u64) -> Checkpoint {
     Checkpoint {
-        published: None,
         version: 1,
         system_id: "1".into(),
         timeline: 1,
@@ -56,6 +56,7 @@ fn checkpoint(counter: u64) -> Checkpoint {
         written_at: walferry_kafka::now_rfc3339(),
         walferry: "test".into(),
         tables: Vec::new(),
+        topics: Default::default(),
     }
 }
 

@@ -11,7 +11,6 @@
 //! | `registry_faults` | a registry that fails in parts, takes no writes, or was built anew |
 //! | `late_end` | an EndTxn that arrives late, with the guard and without it |
 //! | `instances` | two processes with one name, also when the older one was stopped and wakes up |
-//! | `published` | tables are replaced, come, leave the publication and come back, partitions come and go: topics agree again |
 //! | `recovery` | each row of the recovery table |
 //! | `reload` | the configuration is read again while it runs |
 //! | `doors` | what a stranger or a wrong server can do: half requests, and who gets the password |
@@ -30,6 +29,8 @@
 //! | `transactions` | BEGIN and END of each transaction, and the numbers of its events |
 //! | `schemas` | a table changes while it is followed; dead letters |
 //! | `situations` | what PostgreSQL and others test of the same kind, and had no test here |
+//! | `kafka` | what Kafka refuses for good, rights that are missing, topics that change |
+//! | `sizes` | rows of every size, in the stream and in snapshots, under each policy |
 //! | `oversize` | a record that its topic refuses for its size |
 //! | `replay` | dead letters are published once when what kept them back is mended |
 //! | `park` | a table that cannot go on waits, and the others go on |
@@ -66,6 +67,7 @@ mod flat;
 mod hand;
 mod history;
 mod instances;
+mod kafka;
 mod keyless;
 mod keys;
 mod kindness;
@@ -80,7 +82,6 @@ mod oversize;
 mod park;
 mod place;
 mod planted;
-mod published;
 mod records;
 mod recovery;
 mod refusal;
@@ -93,6 +94,7 @@ mod schema_commands;
 mod schemas;
 mod sessions;
 mod situations;
+mod sizes;
 mod snapshots;
 mod stays;
 mod tenants;

@@ -15,6 +15,9 @@ const SAID: Duration = Duration::from_secs(5);
 /// How soon it goes on after the server's return.
 const RESUMED: Duration = Duration::from_secs(10);
 
+/// How soon after a fault of the network the dead connections that it has left are replaced.
+const DEAD: Duration = Duration::from_secs(8);
+
 fn begin(place: &Place, settings: &Settings, seed: u64) -> (Walferry, MixedLoad) {
     let walferry = place.streaming(settings);
     let options = MixedOptions {
@@ -158,6 +161,35 @@ fn a_catalog_that_does_not_answer_gives_the_stream_up() {
     goes_on(&mut walferry, Instant::now());
     place.drain("insert into t values (4, 'd')");
     checker.verdict().unwrap().assert_clean(4);
+}
+
+/// Connections that carried nothing for a while, and carry nothing ever after: the fault has ended, and they do not know.
+#[test]
+fn connections_to_kafka_that_are_dead_without_a_word_are_given_up_within_seconds() {
+    let place = Place::shared("dead").with_mixed_tables();
+    let checker = place.mixed_checker();
+    let kafka = Proxy::kafka(&place.brokers).unwrap();
+    let mut settings = streaming_only(&place);
+    settings.set_text("kafka.brokers", &kafka.address());
+    let (mut walferry, load) = begin(&place, &settings, 34);
+    let published = |walferry: &Walferry| {
+        let status = walferry.status().unwrap();
+        status["positions"]["checkpointed"].to_string()
+    };
+    for _ in 0..3 {
+        kafka.set(Mode::BlackHole);
+        walferry.wait_not_ready("kafka", SAID);
+        kafka.forget();
+        kafka.set(Mode::Pass);
+        let (back, before) = (Instant::now(), published(&walferry));
+        while published(&walferry) == before {
+            assert!(back.elapsed() < DEAD, "{}", walferry.log_tail());
+            std::thread::yield_now();
+        }
+        goes_on(&mut walferry, back);
+    }
+    load.stop();
+    place.verdict(&checker).assert_clean(100);
 }
 
 /// A network that carries nothing and ends nothing, on each of the three ways out.

@@ -22,8 +22,6 @@ fn config(place: &Place, guard: bool) -> config::Config {
     config::Config {
         name: name.clone(),
         source: config::Source {
-            new_tables: config::NewTables::Follow,
-            adopt_with_snapshot: false,
             connect: config::ConnectConfig::from_url(&place.url).unwrap(),
             tables: vec!["public.*".into()],
             slot: place.slot(),
@@ -41,6 +39,7 @@ fn config(place: &Place, guard: bool) -> config::Config {
         },
         kafka: config::Kafka {
             headers: Vec::new(),
+            topics: Default::default(),
             brokers: place.brokers.clone(),
             properties: BTreeMap::new(),
             secrets: BTreeMap::new(),

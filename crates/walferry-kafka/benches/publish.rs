@@ -109,6 +109,7 @@ impl Case {
                 retry_max_ms: 1_000,
             },
             headers: Vec::new(),
+            topics: Default::default(),
             guard: true,
         };
         walferry_kafka::ensure_checkpoint_topic(&config).unwrap();
@@ -240,7 +241,7 @@ fn checkpoint(counter: u64) -> Checkpoint {
         written_at: walferry_kafka::now_rfc3339(),
         walferry: "0.1.0".into(),
         tables: Vec::new(),
-        published: None,
+        topics: Default::default(),
     }
 }
 

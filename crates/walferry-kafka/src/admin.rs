@@ -4,8 +4,11 @@
 //! Invariant: when a call has returned, each of its topics exists and has a leader.
 //! Start reading at [`ensure_checkpoint_topic`].
 
+mod names;
+mod safety;
+
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     time::{Duration, Instant},
 };
 
@@ -15,10 +18,20 @@ use rdkafka::{
         TopicReplication,
     },
     error::{KafkaError, RDKafkaErrorCode as Code},
-    metadata::MetadataTopic,
+    metadata::{Metadata, MetadataTopic},
 };
 
-use crate::{Config, Error, error::Kind, journal::Journal, leave::Leaving, veil};
+use crate::{
+    Config, Error, TopicIdentity,
+    answers::{Meaning, meaning, remedy},
+    error::Kind,
+    journal::Journal,
+    leave::Leaving,
+    native, veil,
+};
+
+use names::{collide, collision};
+pub use safety::{Concern, topic_safety};
 
 const ANSWER: Duration = Duration::from_secs(10);
 /// Between two looks at whether a new topic has its leader.
@@ -35,6 +48,15 @@ const CHECKPOINT_TOPIC: &[(&str, &str)] = &[
 
 /// Kafka's default of `max.message.bytes`.
 const MESSAGE_BYTES_MAX: usize = 1_048_588;
+
+/// What a topic takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TopicTakes {
+    /// Bytes that a batch of records, or one of its own, may have.
+    pub record_bytes_max: usize,
+    /// It is compacted: it takes no record without a key.
+    pub compacted: bool,
+}
 
 /// A topic that does not exist, and whether it could be created.
 pub type PlannedTopic = (String, Result<(), Error>);
@@ -54,35 +76,64 @@ pub fn ensure_checkpoint_topic(config: &Config) -> Result<(), Error> {
     check_checkpoint_topic(config, &admin)
 }
 
-/// Creates those of `topics` that are missing. The bytes that a batch of records, or one of its own, may have in each.
-pub fn ensure_topics(config: &Config, topics: &[&str]) -> Result<Vec<usize>, Error> {
+/// Creates those of `topics` that are missing, and notes which ones they are. What each takes.
+pub fn ensure_topics(config: &Config, topics: &[&str]) -> Result<Vec<TopicTakes>, Error> {
     let admin = client(config)?;
     ensure(config, &admin, topics)?;
-    // Where the right to ask is not granted the broker's default is as good a guess as any: it says what may be refused,
+    look(config, &admin, topics)?;
+    // Where the right to ask is not granted the broker's defaults are as good a guess as any: they say what may be refused,
     // and the broker says what is.
-    let limits = settings(&admin, topics, "max.message.bytes").unwrap_or_default();
-    let limit = |topic: &&str| limits.get(*topic).and_then(|limit| limit.parse().ok());
-    let max = |topic| {
-        let limit = limit(topic).unwrap_or(MESSAGE_BYTES_MAX);
-        limit.min(config.message_bytes_max())
+    let wanted = ["max.message.bytes", "cleanup.policy"];
+    let settings = settings(&admin, topics, &wanted).unwrap_or_default();
+    let of = |topic: &str, name: &str| settings.get(&(topic.to_owned(), name.to_owned()));
+    let takes = |topic: &&str| {
+        let limit = of(topic, "max.message.bytes").and_then(|limit| limit.parse().ok());
+        let own = usize::try_from(config.record_bytes_max()).unwrap_or(usize::MAX);
+        TopicTakes {
+            record_bytes_max: limit.unwrap_or(MESSAGE_BYTES_MAX).min(own),
+            compacted: of(topic, "cleanup.policy").is_some_and(|it| it.contains("compact")),
+        }
     };
-    Ok(topics.iter().map(max).collect())
+    Ok(topics.iter().map(takes).collect())
+}
+
+/// Those of `topics` that take no record without a key: that exist and are compacted, or would be created so.
+pub fn compacted_topics(config: &Config, topics: &[&str]) -> Result<HashSet<String>, Error> {
+    let admin = client(config)?;
+    let there = names(&admin)?;
+    let (there, missing): (Vec<&str>, Vec<&str>) =
+        topics.iter().copied().partition(|it| there.contains(*it));
+    let settings = settings(&admin, &there, &["cleanup.policy"]).unwrap_or_default();
+    let compacted = |policy: &String| policy.contains("compact");
+    let found = settings.into_iter().filter(|(_, policy)| compacted(policy));
+    let mut all: HashSet<String> = found.map(|((topic, _), _)| topic).collect();
+    if config
+        .topic_config
+        .get("cleanup.policy")
+        .is_some_and(compacted)
+    {
+        all.extend(missing.into_iter().map(str::to_owned));
+    }
+    Ok(all)
 }
 
 /// As [`ensure_topics`], for one.
-pub fn ensure_topic(config: &Config, topic: &str) -> Result<usize, Error> {
-    let max = ensure_topics(config, &[topic])?;
-    Ok(max.first().copied().unwrap_or(MESSAGE_BYTES_MAX))
+pub fn ensure_topic(config: &Config, topic: &str) -> Result<TopicTakes, Error> {
+    let takes = ensure_topics(config, &[topic])?;
+    Ok(takes.first().copied().unwrap_or(TopicTakes {
+        record_bytes_max: MESSAGE_BYTES_MAX,
+        compacted: false,
+    }))
 }
 
 /// As [`ensure_topic`], for one that takes what others refuse for its size: it is created with room for the largest
 /// record that the producer takes, where the cluster allows that.
-pub fn ensure_roomy_topic(config: &Config, topic: &str) -> Result<usize, Error> {
+pub fn ensure_roomy_topic(config: &Config, topic: &str) -> Result<TopicTakes, Error> {
     let mut roomy = config.clone();
     roomy
         .topic_config
         .entry("max.message.bytes".into())
-        .or_insert_with(|| config.message_bytes_max().to_string());
+        .or_insert_with(|| config.record_bytes_max().to_string());
     match ensure_topic(&roomy, topic) {
         Err(error) if matches!(error.sort(), Kind::Config | Kind::Denied) => {
             ensure_topic(config, topic)
@@ -91,11 +142,61 @@ pub fn ensure_roomy_topic(config: &Config, topic: &str) -> Result<usize, Error> 
     }
 }
 
+/// A client that looks at topics again and again.
+pub struct TopicLook {
+    config: Config,
+    admin: Admin,
+}
+
+impl TopicLook {
+    /// Connects with the first look.
+    pub fn new(config: &Config) -> Result<TopicLook, Error> {
+        let admin = client(config)?;
+        let config = config.clone();
+        Ok(TopicLook { config, admin })
+    }
+
+    /// Looks at every topic of `config.topics`: which ones they are by now, and how many partitions they have.
+    pub fn look(&self) -> Result<(), Error> {
+        let names = self.config.topics.names();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        look(&self.config, &self.admin, &names)
+    }
+}
+
+fn look(config: &Config, admin: &Admin, topics: &[&str]) -> Result<(), Error> {
+    let answers = native::describe_topics(admin.inner(), topics, ANSWER)
+        .map_err(|code| failed(admin, "which topics there are", &KafkaError::AdminOp(code)))?;
+    for (topic, answer) in answers {
+        match answer {
+            Ok(found) => config.topics.found(
+                &topic,
+                Some(TopicIdentity {
+                    id: found.id,
+                    partitions: found.partitions,
+                }),
+            ),
+            Err(code) if meaning(code) == Meaning::NoTopic => config.topics.found(&topic, None),
+            // What may not be described is not known to differ.
+            Err(code) => tracing::debug!(topic, %code, "a topic cannot be described"),
+        }
+    }
+    Ok(())
+}
+
 fn ensure(config: &Config, admin: &Admin, topics: &[&str]) -> Result<(), Error> {
-    let missing = missing(admin, topics)?;
+    let there = names(admin)?;
+    let mut missing: Vec<&str> = topics
+        .iter()
+        .copied()
+        .filter(|it| !there.contains(*it))
+        .collect();
+    missing.sort_unstable();
+    missing.dedup();
     if missing.is_empty() {
         return Ok(());
     }
+    collide(&there, &missing)?;
     let new: Vec<NewTopic<'_>> = missing.iter().map(|name| wanted(config, name)).collect();
     create(config, admin, &new)?;
     await_leaders(admin, &missing)
@@ -105,7 +206,12 @@ fn ensure(config: &Config, admin: &Admin, topics: &[&str]) -> Result<(), Error> 
 /// them that does exist has to be one that can serve.
 pub fn plan_topics(config: &Config, topics: &[&str]) -> Result<Vec<PlannedTopic>, Error> {
     let admin = client(config)?;
-    let missing = missing(&admin, topics)?;
+    let there = names(&admin)?;
+    let missing: Vec<&str> = topics
+        .iter()
+        .copied()
+        .filter(|it| !there.contains(*it))
+        .collect();
     let checkpoint = config.checkpoint_topic.as_str();
     let mut planned = Vec::new();
     if topics.contains(&checkpoint)
@@ -114,12 +220,23 @@ pub fn plan_topics(config: &Config, topics: &[&str]) -> Result<Vec<PlannedTopic>
     {
         planned.push((checkpoint.to_owned(), Err(error)));
     }
-    if missing.is_empty() {
+    let mut new = Vec::new();
+    for (at, name) in missing.iter().enumerate() {
+        let others = there
+            .iter()
+            .map(String::as_str)
+            .chain(missing[..at].iter().copied());
+        match collision(name, others) {
+            Some(error) => planned.push(((*name).to_owned(), Err(error))),
+            None => new.push(wanted(config, name)),
+        }
+    }
+    if new.is_empty() {
         return Ok(planned);
     }
-    let new: Vec<NewTopic<'_>> = missing.iter().map(|name| wanted(config, name)).collect();
     let tried = admin.create_topics(&new, &options().validate_only(true));
-    let tried = futures_executor::block_on(tried).map_err(|error| unreachable(&admin, &error))?;
+    let tried = futures_executor::block_on(tried)
+        .map_err(|error| failed(&admin, "whether topics could be created", &error))?;
     planned.extend(tried.into_iter().map(|topic| match topic {
         Ok(name) | Err((name, Code::TopicAlreadyExists)) => (name, Ok(())),
         Err((name, code)) => {
@@ -135,12 +252,29 @@ fn wanted<'a>(config: &'a Config, name: &'a str) -> NewTopic<'a> {
     let replication = TopicReplication::Fixed(config.topic_replication);
     if name == config.checkpoint_topic {
         let topic = NewTopic::new(name, 1, replication);
+        // What makes the data safe has to hold for the position, too; how long it is kept is ours.
+        let ours = |name: &str| CHECKPOINT_TOPIC.iter().any(|it| it.0 == name);
+        let theirs = config.topic_config.iter();
+        let theirs = theirs.filter(|(name, value)| !ours(name) && serves_checkpoint(name, value));
+        let topic = theirs.fold(topic, |topic, (name, value)| topic.set(name, value));
         let settings = CHECKPOINT_TOPIC.iter();
         return settings.fold(topic, |topic, (name, value)| topic.set(name, value));
     }
     let topic = NewTopic::new(name, config.topic_partitions, replication);
     let settings = config.topic_config.iter();
     settings.fold(topic, |topic, (name, value)| topic.set(name, value))
+}
+
+/// Whether a setting of kafka.topics may hold for the checkpoint topic: not one that would let it expire or grow, or refuse
+/// the record.
+fn serves_checkpoint(name: &str, value: &str) -> bool {
+    match name {
+        "max.message.bytes" => value
+            .parse()
+            .is_ok_and(|max: usize| max >= MESSAGE_BYTES_MAX),
+        "min.compaction.lag.ms" | "delete.retention.ms" => false,
+        _ => !name.starts_with("retention.") && !name.starts_with("local.retention."),
+    }
 }
 
 /// Those of `topics` that do not exist.
@@ -156,23 +290,36 @@ fn client(config: &Config) -> Result<Admin, Error> {
         .map_err(|error| veil::property(config, &error))
 }
 
-/// Asks for all topics, because a question for one by name lets some brokers create it, with settings of their own.
 fn missing<'a>(admin: &Admin, topics: &[&'a str]) -> Result<Vec<&'a str>, Error> {
-    let metadata = admin
-        .inner()
-        .fetch_metadata(None, ANSWER)
-        .map_err(|error| unreachable(admin, &error))?;
-    let exists = |name: &str| metadata.topics().iter().any(|t| t.name() == name);
+    let there = names(admin)?;
     Ok(topics
         .iter()
         .copied()
-        .filter(|name| !exists(name))
+        .filter(|it| !there.contains(*it))
         .collect())
+}
+
+/// Asks for all topics, because a question for one by name lets some brokers create it, with settings of their own.
+fn names(admin: &Admin) -> Result<HashSet<String>, Error> {
+    let metadata = metadata(admin, None)?;
+    Ok(metadata
+        .topics()
+        .iter()
+        .map(|it| it.name().to_owned())
+        .collect())
+}
+
+fn metadata(admin: &Admin, topic: Option<&str>) -> Result<Metadata, Error> {
+    admin
+        .inner()
+        .fetch_metadata(topic, ANSWER)
+        .map_err(|error| failed(admin, "which topics there are", &error))
 }
 
 fn create(config: &Config, admin: &Admin, topics: &[NewTopic<'_>]) -> Result<(), Error> {
     let outcome = futures_executor::block_on(admin.create_topics(topics, &options()));
-    for topic in outcome.map_err(|error| unreachable(admin, &error))? {
+    let outcome = outcome.map_err(|error| failed(admin, "to create topics", &error))?;
+    for topic in outcome {
         match topic {
             Ok(name) => tracing::info!(target: "audit", topic = name, "topic created"),
             Err((_, Code::TopicAlreadyExists)) => {}
@@ -204,7 +351,15 @@ fn not_created(config: &Config, name: &str, code: Code) -> Error {
             Kind::Denied,
             "the cluster's create.topic.policy forbids it: create it by hand".to_owned(),
         ),
-        _ => (Kind::Unreachable, "create it by hand if this lasts".into()),
+        code => match meaning(code) {
+            Meaning::Topic | Meaning::Connector => (Kind::Denied, remedy(code).to_owned()),
+            Meaning::Passing
+            | Meaning::Record
+            | Meaning::Fenced
+            | Meaning::NoTopic
+            | Meaning::Echo
+            | Meaning::Doubt => (Kind::Unreachable, "create it by hand if this lasts".into()),
+        },
     };
     Error::new(
         kind,
@@ -227,10 +382,7 @@ fn listed(settings: &BTreeMap<String, String>) -> String {
 fn await_leaders(admin: &Admin, topics: &[&str]) -> Result<(), Error> {
     let until = Instant::now() + ANSWER;
     loop {
-        let metadata = admin
-            .inner()
-            .fetch_metadata(None, ANSWER)
-            .map_err(|error| unreachable(admin, &error))?;
+        let metadata = metadata(admin, None)?;
         let led = |topic: &&MetadataTopic| {
             !topic.partitions().is_empty() && topic.partitions().iter().all(|p| p.leader() >= 0)
         };
@@ -257,10 +409,7 @@ fn await_leaders(admin: &Admin, topics: &[&str]) -> Result<(), Error> {
 /// Refuses a checkpoint topic from which the position could be lost, or in which it could lie twice.
 fn check_checkpoint_topic(config: &Config, admin: &Admin) -> Result<(), Error> {
     let name = config.checkpoint_topic.as_str();
-    let metadata = admin
-        .inner()
-        .fetch_metadata(Some(name), ANSWER)
-        .map_err(|error| unreachable(admin, &error))?;
+    let metadata = metadata(admin, Some(name))?;
     let topic = metadata.topics().iter().find(|t| t.name() == name);
     let partitions = topic.map_or(0, |t| t.partitions().len());
     if partitions > 1 {
@@ -284,25 +433,31 @@ fn check_checkpoint_topic(config: &Config, admin: &Admin) -> Result<(), Error> {
         Err(Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
             tracing::warn!(
                 topic = name,
-                "whether the checkpoint topic is compacted is not known: DESCRIBE_CONFIGS on it is not granted"
+                "whether the checkpoint topic is compacted is not known: grant DESCRIBE_CONFIGS on it (kafka-acls --add \
+                 --allow-principal … --operation DescribeConfigs --topic {name})"
             );
             Ok(())
         }
-        Err(code) => Err(Error::new(
-            Kind::Unreachable,
-            format!("asking for the settings of checkpoint topic {name:?}: {code}"),
+        Err(code) => Err(failed(
+            admin,
+            &format!("for the settings of checkpoint topic {name:?}"),
+            &KafkaError::AdminOp(code),
         )),
     }
 }
 
 fn setting(admin: &Admin, topic: &str, name: &str) -> Result<String, Code> {
-    settings(admin, &[topic], name)?
-        .remove(topic)
+    settings(admin, &[topic], &[name])?
+        .remove(&(topic.to_owned(), name.to_owned()))
         .ok_or(Code::Fail)
 }
 
-/// A setting of topics, by topic.
-fn settings(admin: &Admin, topics: &[&str], name: &str) -> Result<HashMap<String, String>, Code> {
+/// Settings of topics, by topic and name.
+fn settings(
+    admin: &Admin,
+    topics: &[&str],
+    names: &[&str],
+) -> Result<HashMap<(String, String), String>, Code> {
     if topics.is_empty() {
         return Ok(HashMap::new());
     }
@@ -311,13 +466,18 @@ fn settings(admin: &Admin, topics: &[&str], name: &str) -> Result<HashMap<String
         .map(|it| ResourceSpecifier::Topic(it))
         .collect();
     let answer = futures_executor::block_on(admin.describe_configs(&of, &options()))
-        .map_err(|error| error.rdkafka_error_code().unwrap_or(Code::Fail))?;
+        .map_err(|error| code_of(&error))?;
     let mut settings = HashMap::new();
     for resource in answer {
         let resource = resource?;
-        let value = resource.get(name).and_then(|entry| entry.value.clone());
-        if let (OwnedResourceSpecifier::Topic(topic), Some(value)) = (&resource.specifier, value) {
-            settings.insert(topic.clone(), value);
+        let OwnedResourceSpecifier::Topic(topic) = &resource.specifier else {
+            continue;
+        };
+        for name in names {
+            let value = resource.get(name).and_then(|entry| entry.value.clone());
+            if let Some(value) = value {
+                settings.insert((topic.clone(), (*name).to_owned()), value);
+            }
         }
     }
     Ok(settings)
@@ -329,7 +489,46 @@ fn options() -> AdminOptions {
         .operation_timeout(Some(ANSWER))
 }
 
-/// No broker has answered: why, as librdkafka has said it.
-fn unreachable(admin: &Admin, error: &KafkaError) -> Error {
-    admin.inner().context().unanswered(error)
+/// The code of an admin call's error, which the crate keeps to itself.
+fn code_of(error: &KafkaError) -> Code {
+    match error {
+        KafkaError::AdminOp(code) => *code,
+        error => error.rdkafka_error_code().unwrap_or(Code::Fail),
+    }
+}
+
+/// Why an admin request failed. That no broker has answered is told as librdkafka has said it.
+fn failed(admin: &Admin, what: &str, error: &KafkaError) -> Error {
+    let code = code_of(error);
+    let kind = match meaning(code) {
+        Meaning::Connector | Meaning::Topic => Kind::Denied,
+        Meaning::NoTopic => Kind::NoTopic,
+        Meaning::Passing => return admin.inner().context().unanswered(error),
+        Meaning::Record | Meaning::Fenced | Meaning::Echo | Meaning::Doubt => Kind::Unreachable,
+    };
+    let remedy = match remedy(code) {
+        "" => String::new(),
+        remedy => format!("; {remedy}"),
+    };
+    Error::new(kind, format!("asking Kafka {what}: {code}{remedy}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_makes_data_safe_holds_for_the_position_and_what_lets_it_expire_does_not() {
+        for (name, value, serves) in [
+            ("min.insync.replicas", "2", true),
+            ("unclean.leader.election.enable", "false", true),
+            ("max.message.bytes", "10000000", true),
+            ("max.message.bytes", "1000", false),
+            ("retention.ms", "1000", false),
+            ("retention.bytes", "1000", false),
+            ("min.compaction.lag.ms", "1", false),
+        ] {
+            assert_eq!(serves_checkpoint(name, value), serves, "{name}");
+        }
+    }
 }

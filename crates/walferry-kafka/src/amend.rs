@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use crate::{
     Checkpoint, Config, Error, RecordRef,
-    checkpoint::published_key,
     error::Kind,
     producer::Librdkafka,
     transactions::{End, Fault, Grouping, Transactions},
@@ -24,7 +23,7 @@ pub fn amend_checkpoint<E: From<Error>>(
     config: &Config,
     change: impl FnOnce(Option<Checkpoint>) -> Result<Option<Checkpoint>, E>,
 ) -> Result<Option<Checkpoint>, E> {
-    let mut client = Librdkafka::new(config.clone(), Arc::default());
+    let mut client = Librdkafka::new(config.clone(), Arc::default(), Arc::default());
     client.replace(Grouping::Full).map_err(failed)?;
     let found = match client.checkpoint(End::Written) {
         Ok(found) => found,
@@ -44,16 +43,6 @@ pub fn amend_checkpoint<E: From<Error>>(
         headers: None,
     };
     client.begin().map_err(failed)?;
-    if next.is_none() {
-        let key = published_key(&config.connector);
-        let published = RecordRef {
-            topic: &config.checkpoint_topic,
-            key: Some(key.as_bytes()),
-            value: None,
-            headers: None,
-        };
-        client.send_one(&published, usize::MAX).map_err(failed)?;
-    }
     client.send_one(&record, usize::MAX).map_err(failed)?;
     client.commit().map_err(failed)?;
     Ok(next)

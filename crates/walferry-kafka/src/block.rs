@@ -1,6 +1,6 @@
 //! A block of encoded records: one arena of bytes, and where in it each record's key and value lie.
 //!
-//! Owns the bytes, and for records that a broker may refuse for their size what becomes of them then. No allocation per
+//! Owns the bytes, and for records that a broker may refuse what becomes of them then. No allocation per
 //! record of usual size; topics are named once per block. The buffers of a block go back to their
 //! [`BlockPool`] when it is dropped, because large buffers that are allocated by one thread and freed by another leave
 //! the allocator with more than it was asked for.
@@ -12,12 +12,14 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use crate::Refusal;
+
 /// Names and values of a record's headers.
 pub type Headers = Box<[(Box<str>, Vec<u8>)]>;
 
-/// What becomes of a record that the broker refuses for its size, and of those that stand with it.
+/// What becomes of a record that the broker refuses for good, and of those that stand with it.
 #[derive(Debug)]
-pub enum Oversize {
+pub enum Verdict {
     /// Publishing ends with this error.
     Stop(String),
     /// They are left out.
@@ -28,20 +30,20 @@ pub enum Oversize {
     Restart(String),
 }
 
-/// Decides on a refused record of so many bytes. Asked again when the one that took its place is refused as well: how
-/// often it was asked before.
-pub type Judge = Box<dyn Fn(usize, u32) -> Oversize + Send + Sync>;
+/// Decides on a refused record. Asked again when the one that took its place is refused as well: how often it was asked
+/// before.
+pub type Judge = Box<dyn Fn(&Refusal, u32) -> Verdict + Send + Sync>;
 
 /// Records of one change, of which the broker may refuse one.
-pub(crate) struct Large {
+pub(crate) struct Watched {
     pub(crate) records: Range<usize>,
     pub(crate) judge: Judge,
     held_bytes: usize,
 }
 
-impl fmt::Debug for Large {
+impl fmt::Debug for Watched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Large")
+        f.debug_struct("Watched")
             .field("records", &self.records)
             .field("held_bytes", &self.held_bytes)
             .finish_non_exhaustive()
@@ -54,7 +56,7 @@ pub struct RecordBlock {
     arena: Vec<u8>,
     topics: Vec<Arc<str>>,
     records: Vec<Record>,
-    large: Vec<Large>,
+    watched: Vec<Watched>,
     pool: Option<Arc<BlockPool>>,
 }
 
@@ -86,7 +88,7 @@ impl BlockPool {
             arena,
             records,
             topics: Vec::new(),
-            large: Vec::new(),
+            watched: Vec::new(),
             pool: Some(self.clone()),
         }
     }
@@ -192,7 +194,7 @@ impl RecordBlock {
             arena: self.arena.as_slice().to_vec(),
             topics: std::mem::take(&mut self.topics),
             records: self.records.drain(..).collect(),
-            large: std::mem::take(&mut self.large),
+            watched: std::mem::take(&mut self.watched),
             pool: None,
         };
         self.arena.clear();
@@ -255,13 +257,13 @@ impl RecordBlock {
     pub fn truncate(&mut self, records: usize, bytes: usize) {
         self.records.truncate(records);
         self.arena.truncate(bytes);
-        self.large.retain(|large| large.records.end <= records);
+        self.watched.retain(|it| it.records.end <= records);
     }
 
-    /// Says what becomes of `records`, which stand or fall together, when the broker refuses one of them for its size.
-    /// The judge holds so many bytes.
-    pub fn may_be_too_large(&mut self, records: Range<usize>, held_bytes: usize, judge: Judge) {
-        self.large.push(Large {
+    /// Says what becomes of `records`, which stand or fall together, when the broker refuses one of them for good. The
+    /// judge holds so many bytes.
+    pub fn may_be_refused(&mut self, records: Range<usize>, held_bytes: usize, judge: Judge) {
+        self.watched.push(Watched {
             records,
             judge,
             held_bytes,
@@ -269,8 +271,12 @@ impl RecordBlock {
     }
 
     /// What was said of the record at `index`.
-    pub(crate) fn large(&self, index: usize) -> Option<&Large> {
-        self.large.iter().find(|it| it.records.contains(&index))
+    pub(crate) fn watched(&self, index: usize) -> Option<&Watched> {
+        // In the order of their records.
+        let at = self.watched.partition_point(|it| it.records.end <= index);
+        self.watched
+            .get(at)
+            .filter(|it| it.records.contains(&index))
     }
 
     /// How many records it holds.
@@ -316,7 +322,7 @@ impl RecordBlock {
 
     /// Memory that it occupies, in bytes.
     pub fn memory_bytes(&self) -> usize {
-        let held: usize = self.large.iter().map(|large| large.held_bytes).sum();
+        let held: usize = self.watched.iter().map(|it| it.held_bytes).sum();
         self.arena.capacity() + self.records.capacity() * size_of::<Record>() + held
     }
 

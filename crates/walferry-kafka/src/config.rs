@@ -1,9 +1,8 @@
 //! Settings of the clients, and the guard against those that would break the guarantee.
 //!
-//! Owns the list of librdkafka properties that the product sets, each with its reason, and refuses to let them be
-//! overridden. Source: librdkafka's CONFIGURATION.md.
+//! Owns how they are put together; which properties are whose is decided one by one in `properties`.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use rdkafka::{
     config::{ClientConfig, RDKafkaLogLevel},
@@ -12,8 +11,11 @@ use rdkafka::{
 use walferry_event::Secret;
 
 use crate::{
+    KnownTopics,
     error::{Error, Kind},
     events::Events,
+    properties::{DEFAULTS, FIXED, NOT_BELOW},
+    sizes::Sizes,
     veil::{self, Veil},
 };
 
@@ -42,6 +44,8 @@ pub struct Config {
     pub retries: RetryLimits,
     /// Headers of every record, behind its own.
     pub headers: Vec<(String, String)>,
+    /// The topics that records go to, as they were accepted.
+    pub topics: Arc<KnownTopics>,
     /// The guard against a delayed EndTxn (KAFKA-17754). Off only in the test that shows that it is needed.
     pub guard: bool,
 }
@@ -61,89 +65,10 @@ pub struct RetryLimits {
 pub(crate) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
 /// librdkafka's pause before it asks again; the guard's clock is derived from it.
 pub(crate) const RETRY_BACKOFF_MS: u64 = 250;
+/// How long those who ask beside the producer wait for one answer, in milliseconds.
+const ASK_TIMEOUT_MS: &str = "4000";
 /// Records that librdkafka may queue. Fewer make it wake for each (measured: under 20 000 costs half the rate).
 pub(crate) const QUEUE_MESSAGES_MAX: i32 = 30_000;
-
-/// What the product sets. A property of this list cannot be overridden.
-const FIXED: &[(&str, &str, &str)] = &[
-    ("enable.idempotence", "true", "records would be doubled"),
-    ("acks", "all", "committed records could be lost"),
-    (
-        "transactional.id",
-        "",
-        "it is derived from the connector's name, so that a newer instance fences an older one",
-    ),
-    (
-        "transaction.timeout.ms",
-        "60000",
-        "the rules for retries and cuts are built on it",
-    ),
-    (
-        "delivery.report.only.error",
-        "true",
-        "only failures are of interest",
-    ),
-    (
-        "partitioner",
-        "murmur2_random",
-        "keys would move to other partitions than with Java producers",
-    ),
-    (
-        "queue.buffering.max.messages",
-        "30000",
-        "it is part of memory_bytes_max",
-    ),
-    (
-        "queue.buffering.max.kbytes",
-        "",
-        "it is part of memory_bytes_max",
-    ),
-    (
-        "max.in.flight.requests.per.connection",
-        "5",
-        "order depends on it",
-    ),
-    (
-        "retry.backoff.ms",
-        "250",
-        "the guard against late commits is timed by it",
-    ),
-    ("isolation.level", "", "the checkpoint is read committed"),
-    (
-        "enable.auto.commit",
-        "false",
-        "the position is in the checkpoint, nowhere else",
-    ),
-    ("group.id", "", "no consumer group is used"),
-    ("bootstrap.servers", "", "it is kafka.brokers"),
-    ("metadata.broker.list", "", "it is kafka.brokers"),
-    ("statistics.interval.ms", "0", "statistics are not read"),
-    (
-        "log.connection.close",
-        "true",
-        "the guard against late commits listens for it",
-    ),
-];
-
-/// What the product sets unless the file says otherwise.
-const DEFAULTS: &[(&str, &str)] = &[
-    ("compression.type", "lz4"),
-    // What is older while another batch of its partition is on its way makes librdkafka's thread spin: 100 000 polls a second were
-    // measured with 50. A commit flushes what lingers.
-    ("linger.ms", "1000"),
-    ("batch.num.messages", "10000"),
-    ("batch.size", "1000000"),
-    ("message.max.bytes", "67108864"),
-    // Topics are created, and have their leaders, before they are written to: one that is unknown has been deleted.
-    ("topic.metadata.propagation.max.ms", "10000"),
-    ("reconnect.backoff.ms", "100"),
-    ("reconnect.backoff.max.ms", "1000"),
-    ("socket.nagle.disable", "true"),
-    ("socket.keepalive.enable", "true"),
-];
-
-/// Smaller batches cost a factor of three of the rate (measured), so the file may only raise these.
-const NOT_BELOW: &[(&str, u64)] = &[("batch.num.messages", 10_000), ("batch.size", 1_000_000)];
 
 /// Values of properties are left out: any of them may be a secret.
 impl fmt::Debug for Config {
@@ -162,7 +87,7 @@ impl Config {
     /// Refuses properties that would break the guarantee, and those that librdkafka does not know.
     pub fn check(&self) -> Result<(), Error> {
         for name in self.properties.keys().chain(self.secrets.keys()) {
-            if let Some((_, _, reason)) = FIXED.iter().find(|(fixed, _, _)| fixed == name) {
+            if let Some((_, _, reason)) = FIXED.iter().find(|(fixed, _, _)| *fixed == name.trim()) {
                 return Err(Error::new(
                     Kind::Config,
                     format!("kafka.properties: {name:?} cannot be set: {reason}"),
@@ -197,15 +122,11 @@ impl Config {
         client.set("client.id", format!("walferry-{}", self.connector));
         client.set("log.connection.close", "true");
         client.set_log_level(RDKafkaLogLevel::Info);
-        for name in [
-            "reconnect.backoff.ms",
-            "reconnect.backoff.max.ms",
-            "socket.keepalive.enable",
-        ] {
-            if let Some((_, value)) = DEFAULTS.iter().find(|(default, _)| *default == name) {
-                client.set(name, *value);
-            }
+        for (name, value) in DEFAULTS.iter().filter(|(name, _)| is_common(name)) {
+            client.set(*name, *value);
         }
+        // What asks beside the producer asks again: a connection that says nothing is not waited for.
+        client.set("socket.timeout.ms", ASK_TIMEOUT_MS);
         for (name, value) in &self.properties {
             if is_common(name) {
                 client.set(name, value);
@@ -242,28 +163,21 @@ impl Config {
         // What comes from the environment or a file is not less than what stands in the configuration: it wins over defaults.
         self.set_secrets(&mut client)?;
         client.set("transactional.id", self.transactional_id());
-        let queue_kib = (self.queue_bytes_max / 1024).max(1024);
+        let queue_kib = Sizes::of(self).client_queue.div_ceil(1024);
         client.set("queue.buffering.max.kbytes", queue_kib.to_string());
         Ok(client)
     }
 
-    /// Bytes that records which share a request may have together.
-    pub(crate) fn batch_bytes(&self) -> usize {
-        self.bytes_of("batch.size")
-    }
-
     /// Bytes that a record may have for the producer to take it at all.
-    pub(crate) fn message_bytes_max(&self) -> usize {
-        self.bytes_of("message.max.bytes")
+    pub fn record_bytes_max(&self) -> u64 {
+        Sizes::of(self).record
     }
 
-    fn bytes_of(&self, name: &str) -> usize {
+    /// The value of a property that is in force: the file's, or else ours.
+    pub(crate) fn effective(&self, name: &str) -> Option<&str> {
         let set = self.properties.get(name).map(String::as_str);
         let default = || DEFAULTS.iter().find(|(default, _)| *default == name);
-        let value = set.or_else(|| default().map(|(_, value)| *value));
-        value
-            .and_then(|value| value.parse().ok())
-            .unwrap_or(usize::MAX)
+        set.or_else(|| default().map(|(_, value)| *value))
     }
 
     /// Settings of a consumer of the checkpoint topic.
@@ -274,6 +188,8 @@ impl Config {
         client.set("enable.auto.offset.store", "false");
         client.set("auto.offset.reset", "earliest");
         client.set("isolation.level", isolation);
+        let receive = Sizes::of(self).receive;
+        client.set("receive.message.max.bytes", receive.to_string());
         Ok(client)
     }
 
@@ -293,6 +209,7 @@ fn is_common(name: &str) -> bool {
         "broker.",
         "client.",
         "reconnect.",
+        "api.version.request.timeout",
         "enable.ssl",
         "debug",
     ]
@@ -318,6 +235,7 @@ pub(crate) fn example() -> Config {
             retry_max_ms: 2,
         },
         headers: Vec::new(),
+        topics: Arc::default(),
         guard: true,
     }
 }
@@ -339,6 +257,12 @@ mod tests {
             ("acks", "1"),
             ("transactional.id", "mine"),
             ("partitioner", "random"),
+            ("request.required.acks", "1"),
+            ("retry.backoff.max.ms", "1"),
+            ("max.in.flight", "6"),
+            ("queuing.strategy", "lifo"),
+            ("log_level", "0"),
+            ("test.mock.num.brokers", "3"),
             ("batch.size", "1000"),
             ("no.such.property", "1"),
         ] {

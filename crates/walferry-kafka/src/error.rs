@@ -4,11 +4,15 @@ use std::fmt;
 
 use walferry_event::Disposition;
 
+use crate::{Refusal, Refused};
+
 /// Why publishing cannot go on. Opaque: print it, or ask what sort it is.
 #[derive(Debug)]
 pub struct Error {
     kind: Kind,
     message: String,
+    refusal: Option<Box<Refusal>>,
+    missing_topic: Option<String>,
 }
 
 /// | kind | what the operator sees | what to do |
@@ -18,6 +22,7 @@ pub struct Error {
 /// | Denied | topic, group or transactional id not authorised | grant it |
 /// | Unreachable | no broker answers, all tries used | mend the cluster |
 /// | TooLarge | a record above the topic's limit | raise `max.message.bytes`, or a policy |
+/// | Refused | a record or a topic that the broker refuses for good | see the message, or a policy |
 /// | Fenced | another instance has claimed the connector | nothing |
 /// | Diverged | the checkpoint is not ours nor the one before | the ring restarts from it |
 /// | Stopped | asked to stop | nothing |
@@ -30,6 +35,7 @@ pub(crate) enum Kind {
     Denied,
     Unreachable,
     TooLarge,
+    Refused,
     Fenced,
     Diverged,
     Stopped,
@@ -37,12 +43,58 @@ pub(crate) enum Kind {
     Broken,
 }
 
+impl Kind {
+    /// The kind of an error that ends publishing for a refusal.
+    pub(crate) fn of_refusal(refusal: &Refusal) -> Kind {
+        match refusal.refused {
+            Refused::Size => Kind::TooLarge,
+            Refused::Record | Refused::Keyless | Refused::Topic => Kind::Refused,
+        }
+    }
+}
+
 impl Error {
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Error {
         Error {
             kind,
             message: message.into(),
+            refusal: None,
+            missing_topic: None,
         }
+    }
+
+    /// A topic that records go to does not exist.
+    pub(crate) fn no_topic(topic: &str) -> Error {
+        Error {
+            missing_topic: Some(topic.to_owned()),
+            ..Error::new(
+                Kind::NoTopic,
+                format!(
+                    "topic {topic:?} does not exist any more: create it, or start again so that it is created"
+                ),
+            )
+        }
+    }
+
+    /// The topic that does not exist, when that is the reason.
+    pub fn missing_topic(&self) -> Option<&str> {
+        self.missing_topic.as_deref()
+    }
+
+    /// Kafka will not take a record, or anything for its topic.
+    pub(crate) fn refused(refusal: Refusal) -> Error {
+        Error {
+            kind: Kind::of_refusal(&refusal),
+            message: refusal.reason.clone(),
+            refusal: Some(Box::new(refusal)),
+            missing_topic: None,
+        }
+    }
+
+    /// What Kafka will not take, when that is the reason. Of the batch nothing is published: whoever begins again at the
+    /// checkpoint, and knows of this, can go on.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        self.refusal.as_deref()
     }
 
     pub(crate) fn sort(&self) -> Kind {
@@ -85,6 +137,7 @@ impl Error {
             Kind::Denied => "auth",
             Kind::Unreachable => "connection",
             Kind::TooLarge => "too_large",
+            Kind::Refused => "validation",
             Kind::Fenced => "fenced",
             Kind::Diverged | Kind::Stopped | Kind::Broken => "internal",
         }

@@ -1,6 +1,6 @@
-//! What librdkafka's callbacks say: the first record that failed, and whether a broker was lost.
+//! What librdkafka's callbacks say: which record failed and why, and whether a broker was lost.
 //!
-//! Owns these two facts, which `producer` asks for, and keeps the blocks that librdkafka reads: a client's context is dropped
+//! Owns these facts, which `producer` asks for, and keeps the blocks that librdkafka reads: a client's context is dropped
 //! after the client. Never: decides what follows.
 
 use std::sync::{
@@ -16,7 +16,13 @@ use rdkafka::{
     producer::ProducerContext,
 };
 
-use crate::{RecordBlock, error::Kind, transactions::Fault, veil::Veil};
+use crate::{
+    RecordBlock, Refusal,
+    answers::{Meaning, meaning, remedy},
+    error::Kind,
+    transactions::Fault,
+    veil::Veil,
+};
 
 /// What librdkafka's callbacks have said.
 pub(crate) struct Events {
@@ -43,7 +49,7 @@ impl Events {
         }
     }
 
-    /// The first failure of a record, if there was one.
+    /// The failure of a record, if there was one: the first, but one that is refused before others, which may follow from it.
     pub(crate) fn fault(&self) -> Option<Fault> {
         self.failed
             .lock()
@@ -108,32 +114,41 @@ impl ProducerContext for Events {
         let Err((error, message)) = result else {
             return;
         };
-        let fault = match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
-                let bytes = message.payload_len() + message.key_len();
-                Fault::TooLarge {
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+        let bytes = message.payload_len() + message.key_len();
+        let keyless = message.key().is_none();
+        let fault = match meaning(code) {
+            Meaning::Echo => return,
+            Meaning::Record | Meaning::Topic => {
+                let Some(refusal) = Refusal::of(code, message.topic(), keyless, bytes) else {
+                    return;
+                };
+                Fault::Refused {
                     sequence,
-                    bytes,
+                    refusal,
                     alone: bytes >= self.alone_bytes_min,
                 }
             }
-            Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition) => {
-                Fault::NoTopic(message.topic().to_owned())
-            }
-            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => Fault::Final(
+            Meaning::NoTopic => Fault::NoTopic(message.topic().to_owned()),
+            Meaning::Connector => Fault::Final(
                 Kind::Denied,
-                format!("topic {:?}: {error}; grant WRITE on it", message.topic()),
+                format!("topic {:?}: {error}; {}", message.topic(), remedy(code)),
             ),
-            // What a replaced or aborted transaction leaves behind says nothing new.
-            Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight) => return,
-            _ => Fault::Doubt(format!(
-                "a record for topic {:?} failed: {error}",
-                message.topic()
-            )),
+            Meaning::Fenced => Fault::Fenced(error.to_string()),
+            Meaning::Passing => Fault::Away(failed(message.topic(), error)),
+            Meaning::Doubt => Fault::Doubt(failed(message.topic(), error)),
         };
-        self.failed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert(fault);
+        let mut known = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused = |fault: &Fault| matches!(fault, Fault::Refused { .. });
+        if known
+            .as_ref()
+            .is_none_or(|known| refused(&fault) && !refused(known))
+        {
+            *known = Some(fault);
+        }
     }
+}
+
+fn failed(topic: &str, error: &KafkaError) -> String {
+    format!("a record for topic {topic:?} failed: {error}")
 }

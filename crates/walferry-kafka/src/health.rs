@@ -10,13 +10,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A commit that lasts longer than this is told of.
-const COMMIT_SLOW: Duration = Duration::from_secs(10);
+/// A commit that lasts longer than this is told of: what has ended is to be seen within five seconds, and what has begun.
+const COMMIT_SLOW: Duration = Duration::from_secs(4);
 
 /// Whether Kafka answers, and counters of what went wrong. Shared with the monitor.
 #[derive(Debug, Default)]
 pub struct Health {
     reason: Mutex<Option<String>>,
+    /// When it last answered a question that was asked beside.
+    answered: Mutex<Option<Instant>>,
     /// Since when and why the open batch is in doubt.
     mending: Mutex<Option<(Instant, String)>>,
     /// Since when a commit lasts.
@@ -65,7 +67,20 @@ impl Health {
     }
 
     pub(crate) fn answer(&self, outcome: Result<(), String>) {
+        if outcome.is_ok() {
+            *lock(&self.answered) = Some(Instant::now());
+        }
         *lock(&self.reason) = outcome.err();
+    }
+
+    /// Whether Kafka has answered a question that was asked beside within this time.
+    pub(crate) fn answered_within(&self, time: Duration) -> bool {
+        lock(&self.answered).is_some_and(|at| at.elapsed() <= time)
+    }
+
+    /// Whether the last question was answered.
+    pub(crate) fn answers(&self) -> bool {
+        lock(&self.reason).is_none()
     }
 
     /// The open batch is in doubt, for the first time or still.
@@ -115,7 +130,7 @@ mod tests {
         let health = Health::default();
         health.commit_begins();
         let later = |seconds| Instant::now() + Duration::from_secs(seconds);
-        assert_eq!(health.reason_at(later(9)), None);
+        assert_eq!(health.reason_at(later(3)), None);
         let reason = health.reason_at(later(30)).unwrap();
         assert!(reason.contains("a commit has lasted for 30 s"), "{reason}");
         health.answer(Err("nobody answers".into()));

@@ -1,10 +1,12 @@
 //! The calls of librdkafka that its Rust crate makes slow or does not have: flush and commit, straight and timed apart; many
-//! records at once, without a copy; and how its memory is given back.
+//! records at once, without a copy; what topics are; and how its memory is given back.
 //!
 //! Owns the only `unsafe` code of the project. The crate's own `flush` and `commit_transaction` wait in steps of 100 ms
 //! because they poll in between; here another thread polls, so the plain calls return as soon as they are done. Its `send`
 //! looks the topic up, reads two clocks and takes four locks for each record.
 #![allow(unsafe_code)]
+
+mod describe;
 
 use std::{
     ffi::{CStr, CString, c_void},
@@ -20,7 +22,9 @@ use rdkafka::{
 };
 use rdkafka_sys as sys;
 
-use crate::{RecordBlock, events::Events};
+use crate::{RecordBlock, events::Events, partitioner::partition_of};
+
+pub(crate) use describe::{Described, describe_topics};
 
 /// `RD_KAFKA_PARTITION_UA`: the partitioner chooses.
 const ANY_PARTITION: i32 = -1;
@@ -39,13 +43,19 @@ impl Topic {
     pub(crate) fn new(
         producer: &Arc<BaseProducer<Events>>,
         name: &str,
+        partitions: Option<i32>,
     ) -> Result<Topic, RDKafkaErrorCode> {
         let name = CString::new(name).map_err(|_| RDKafkaErrorCode::InvalidTopic)?;
         let client = producer.client().native_ptr();
-        // SAFETY: the producer's handle is live, the name ends with a zero and is copied; without settings the topic has
-        // those of the producer. The last error is this thread's.
+        let spread = usize::try_from(partitions.unwrap_or(0)).unwrap_or(0);
+        // SAFETY: the producer's handle is live, the name ends with a zero and is copied. The settings are a copy of the
+        // producer's, and belong to the topic from then on; the partitioner lives for ever, and its opaque is a number. The last
+        // error is this thread's.
         unsafe {
-            let topic = sys::rd_kafka_topic_new(client, name.as_ptr(), ptr::null_mut());
+            let settings = sys::rd_kafka_default_topic_conf_dup(client);
+            sys::rd_kafka_topic_conf_set_partitioner_cb(settings, Some(partition));
+            sys::rd_kafka_topic_conf_set_opaque(settings, ptr::without_provenance_mut(spread));
+            let topic = sys::rd_kafka_topic_new(client, name.as_ptr(), settings);
             let handle = NonNull::new(topic)
                 .ok_or_else(|| RDKafkaErrorCode::from(sys::rd_kafka_last_error()))?;
             Ok(Topic {
@@ -54,6 +64,30 @@ impl Topic {
             })
         }
     }
+}
+
+/// The partition of a record: of one with a key, over as many as its topic's opaque says; of one without, any that there is.
+///
+/// # Safety
+/// librdkafka calls it with a key that has `key_len` bytes, or none.
+unsafe extern "C" fn partition(
+    topic: *const sys::rd_kafka_topic_t,
+    key: *const c_void,
+    key_len: usize,
+    found: i32,
+    spread: *mut c_void,
+    opaque: *mut c_void,
+) -> i32 {
+    if key.is_null() {
+        // SAFETY: the arguments are passed on as they came.
+        return unsafe {
+            sys::rd_kafka_msg_partitioner_random(topic, key, key_len, found, spread, opaque)
+        };
+    }
+    // SAFETY: the key has so many bytes, which live for the call.
+    let key = unsafe { std::slice::from_raw_parts(key.cast::<u8>(), key_len) };
+    let accepted = i32::try_from(spread.addr()).ok().filter(|it| *it > 0);
+    partition_of(key, accepted.unwrap_or(found))
 }
 
 impl Drop for Topic {
@@ -126,6 +160,8 @@ pub(crate) struct TransactionError {
     pub(crate) text: String,
     /// Another producer with our id exists, or the coordinator gave our transaction up.
     pub(crate) fenced: bool,
+    /// Its code.
+    pub(crate) code: RDKafkaErrorCode,
 }
 
 /// Waits until every queued record is delivered or has failed, at most `limit`. Whether the queue is empty.
@@ -166,6 +202,7 @@ pub(crate) fn commit(
             ),
             fenced: sys::rd_kafka_error_code(error)
                 == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__FENCED,
+            code: sys::rd_kafka_error_code(error).into(),
         };
         sys::rd_kafka_error_destroy(error);
         Err(described)
@@ -182,5 +219,40 @@ pub fn give_back_large_buffers() {
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 20);
         libc::mallopt(libc::M_TRIM_THRESHOLD, 2 << 20);
+    }
+}
+
+/// The names of librdkafka's properties, as its default configuration has them.
+#[cfg(test)]
+pub(crate) fn property_names() -> Vec<String> {
+    // SAFETY: the configuration is ours and destroyed once, and the dump holds `count` texts and is freed once.
+    unsafe {
+        let conf = sys::rd_kafka_conf_new();
+        let topic_conf = sys::rd_kafka_topic_conf_new();
+        let mut names = Vec::new();
+        for dump in [
+            |conf, _, count| sys::rd_kafka_conf_dump(conf, count),
+            |_, topic_conf, count| sys::rd_kafka_topic_conf_dump(topic_conf, count),
+        ]
+            as [unsafe fn(
+                *mut sys::rd_kafka_conf_t,
+                *mut sys::rd_kafka_topic_conf_t,
+                *mut usize,
+            ) -> *mut *const std::ffi::c_char; 2]
+        {
+            let mut count = 0;
+            let pairs = dump(conf, topic_conf, &raw mut count);
+            for at in (0..count).step_by(2) {
+                names.push(
+                    CStr::from_ptr(*pairs.add(at))
+                        .to_string_lossy()
+                        .into_owned(),
+                );
+            }
+            sys::rd_kafka_conf_dump_free(pairs, count);
+        }
+        sys::rd_kafka_topic_conf_destroy(topic_conf);
+        sys::rd_kafka_conf_destroy(conf);
+        names
     }
 }

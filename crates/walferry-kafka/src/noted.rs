@@ -11,7 +11,7 @@ use crate::{
     Config, Error, RecordBlock, RecordRef,
     admin::ensure_checkpoint_topic,
     producer::Librdkafka,
-    reader::read_note,
+    reader::{read_checkpoint, read_note},
     transactions::{Fault, Grouping, Transactions},
 };
 
@@ -19,6 +19,8 @@ use crate::{
 pub struct Noted {
     config: Config,
     client: Librdkafka,
+    /// The last commit was slow or saw a disconnect: another end of that transaction may be on its way (KAFKA-17754).
+    suspect: bool,
 }
 
 impl Noted {
@@ -27,13 +29,23 @@ impl Noted {
     /// # Errors
     /// Kafka does not answer or does not allow it.
     pub fn open(config: &Config, name: &str) -> Result<(Noted, Option<Vec<u8>>), Error> {
+        ensure_checkpoint_topic(config)?;
+        let go = AtomicBool::new(false);
+        // Keys go to the partitions that the connector has spread them over.
+        if let Some(checkpoint) = read_checkpoint(config, &go)? {
+            config.topics.load(&checkpoint.topics);
+        }
         let mut config = config.clone();
         config.connector = format!("{}.{name}", config.connector);
-        ensure_checkpoint_topic(&config)?;
-        let mut client = Librdkafka::new(config.clone(), Arc::default());
+        let mut client = Librdkafka::new(config.clone(), Arc::default(), Arc::default());
         client.replace(Grouping::Full).map_err(failed)?;
-        let note = read_note(&config, &AtomicBool::new(false))?;
-        Ok((Noted { config, client }, note))
+        let note = read_note(&config, &go)?;
+        let noted = Noted {
+            config,
+            client,
+            suspect: false,
+        };
+        Ok((noted, note))
     }
 
     /// The newest note under a name; fences nobody.
@@ -59,11 +71,17 @@ impl Noted {
             value: Some(note),
             headers: None,
         };
+        if std::mem::take(&mut self.suspect) {
+            tracing::info!(
+                "the last commit was slow or saw a disconnect: the producer is replaced"
+            );
+            self.client.replace(Grouping::Full).map_err(failed)?;
+        }
         self.client.begin().map_err(failed)?;
         let sent = self.client.send(&records, 0..records.len(), 0);
         sent.map_err(failed)?;
         self.client.send_one(&note, records.len()).map_err(failed)?;
-        self.client.commit().map_err(failed)?;
+        self.suspect = self.client.commit().map_err(failed)?.suspect;
         Ok(())
     }
 }

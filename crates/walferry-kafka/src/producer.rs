@@ -3,6 +3,8 @@
 //! Owns the producer, its poll thread and what their events said. Invariant: a producer that has seen an error is dropped
 //! by the state machine, never used again.
 
+mod faults;
+
 use std::{
     collections::HashMap,
     ops::Range,
@@ -15,21 +17,26 @@ use std::{
 };
 
 use rdkafka::{
-    error::{KafkaError, RDKafkaErrorCode},
+    error::{KafkaError, RDKafkaErrorCode as Code},
     message::{Header, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, Producer},
 };
 
 use crate::{
-    Checkpoint, Config, Error, RecordBlock, RecordRef,
-    config::{QUEUE_MESSAGES_MAX, RETRY_BACKOFF_MS, TRANSACTION_TIMEOUT},
+    Checkpoint, Config, Health, RecordBlock, RecordRef, Refusal, Refused,
+    answers::{Meaning, meaning},
+    config::{QUEUE_MESSAGES_MAX, RETRY_BACKOFF_MS},
     error::Kind,
     events::Events,
     native,
     reader::read_until,
+    sizes::Sizes,
     transactions::{End, Fault, Grouping, Timing, Transactions},
     veil::{self, Veil},
+    waits::{Outstanding, Patience, Wait},
 };
+
+use faults::{denied, error_fault, fault, no_producer, spoilt};
 
 /// A producer, the topics that it has sent to, and the thread that polls it.
 struct Live {
@@ -40,10 +47,11 @@ struct Live {
 }
 
 impl Live {
-    fn topic(&mut self, name: &str) -> Result<&native::Topic, Fault> {
+    fn topic(&mut self, name: &str, partitions: Option<i32>) -> Result<&native::Topic, Fault> {
         if !self.topics.contains_key(name) {
-            let topic = native::Topic::new(&self.producer, name);
-            let topic = topic.map_err(|error| fault(&KafkaError::MessageProduction(error)))?;
+            let topic = native::Topic::new(&self.producer, name, partitions);
+            let topic =
+                topic.map_err(|error| fault(&KafkaError::MessageProduction(error), name))?;
             self.topics.insert(name.into(), topic);
         }
         Ok(&self.topics[name])
@@ -64,8 +72,12 @@ impl Drop for Live {
 /// The seven calls on librdkafka.
 pub(crate) struct Librdkafka {
     config: Config,
+    sizes: Sizes,
     stop: Arc<AtomicBool>,
+    health: Arc<Health>,
+    patience: Patience,
     live: Option<Live>,
+    outstanding: Outstanding,
     committed_at: Option<Instant>,
     pause: Duration,
     sent_bytes: usize,
@@ -94,11 +106,15 @@ const NUDGE: Duration = Duration::from_millis(20);
 const STEP: Duration = Duration::from_millis(250);
 
 impl Librdkafka {
-    pub(crate) fn new(config: Config, stop: Arc<AtomicBool>) -> Librdkafka {
+    pub(crate) fn new(config: Config, stop: Arc<AtomicBool>, health: Arc<Health>) -> Librdkafka {
         Librdkafka {
+            sizes: Sizes::of(&config),
             config,
             stop,
+            health,
+            patience: Patience::default(),
             live: None,
+            outstanding: Outstanding::default(),
             committed_at: None,
             pause: PAUSE_MIN,
             sent_bytes: 0,
@@ -110,44 +126,66 @@ impl Librdkafka {
         self.live.as_ref().ok_or_else(no_producer)
     }
 
-    fn stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
-
-    /// The first failure that a callback has reported.
+    /// The failure that a callback has reported.
     fn failure(&self) -> Result<(), Fault> {
         self.live()?.producer.context().fault().map_or(Ok(()), Err)
     }
 
-    /// Waits until librdkafka's queue is half empty: waking it for each record costs twice the processor time. Records of so many
-    /// partitions that none fills a batch are sent by a flush.
-    fn wait_for_room(&self) -> Result<(), Fault> {
-        let producer = &self.live()?.producer;
-        let half = producer.in_flight_count().min(QUEUE_MESSAGES_MAX) / 2;
-        loop {
-            if self.settle(half)? <= half {
-                return Ok(());
-            }
-            native::flush(producer, SETTLED);
+    /// The transaction has failed as a whole: what one of its records has told explains that better.
+    fn spoilt(&self, error: &native::TransactionError) -> Fault {
+        // The last callbacks may be under way.
+        std::thread::sleep(2 * POLL);
+        match (self.failure(), &self.live) {
+            (Err(fault), _) => fault,
+            (Ok(()), Some(live)) => spoilt(live, &self.config, error),
+            (Ok(()), None) => no_producer(),
         }
     }
 
-    /// Waits until librdkafka's queue has no more than `enough` records, or no more of them are acknowledged.
-    fn settle(&self, enough: i32) -> Result<i32, Fault> {
-        let producer = &self.live()?.producer;
-        let (mut left, mut fell) = (producer.in_flight_count(), Instant::now());
-        while left > enough && fell.elapsed() < SETTLED {
-            self.failure()?;
-            if self.stopped() {
-                return Err(Fault::Stopped);
+    /// Waits until librdkafka's queue holds `records` and `bytes` at most. Woken for each record it would cost twice the
+    /// processor time, so it is looked at now and then. Records of so many partitions that none fills a batch are sent by a
+    /// flush.
+    fn settle(&mut self, records: usize, bytes: usize, flush: bool) -> Result<(), Fault> {
+        let what = "records wait for room";
+        let (stop, health) = (self.stop.clone(), self.health.clone());
+        let mut wait = Wait::begin(
+            what,
+            &stop,
+            &health,
+            self.patience,
+            self.outstanding.bytes(),
+        );
+        loop {
+            let producer = &self.live()?.producer;
+            let left = usize::try_from(producer.in_flight_count()).unwrap_or(0);
+            if self.outstanding.left(left) {
+                wait.moves();
             }
-            std::thread::sleep(FULL_PAUSE);
-            let now = producer.in_flight_count();
-            if now < left {
-                (left, fell) = (now, Instant::now());
+            if left <= records && self.outstanding.bytes() <= bytes {
+                return Ok(());
+            }
+            self.failure()?;
+            wait.look(&mut self.patience)?;
+            if wait.still() < SETTLED {
+                std::thread::sleep(FULL_PAUSE);
+            } else if flush {
+                native::flush(&self.live()?.producer, SETTLED);
+            } else {
+                return Ok(());
             }
         }
-        Ok(left)
+    }
+
+    /// Waits for room for records of so many bytes; what is larger than the queue is sent when it is empty.
+    fn admit(&mut self, records: usize, bytes: usize) -> Result<(), Fault> {
+        let queue = usize::try_from(self.sizes.queue).unwrap_or(usize::MAX);
+        let held = self.outstanding.bytes();
+        if held > 0 && held + bytes > queue {
+            let room = queue.saturating_sub(bytes).min(queue / 2);
+            self.settle(usize::MAX, room, true)?;
+        }
+        self.outstanding.add(records, bytes);
+        Ok(())
     }
 
     /// Sends records without headers to one topic.
@@ -158,8 +196,10 @@ impl Librdkafka {
         mut sequence: usize,
     ) -> Result<(), Fault> {
         loop {
+            let name = block.record(run.start).topic;
+            let partitions = self.config.topics.partitions(name);
             let live = self.live.as_mut().ok_or_else(no_producer)?;
-            let topic = live.topic(block.record(run.start).topic)?;
+            let topic = live.topic(name, partitions)?;
             let Err((taken, code)) = native::produce(topic, block, run.clone(), sequence) else {
                 return Ok(());
             };
@@ -170,65 +210,93 @@ impl Librdkafka {
         }
     }
 
-    /// Waits for room when the queue is full; anything else is a fault.
+    /// Waits for room when the queue is full; anything else is a fault. An empty queue takes every record (`Sizes`).
     fn not_taken(
-        &self,
+        &mut self,
         error: &KafkaError,
         record: &RecordRef<'_>,
         sequence: usize,
     ) -> Result<(), Fault> {
-        match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::QueueFull) => self.wait_for_room(),
-            Some(RDKafkaErrorCode::MessageSizeTooLarge) => Err(Fault::TooLarge {
+        let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
+        if code == Code::QueueFull {
+            let held = self
+                .live()?
+                .producer
+                .in_flight_count()
+                .min(QUEUE_MESSAGES_MAX);
+            let half = usize::try_from(held / 2).unwrap_or(0);
+            return self.settle(half, usize::MAX, true);
+        }
+        let bytes = record.value_len();
+        match Refusal::of(code, record.topic, record.key.is_none(), bytes) {
+            Some(refusal) => Err(Fault::Refused {
                 sequence,
-                bytes: record.value_len(),
+                refusal: match refusal.refused {
+                    Refused::Size => {
+                        Refusal::above_producer(record.topic, bytes, self.sizes.record)
+                    }
+                    _ => refusal,
+                },
                 alone: true,
             }),
-            _ => {
+            // The transaction takes nothing any more, and so cannot be committed: the call only says why.
+            None if code == Code::State => {
+                match native::commit(&self.live()?.producer, Duration::ZERO) {
+                    Ok(()) => Err(fault(error, record.topic)),
+                    Err(error) => Err(self.spoilt(&error)),
+                }
+            }
+            None => {
                 self.failure()?;
-                Err(match fault(error) {
-                    Fault::NoTopic(_) => Fault::NoTopic(record.topic.to_owned()),
-                    other => other,
-                })
+                Err(fault(error, record.topic))
             }
         }
     }
 
     /// Waits until every record is acknowledged. librdkafka sends what makes no full batch only when it is flushed, and its
     /// thread spins as long as a flush lasts: full batches are waited for before.
-    fn flush(&self) -> Result<(), Fault> {
-        let batch = self.config.batch_bytes();
+    fn flush(&mut self) -> Result<(), Fault> {
+        let batch = usize::try_from(self.sizes.batch).unwrap_or(usize::MAX);
         if self.sent_bytes >= batch {
             let records = self.sent_records.saturating_mul(batch) / self.sent_bytes;
-            self.settle(i32::try_from(records).unwrap_or(i32::MAX))?;
+            self.settle(records, usize::MAX, false)?;
         }
-        let until = Instant::now() + TRANSACTION_TIMEOUT;
-        let producer = &self.live()?.producer;
-        while !native::flush(producer, STEP) {
+        let what = "records are not acknowledged";
+        let (stop, health) = (self.stop.clone(), self.health.clone());
+        let mut wait = Wait::begin(
+            what,
+            &stop,
+            &health,
+            self.patience,
+            self.outstanding.bytes(),
+        );
+        while !native::flush(&self.live()?.producer, STEP) {
+            let left = self.live()?.producer.in_flight_count();
+            if self.outstanding.left(usize::try_from(left).unwrap_or(0)) {
+                wait.moves();
+            }
             self.failure()?;
-            if self.stopped() {
-                return Err(Fault::Stopped);
-            }
-            if Instant::now() >= until {
-                return Err(Fault::Doubt("records were not acknowledged in time".into()));
-            }
+            wait.look(&mut self.patience)?;
         }
+        self.outstanding = Outstanding::default();
         self.failure()
     }
 
     /// Ends the transaction. A retriable error asks for the same call again.
-    fn end(&self) -> Result<(), Fault> {
-        let until = Instant::now() + TRANSACTION_TIMEOUT;
+    fn end(&mut self) -> Result<(), Fault> {
+        let (stop, health) = (self.stop.clone(), self.health.clone());
+        let wait = Wait::begin("the end of a transaction", &stop, &health, self.patience, 0);
         loop {
+            let asked = Instant::now();
             match native::commit(&self.live()?.producer, STEP) {
                 Ok(()) => return Ok(()),
-                Err(error) if error.retriable && !error.fatal && Instant::now() < until => {}
+                Err(error) if error.retriable && !error.fatal => {}
                 Err(error) if error.fenced => return Err(Fault::Fenced(error.text)),
-                Err(error) => return Err(Fault::Doubt(error.text)),
+                Err(error) => return Err(self.spoilt(&error)),
             }
-            if self.stopped() {
-                return Err(Fault::Stopped);
-            }
+            wait.look(&mut self.patience)?;
+            // An answer that comes at once is not asked for in a circle.
+            std::thread::sleep(FULL_PAUSE.saturating_sub(asked.elapsed()));
         }
     }
 
@@ -251,7 +319,7 @@ impl Transactions for Librdkafka {
         live.producer.context().watch_connections();
         live.producer
             .begin_transaction()
-            .map_err(|error| fault(&error))
+            .map_err(|error| fault(&error, ""))
     }
 
     fn send(
@@ -264,9 +332,10 @@ impl Transactions for Librdkafka {
         for run in block.runs(records, RUN_RECORDS_MAX) {
             let first = block.record(run.start);
             if first.headers.is_none() && self.config.headers.is_empty() {
+                let bytes = run.clone().map(|it| block.record(it).value_len()).sum();
+                self.admit(run.len(), bytes)?;
                 self.sent_records += run.len();
-                let bytes = run.clone().map(|it| block.record(it).value_len());
-                self.sent_bytes += bytes.sum::<usize>();
+                self.sent_bytes += bytes;
                 self.send_run(block, run.clone(), sequence)?;
             } else {
                 for (index, place) in run.clone().zip(sequence..) {
@@ -279,8 +348,13 @@ impl Transactions for Librdkafka {
     }
 
     fn send_one(&mut self, record: &RecordRef<'_>, sequence: usize) -> Result<(), Fault> {
+        self.admit(1, record.value_len())?;
         self.sent_records += 1;
         self.sent_bytes += record.value_len();
+        // The topic has its partitioner before it is named.
+        let partitions = self.config.topics.partitions(record.topic);
+        let live = self.live.as_mut().ok_or_else(no_producer)?;
+        live.topic(record.topic, partitions)?;
         loop {
             let mut outgoing = BaseRecord::with_opaque_to(record.topic, sequence);
             outgoing.key = record.key;
@@ -298,6 +372,7 @@ impl Transactions for Librdkafka {
         self.flush()?;
         let flushed = Instant::now();
         self.end()?;
+        self.patience.rewarded();
         let now = Instant::now();
         self.committed_at = Some(now);
         let timing = Timing {
@@ -321,11 +396,12 @@ impl Transactions for Librdkafka {
 
     fn replace(&mut self, grouping: Grouping) -> Result<(), Fault> {
         self.live = None;
+        self.outstanding = Outstanding::default();
         let mut settings = self
             .config
             .producer()
             .map_err(|error| error_fault(&error))?;
-        let mut alone_bytes_min = self.config.batch_bytes();
+        let mut alone_bytes_min = usize::try_from(self.sizes.batch).unwrap_or(usize::MAX);
         if grouping == Grouping::Single {
             settings.set("batch.num.messages", "1");
             alone_bytes_min = 0;
@@ -358,47 +434,43 @@ impl Transactions for Librdkafka {
             polling,
             poller: Some(poller),
         });
-        let until = Instant::now() + TRANSACTION_TIMEOUT;
         // The call goes on in the background when it times out; only the same call may follow.
         let topic = self.config.checkpoint_topic.as_str();
-        let mut patience = NUDGE;
-        while let Err(error) = live.producer.init_transactions(patience) {
+        let wait = Wait::begin(
+            "the transaction coordinator",
+            &self.stop,
+            &self.health,
+            self.patience,
+            0,
+        );
+        let mut nudge = NUDGE;
+        while let Err(error) = live.producer.init_transactions(nudge) {
+            let asked = Instant::now();
             let KafkaError::Transaction(described) = &error else {
-                return Err(fault(&error));
+                return Err(fault(&error, ""));
             };
             if !described.is_retriable() {
-                return Err(fault(&error));
+                let code = described.code();
+                return Err(match meaning(code) {
+                    Meaning::Connector => {
+                        let text = denied(&self.config, &error.to_string(), code);
+                        Fault::Final(Kind::Denied, text)
+                    }
+                    _ => fault(&error, ""),
+                });
             }
-            if self.stop.load(Ordering::Relaxed) {
-                return Err(Fault::Stopped);
-            }
-            if Instant::now() >= until {
-                return Err(Fault::Doubt(error.to_string()));
-            }
+            wait.look(&mut self.patience)?;
             // Without a connection librdkafka looks for the coordinator again after 500 ms (`rd_kafka_txn_coord_query`), or when
             // the cluster tells of itself. That it does not is the call's error to tell.
             let _ = live.producer.client().fetch_metadata(Some(topic), STEP);
-            patience = (patience * 2).min(STEP);
+            std::thread::sleep(NUDGE.saturating_sub(asked.elapsed()));
+            nudge = (nudge * 2).min(STEP);
         }
         Ok(())
     }
 
     fn checkpoint(&mut self, end: End) -> Result<Option<Checkpoint>, Fault> {
         read_until(end, &self.config, &self.stop).map_err(|error| error_fault(&error))
-    }
-}
-
-fn no_producer() -> Fault {
-    Fault::Doubt("there is no producer".into())
-}
-
-fn error_fault(error: &Error) -> Fault {
-    if error.is_stopped() {
-        Fault::Stopped
-    } else if error.disposition() == walferry_event::Disposition::Halt {
-        Fault::Final(error.sort(), error.to_string())
-    } else {
-        Fault::Doubt(error.to_string())
     }
 }
 
@@ -423,24 +495,4 @@ fn headers(
         own.chain(common)
             .fold(OwnedHeaders::new_with_capacity(count), add)
     })
-}
-
-fn fault(error: &KafkaError) -> Fault {
-    use RDKafkaErrorCode as Code;
-    let code = match error {
-        KafkaError::Transaction(error) => Some(error.code()),
-        error => error.rdkafka_error_code(),
-    };
-    match code {
-        Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch) => {
-            Fault::Fenced(error.to_string())
-        }
-        Some(
-            Code::TopicAuthorizationFailed
-            | Code::ClusterAuthorizationFailed
-            | Code::TransactionalIdAuthorizationFailed,
-        ) => Fault::Final(Kind::Denied, error.to_string()),
-        Some(Code::UnknownTopic | Code::UnknownTopicOrPartition) => Fault::NoTopic(String::new()),
-        _ => Fault::Doubt(error.to_string()),
-    }
 }

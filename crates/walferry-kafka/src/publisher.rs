@@ -52,7 +52,7 @@ impl Publisher {
         health: Arc<Health>,
     ) -> Result<(Publisher, Option<Checkpoint>), Error> {
         let watch = Watch::start(&config, health.clone())?;
-        let client = Librdkafka::new(config.clone(), stop.clone());
+        let client = Librdkafka::new(config.clone(), stop.clone(), health.clone());
         let mut machine = Machine::new(client, &config, instance, stop, health);
         let checkpoint = machine.open()?;
         let publisher = Publisher {

@@ -18,7 +18,8 @@ use rdkafka::{
 use crate::{
     Checkpoint, Config, Error,
     admin::topics_missing,
-    checkpoint::{VERSION, published_key},
+    answers::{Meaning, meaning},
+    checkpoint::VERSION,
     config::TRANSACTION_TIMEOUT,
     error::Kind,
     journal::Journal,
@@ -69,10 +70,7 @@ pub(crate) fn read_until(
 pub(crate) fn read_note(config: &Config, stop: &AtomicBool) -> Result<Option<Vec<u8>>, Error> {
     let patience = TRANSACTION_TIMEOUT + SLACK;
     let note = |_: &str, _, value: &[u8]| Ok(value.to_vec());
-    let found = newest(patience, End::Written, config, stop, note)?;
-    found
-        .map(|it| it.note)
-        .ok_or_else(|| late(config, patience))
+    newest(patience, End::Written, config, stop, note)?.ok_or_else(|| late(config, patience))
 }
 
 /// The newest committed checkpoint up to an end; none when the end is not reached in time.
@@ -82,30 +80,7 @@ fn read_within(
     config: &Config,
     stop: &AtomicBool,
 ) -> Result<Option<Option<Checkpoint>>, Error> {
-    let Some(found) = newest(patience, end, config, stop, parse)? else {
-        return Ok(None);
-    };
-    let Some(mut checkpoint) = found.note else {
-        return Ok(Some(None));
-    };
-    let published = found.published.map(|it| serde_json::from_slice(&it));
-    checkpoint.published = published.transpose().map_err(|error| {
-        let topic = &config.checkpoint_topic;
-        let text = format!(
-            "what topic {topic:?} says of the tables that are published cannot be read: {error}; nothing was changed: write the \
-             record as it was, or run the version of Walferry that wrote it"
-        );
-        Error::new(Kind::Unreadable, text)
-    })?;
-    Ok(Some(Some(checkpoint)))
-}
-
-/// The newest records of a connector.
-struct Newest<T> {
-    /// Under its name.
-    note: Option<T>,
-    /// Under the key of what is published of its tables.
-    published: Option<Vec<u8>>,
+    newest(patience, end, config, stop, parse)
 }
 
 fn late(config: &Config, patience: Duration) -> Error {
@@ -114,23 +89,19 @@ fn late(config: &Config, patience: Duration) -> Error {
     Error::new(Kind::Unreachable, text)
 }
 
-/// The newest committed records of the connector, up to an end; none when the end is not reached in time.
+/// The newest committed record with the connector's name as its key, up to an end; none when the end is not reached in time.
 fn newest<T>(
     patience: Duration,
     end: End,
     config: &Config,
     stop: &AtomicBool,
     parse: impl Fn(&str, i64, &[u8]) -> Result<T, Error>,
-) -> Result<Option<Newest<T>>, Error> {
+) -> Result<Option<Option<T>>, Error> {
     let topic = &config.checkpoint_topic;
-    let mut newest = Newest {
-        note: None,
-        published: None,
-    };
     let failed = |error: KafkaError| describe(topic, &error);
     let (low, high) = ends(end, config, stop)?;
     if high <= low {
-        return Ok(Some(newest));
+        return Ok(Some(None));
     }
     let reader: Leaving<BaseConsumer<Journal>> = config
         .consumer("read_committed")?
@@ -142,17 +113,14 @@ fn newest<T>(
         .map_err(failed)?;
     reader.assign(&from).map_err(failed)?;
     let until = Instant::now() + patience;
-    let published = published_key(&config.connector);
+    let mut newest = None;
     loop {
         match reader.poll(POLL) {
             Some(Ok(message)) if message.key() == Some(config.connector.as_bytes()) => {
-                newest.note = match message.payload() {
+                newest = match message.payload() {
                     Some(value) => Some(parse(topic, message.offset(), value)?),
                     None => None,
                 };
-            }
-            Some(Ok(message)) if message.key() == Some(published.as_bytes()) => {
-                newest.published = message.payload().map(<[u8]>::to_vec);
             }
             Some(Err(error)) if is_final(&error) => return Err(failed(error)),
             Some(Err(error)) => tracing::debug!(%error, "reading the checkpoint topic"),
@@ -201,34 +169,44 @@ fn ends(end: End, config: &Config, stop: &AtomicBool) -> Result<(i64, i64), Erro
     }
 }
 
+const DELETED: &str =
+    "; it was there at the start: whoever removed it has removed the position too";
+
 /// Whether asking again cannot help.
 fn is_final(error: &KafkaError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            Code::TopicAuthorizationFailed
-                | Code::GroupAuthorizationFailed
-                | Code::ClusterAuthorizationFailed
-                | Code::SaslAuthenticationFailed
-        )
-    )
+    // A broker that has just started may not know its partitions yet.
+    let code = error
+        .rdkafka_error_code()
+        .filter(|it| *it != Code::UnknownPartition);
+    code.is_some_and(|code| matches!(meaning(code), Meaning::Topic | Meaning::Connector))
 }
 
 fn describe(topic: &str, error: &KafkaError) -> Error {
-    let (kind, remedy) = match error.rdkafka_error_code() {
-        Some(Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed) => (
+    let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
+    let (kind, remedy) = match meaning(code) {
+        // Of an empty metadata, one that was deleted.
+        Meaning::Topic if code == Code::UnknownPartition => (Kind::NoTopic, DELETED.to_owned()),
+        Meaning::Topic | Meaning::Connector if code == Code::TopicAuthorizationFailed => (
             Kind::Denied,
-            "; grant READ on it and on the group walferry-*",
+            format!(
+                "; grant READ and DESCRIBE on it (kafka-acls --add --allow-principal … --operation Read --operation Describe \
+                 --topic {topic})"
+            ),
         ),
-        Some(Code::ClusterAuthorizationFailed | Code::SaslAuthenticationFailed) => (
+        Meaning::Topic | Meaning::Connector if code == Code::GroupAuthorizationFailed => (
             Kind::Denied,
-            "; check kafka.properties and the secrets in them",
+            "; grant READ on the group walferry-* (kafka-acls --add --allow-principal … --operation Read --group walferry- \
+             --resource-pattern-type prefixed)"
+                .to_owned(),
         ),
-        Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => (
-            Kind::NoTopic,
-            "; it was there at the start: whoever removed it has removed the position too",
+        Meaning::Topic | Meaning::Connector => (
+            Kind::Denied,
+            "; check kafka.properties and the secrets in them".to_owned(),
         ),
-        _ => (Kind::Unreachable, ""),
+        Meaning::NoTopic => (Kind::NoTopic, DELETED.to_owned()),
+        Meaning::Passing | Meaning::Record | Meaning::Fenced | Meaning::Echo | Meaning::Doubt => {
+            (Kind::Unreachable, String::new())
+        }
     };
     Error::new(
         kind,

@@ -3,7 +3,7 @@
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
-use crate::{Checkpoint, RecordBlock, RecordRef, error::Kind};
+use crate::{Checkpoint, RecordBlock, RecordRef, Refusal, error::Kind};
 
 /// What a client of Kafka's transactions can do.
 pub(crate) trait Transactions {
@@ -65,15 +65,17 @@ pub(crate) struct Timing {
 pub(crate) enum Fault {
     /// Asked to stop while waiting.
     Stopped,
+    /// A server is away or busy: the outcome is unknown, and the same passes later.
+    Away(String),
     /// The outcome is unknown, or the producer unusable.
     Doubt(String),
     /// Our producer was fenced, by another instance or by the coordinator's clock.
     Fenced(String),
-    /// The broker refused this record of the transaction for its size, or the group that it was sent in.
-    TooLarge {
+    /// The broker will not take this record of the transaction, or its topic, however often it is sent.
+    Refused {
         sequence: usize,
-        bytes: usize,
-        /// It was alone, so that no other can be the one that is too large.
+        refusal: Refusal,
+        /// It was alone in its request, so that no other can be the one that is meant.
         alone: bool,
     },
     /// A topic does not exist.
@@ -87,15 +89,10 @@ impl Fault {
     pub(crate) fn told(self) -> (Kind, String) {
         match self {
             Fault::Final(kind, text) => (kind, text),
-            Fault::Doubt(text) => (Kind::Unreachable, text),
+            Fault::Away(text) | Fault::Doubt(text) => (Kind::Unreachable, text),
             Fault::Fenced(text) => (Kind::Fenced, text),
             Fault::NoTopic(topic) => (Kind::NoTopic, format!("topic {topic:?} does not exist")),
-            Fault::TooLarge { bytes, .. } => {
-                let text = format!(
-                    "a record of {bytes} bytes is larger than its topic takes: raise max.message.bytes"
-                );
-                (Kind::TooLarge, text)
-            }
+            Fault::Refused { refusal, .. } => (Kind::of_refusal(&refusal), refusal.reason),
             Fault::Stopped => (Kind::Stopped, "asked to stop".into()),
         }
     }

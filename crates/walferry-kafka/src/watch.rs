@@ -9,21 +9,29 @@ use std::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rdkafka::{
     consumer::{BaseConsumer, Consumer},
-    error::RDKafkaErrorCode,
+    error::{KafkaError, RDKafkaErrorCode},
     metadata::Metadata,
 };
 
-use crate::{Config, Error, Health, error::Kind, journal::Journal, veil};
+use crate::{
+    Config, Error, Health,
+    answers::{Meaning, meaning},
+    error::Kind,
+    journal::Journal,
+    veil,
+};
 
 /// Between two questions, and the longest that an answer may take.
 const PAUSE: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_secs(2);
-const _: () = assert!(PAUSE.as_millis() + ANSWER.as_millis() <= 4_000);
+/// What the second question has at least.
+const LEADER_MIN: Duration = Duration::from_millis(500);
+const _: () = assert!(PAUSE.as_millis() + ANSWER.as_millis() + LEADER_MIN.as_millis() <= 4_000);
 /// How long the drop waits for the thread: long enough for one that sleeps or gets its answer, never for a silent broker.
 const END: Duration = Duration::from_millis(200);
 
@@ -39,6 +47,10 @@ impl Watch {
         let mut settings = config.client()?;
         // A question that was given up must not hold later ones back for librdkafka's full minute.
         settings.set("socket.timeout.ms", ANSWER.as_millis().to_string());
+        settings.set(
+            "socket.connection.setup.timeout.ms",
+            ANSWER.as_millis().to_string(),
+        );
         let journal = Journal::of(config);
         let client: BaseConsumer<Journal> = settings
             .create_with_context(journal.clone())
@@ -52,15 +64,7 @@ impl Watch {
             .spawn(move || {
                 let _named = span.enter();
                 loop {
-                    let answer = client.fetch_metadata(Some(&topic), ANSWER);
-                    let answer = match answer {
-                        Ok(metadata) => {
-                            journal.answered();
-                            judge(&brokers, &topic, &metadata)
-                        }
-                        Err(error) => Err(journal.why(&error)),
-                    };
-                    health.answer(answer);
+                    health.answer(ask(&client, &journal, &brokers, &topic));
                     // Events are of no interest, but they would pile up unread.
                     while client.poll(Duration::ZERO).is_some() {}
                     if stopped.recv_timeout(PAUSE) != Err(RecvTimeoutError::Timeout) {
@@ -87,6 +91,45 @@ impl Drop for Watch {
     }
 }
 
+/// Asks any broker, and then the one that leads the checkpoint topic: that others answer is of no use without it.
+fn ask(
+    client: &BaseConsumer<Journal>,
+    journal: &Journal,
+    brokers: &str,
+    topic: &str,
+) -> Result<(), String> {
+    let until = Instant::now() + ANSWER;
+    let answer = client.fetch_metadata(Some(topic), ANSWER);
+    let metadata = answer.map_err(|error| journal.why(&error))?;
+    let leader = leader(&metadata, topic);
+    judge(brokers, topic, &metadata)?;
+    let left = until.saturating_duration_since(Instant::now());
+    match client.fetch_watermarks(topic, 0, left.max(LEADER_MIN)) {
+        Err(error) if is_silence(&error) => Err(format!(
+            "the broker that leads checkpoint topic {topic:?}{} does not answer, although others do: {error}",
+            leader.map(|it| format!(" ({it})")).unwrap_or_default()
+        )),
+        // Whatever else it says, it has answered.
+        _ => {
+            journal.answered();
+            Ok(())
+        }
+    }
+}
+
+fn is_silence(error: &KafkaError) -> bool {
+    let code = error.rdkafka_error_code();
+    code.is_some_and(|code| meaning(code) == Meaning::Passing)
+}
+
+/// The address of the broker that leads the topic's partition.
+fn leader(metadata: &Metadata, topic: &str) -> Option<String> {
+    let topic = metadata.topics().iter().find(|it| it.name() == topic)?;
+    let leader = topic.partitions().first()?.leader();
+    let broker = metadata.brokers().iter().find(|it| it.id() == leader)?;
+    Some(format!("{}:{}", broker.host(), broker.port()))
+}
+
 /// What an answer means for publishing: without the checkpoint topic's leader nothing can be committed.
 fn judge(brokers: &str, topic: &str, metadata: &Metadata) -> Result<(), String> {
     let Some(seen) = metadata.topics().iter().find(|t| t.name() == topic) else {
@@ -109,8 +152,6 @@ fn judge(brokers: &str, topic: &str, metadata: &Metadata) -> Result<(), String> 
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
     use crate::config::example;
 

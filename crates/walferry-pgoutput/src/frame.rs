@@ -18,7 +18,7 @@
 
 use walferry_event::Lsn;
 
-use crate::{Error, cursor::Cursor};
+use crate::{Error, cursor::Cursor, shorten::CUT};
 
 /// One CopyData payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,17 @@ pub enum Frame<'a> {
     XLogData(XLogData<'a>),
     /// The server shows that it is there.
     Keepalive(Keepalive),
+    /// A message that was too long to keep: see [`crate::Shorten`]. No server sends one.
+    Cut(Cut<'a>),
+}
+
+/// A message whose long values were passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut<'a> {
+    /// How many bytes came.
+    pub bytes: u64,
+    /// What was kept of it; each long value is "unchanged" there.
+    pub data: XLogData<'a>,
 }
 
 /// A message of the output plugin, and where it stands.
@@ -107,12 +118,7 @@ impl<'a> Frame<'a> {
         match cursor.u8("'w' or 'k'")? {
             b'w' => {
                 cursor.name("XLogData");
-                Ok(Frame::XLogData(XLogData {
-                    start: cursor.lsn("the start LSN")?,
-                    end: cursor.lsn("the end LSN")?,
-                    sent_us: cursor.time_us("the time sent")?,
-                    body: cursor.rest(),
-                }))
+                xlog_data(&mut cursor).map(Frame::XLogData)
             }
             b'k' => {
                 cursor.name("keepalive");
@@ -124,7 +130,23 @@ impl<'a> Frame<'a> {
                 cursor.end()?;
                 Ok(Frame::Keepalive(keepalive))
             }
+            CUT => {
+                cursor.name("cut");
+                let bytes = cursor.lsn("how many bytes came")?.0;
+                cursor.code("tag 'w'", |tag| (tag == b'w').then_some(()))?;
+                let data = xlog_data(&mut cursor)?;
+                Ok(Frame::Cut(Cut { bytes, data }))
+            }
             _ => Err(Error::new("replication", 0, "'w' or 'k'")),
         }
     }
+}
+
+fn xlog_data<'a>(cursor: &mut Cursor<'a>) -> Result<XLogData<'a>, Error> {
+    Ok(XLogData {
+        start: cursor.lsn("the start LSN")?,
+        end: cursor.lsn("the end LSN")?,
+        sent_us: cursor.time_us("the time sent")?,
+        body: cursor.rest(),
+    })
 }

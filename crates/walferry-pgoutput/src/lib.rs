@@ -17,16 +17,18 @@ mod frame;
 mod message;
 mod parser;
 mod relation;
+mod shorten;
 mod tuple;
 
 pub use error::Error;
-pub use frame::{Frame, Frames, Keepalive, XLogData, frames};
+pub use frame::{Cut, Frame, Frames, Keepalive, XLogData, frames};
 pub use message::{
     Begin, BeginPrepare, Commit, Delete, Insert, LogicalMessage, Message, Old, Origin, Prepare,
     Prepared, RolledBack, StreamAbort, StreamStart, Truncate, TypeMessage, Update,
 };
 pub use parser::parse;
 pub use relation::{ColumnMessage, RelationMessage};
+pub use shorten::{Shorten, VALUE_BYTES_MAX};
 pub use tuple::{Datums, Tuple};
 
 #[cfg(test)]

@@ -203,7 +203,7 @@ impl Capture {
             Capture::Frames(block) => frames(block)
                 .filter_map(|frame| match frame.expect("a whole frame") {
                     Frame::XLogData(data) => Some((data.start.to_string(), data.body)),
-                    Frame::Keepalive(_) => None,
+                    Frame::Keepalive(_) | Frame::Cut(_) => None,
                 })
                 .collect(),
         }
@@ -226,6 +226,9 @@ impl Capture {
                             let message =
                                 parse(data.body, text.in_stream).expect("a whole message");
                             text.line(&format!("{}..{}", data.start, data.end), message);
+                        }
+                        Frame::Cut(cut) => {
+                            panic!("no server sends a cut frame: {} bytes", cut.bytes)
                         }
                         Frame::Keepalive(alive) => {
                             recent(alive.sent_us);

@@ -1,8 +1,7 @@
 //! What one connector is told to do: the binary fills this from its file, tests fill it by hand.
 //!
 //! Owns no parsing and no defaults of the file format; every bound stands beside its field.
-//! Invariant: [`Publish::wire_bytes_max`] + [`Publish::encoded_bytes_max`] + [`Publish::queue_bytes_max`] is at most
-//! `memory_bytes_max`.
+//! Invariant: the sizes that follow from `publish` are derived in `limits`, nowhere else.
 
 pub use walferry_avro::{
     BinaryMode, DecimalMode, Envelope, Format, HstoreMode, IntervalMode, Quirk, Quirks, TimeMode,
@@ -14,7 +13,13 @@ pub use walferry_registry::{BaseUrl, Config as Registry, Credentials};
 
 use walferry_postgres::KeyRules;
 
-use crate::{changes::Tombstones, selection, selection::Selection, sharing};
+use crate::{
+    changes::Tombstones,
+    limits::{self, Limits},
+    selection,
+    selection::Selection,
+    sharing,
+};
 
 /// One connector.
 #[derive(Clone, Debug)]
@@ -76,24 +81,8 @@ pub struct Source {
     pub slot_retained_bytes_max: Option<u64>,
     /// How often an idle stream writes a checkpoint, in milliseconds.
     pub heartbeat_ms: u64,
-    /// What is done with tables and partitions that come to match while the connector runs.
-    pub new_tables: NewTables,
     /// Take over a slot that exists while there is no checkpoint.
     pub adopt_slot: bool,
-    /// Read every table beside the stream of a slot that is taken over.
-    pub adopt_with_snapshot: bool,
-}
-
-/// What is done with tables that come to match and are not in the publication.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum NewTables {
-    /// They are added to the publication, and their rows are read.
-    #[default]
-    Follow,
-    /// They are left out, and that is told.
-    Warn,
-    /// They are left out.
-    Ignore,
 }
 
 /// How rows that the stream does not bring are read.
@@ -170,23 +159,24 @@ pub struct Publish {
 impl Publish {
     /// Received and not yet decoded: an eighth.
     pub fn wire_bytes_max(&self) -> u64 {
-        self.memory_bytes_max / 8
+        Limits::of(self).wire
     }
 
-    /// Values in librdkafka's queue, which stand in blocks or are copied when they have headers: an eighth.
+    /// Values in librdkafka's queue, which stand in blocks or are copied when they have headers: an eighth. A record that is
+    /// larger goes alone.
     pub fn queue_bytes_max(&self) -> u64 {
-        self.memory_bytes_max / 8
+        Limits::of(self).queue
     }
 
     /// Encoded and waiting, or published and not yet committed: five eighths.
     pub fn encoded_bytes_max(&self) -> u64 {
-        self.memory_bytes_max / 8 * 5
+        Limits::of(self).encoded
     }
 
     /// The budget of a batch in force: a quarter of the memory at most, because a batch may grow to twice its budget
     /// while the transaction that it ends with is still open, and all of it is kept until the commit is known.
     pub fn batch_budget_bytes(&self) -> u64 {
-        self.batch_bytes_max.min(self.memory_bytes_max / 4)
+        Limits::of(self).batch
     }
 }
 
@@ -262,6 +252,12 @@ impl TableConfig {
 }
 
 impl Config {
+    /// Derives the sizes of one side that follow from those of another.
+    pub fn agree(&mut self) {
+        self.source.connect.message_bytes_max =
+            limits::frame_bytes_max(self.kafka.record_bytes_max());
+    }
+
     /// The settings of a table: those under its very name, else of the last glob that matches it.
     pub fn table(&self, qualified_name: &str) -> Option<&TableConfig> {
         let tables = || self.tables.iter();
@@ -311,6 +307,11 @@ impl Config {
     /// Where the beginning and the end of each transaction are told.
     pub(crate) fn transaction_topic(&self) -> String {
         format!("{}.transaction", self.topic_prefix)
+    }
+
+    /// Where logical decoding messages go.
+    pub(crate) fn message_topic(&self) -> String {
+        format!("{}.message", self.topic_prefix)
     }
 
     /// The topic of a table: the one of its settings, or `prefix.schema.table`, with what Kafka does not allow in names

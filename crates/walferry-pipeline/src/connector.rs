@@ -22,7 +22,7 @@ use walferry_kafka::{Checkpoint, Health, Publisher};
 use walferry_postgres::{Catalog, Feedback, Replication};
 use walferry_registry::Registry;
 
-pub(crate) use resync::{has_key, jobs_of};
+pub(crate) use resync::can_be_followed_again;
 
 use crate::{
     block::{Memory, QUEUE_BLOCKS_MAX},
@@ -33,7 +33,6 @@ use crate::{
     error::{Error, Passing},
     monitor::Monitor,
     publish::Publishing,
-    published,
     recovery::{Decision, Server},
     relations::Relations,
     retry::{self, Retry},
@@ -41,6 +40,7 @@ use crate::{
     snapshot, source,
     stamp::{self, Stamp},
     status::{Peer, SourceStatus, State, Status},
+    topics,
 };
 
 /// How long a start may go on with what it is doing when it is asked to stop.
@@ -71,6 +71,7 @@ pub async fn run(
     let resync = Arc::new(AtomicBool::new(config.resync.is_some()));
     let outcome = loop {
         let before = status.ledger.positions().checkpointed;
+        let refusals = status.refusals.count();
         let start = Start {
             config: status.config().unwrap_or_else(|| config.clone()),
             status: status.clone(),
@@ -82,7 +83,8 @@ pub async fn run(
         };
         let outcome = start.run().await;
         let reached = status.ledger.positions().checkpointed;
-        if reached > before {
+        // What Kafka refuses is noted once, and the next ring gets further.
+        if reached > before || status.refusals.count() > refusals {
             divergences = 0;
             away.reset();
         }
@@ -160,7 +162,6 @@ impl Start {
         if !self.has_turned {
             self.status.set_state(State::Starting, None);
         }
-        self.status.set_config(self.config.clone());
         self.config.kafka.check()?;
         let stopping = Arc::new(AtomicBool::new(false));
         let mut stop = self.stop.clone();
@@ -190,7 +191,10 @@ impl Start {
             &self.config.source,
             &self.instance,
             checkpoint.as_ref().map_or(0, |c| c.counter),
+            self.config.kafka.topics.clone(),
         ));
+        let topics = topics::of(&self.config, &found.tables);
+        topics::begin(&self.config, &self.status, checkpoint.as_ref(), &topics).await;
         let begin = match decision {
             Decision::Refuse(reason) => return Err(Error::refused(reason)),
             Decision::Resume(position) => {
@@ -199,15 +203,19 @@ impl Start {
                     position,
                     ..parked.unwrap_or_else(|| Held::at(position))
                 };
-                let (taken, progress) = self
-                    .go_on(
-                        &found,
-                        (publisher, &stamp),
-                        &held,
-                        (checkpoint.as_ref(), progress),
-                    )
-                    .await?;
-                publisher = taken;
+                let added = source::added(&self.config, &found.catalog, &found.tables).await?;
+                let before = checkpoint
+                    .as_ref()
+                    .map_or(&[][..], |it| it.tables.as_slice());
+                let again = self.followed_again(&found, before).await?;
+                let progress = snapshot::added(progress, &added, &again);
+                let progress = self.again(&found, progress).await?;
+                // A table is in the record before it is in the publication, so that no crash forgets its history.
+                publisher = claim(publisher, stamp.next(Some(&held), progress.as_ref())).await?;
+                self.resync.store(false, Ordering::Relaxed);
+                source::take_out(&self.config, &found.catalog, &found.left_out).await?;
+                source::add_tables(&self.config, &found.catalog, &added).await?;
+                source::ensure_publication(&self.config, &found.catalog, &found.tables).await?;
                 Begin::Stream(held, progress)
             }
             Decision::Create | Decision::StartOver => {
@@ -228,41 +236,6 @@ impl Start {
             registry,
             stamp,
         })
-    }
-
-    /// Goes on where the topics stand: what was published meanwhile of other tables, or not, is made good beside the stream.
-    async fn go_on(
-        &self,
-        found: &Found,
-        (publisher, stamp): (Publisher, &Stamp),
-        held: &Held,
-        (checkpoint, progress): (Option<&Checkpoint>, Option<snapshot::Progress>),
-    ) -> Result<(Publisher, Option<snapshot::Progress>), Error> {
-        let (config, catalog, status) = (&self.config, &found.catalog, &self.status);
-        let committed = checkpoint.and_then(|it| it.published.as_ref());
-        let globs = checkpoint.map_or(&[][..], |it| it.tables.as_slice());
-        let mut begun = published::begin(config, catalog, status, committed, globs).await?;
-        let progress = begun.plan.progress(progress);
-        let progress = self.again(found, progress).await?;
-        let mut progress = match checkpoint {
-            None => self.adopted(found, progress, &mut begun.known).await?,
-            Some(_) => progress,
-        };
-        // A table is in the record before it is in the publication, so that no crash forgets its history.
-        stamp.set_published(&Arc::new(begun.known.record.clone()));
-        let publisher = claim(publisher, stamp.next(Some(held), progress.as_ref())).await?;
-        self.resync.store(false, Ordering::Relaxed);
-        source::take_out(config, catalog, &found.left_out).await?;
-        begun.add(config, catalog, status, &mut progress).await?;
-        begun.ensure(config, catalog, &found.tables).await?;
-        self.known(stamp, begun.known).await;
-        Ok((publisher, progress))
-    }
-
-    /// From here on, this is what is known to be published.
-    async fn known(&self, stamp: &Stamp, known: published::Known) {
-        stamp.set_published(&Arc::new(known.record.clone()));
-        *self.status.published.lock().await = known;
     }
 
     /// Connects to PostgreSQL and checks it.
@@ -292,7 +265,7 @@ impl Start {
             slot: config.source.slot.clone(),
             publication: config.source.publication.clone(),
         });
-        survey.choice.tell(config, &self.status.findings);
+        survey.choice.tell(&config, &self.status.findings);
         Ok(Found {
             catalog,
             replication,
@@ -355,13 +328,19 @@ impl Start {
         let feedback = Arc::new(Feedback::new(needed));
         let memory = Memory::new(self.config.publish.encoded_bytes_max());
         let (halt, halted) = watch::channel(false);
-        let monitor = Monitor::start(
+        let mut monitor = Monitor::start(
             self.config.clone(),
             self.status.clone(),
             registry.clone(),
             publisher.health(),
             memory.clone(),
         );
+        let topics = topics::of(&self.config, &found.tables);
+        monitor.add(topics::watch(
+            self.config.clone(),
+            self.status.clone(),
+            topics,
+        ));
         let (blocks, encoded) = mpsc::sync_channel(QUEUE_BLOCKS_MAX);
         let progress = begin.progress().map(Arc::new);
         if let Some(progress) = &progress {
@@ -396,7 +375,6 @@ impl Start {
             self.status.clone(),
             runtime.clone(),
             control,
-            stamp.published(),
         ));
         let (work, works) = mpsc::channel();
         let ring = Ring {

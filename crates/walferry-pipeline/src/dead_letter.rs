@@ -83,8 +83,9 @@ pub(crate) fn letter(
         serde_json::to_vec(&letter).unwrap_or_default()
     };
     let mut value = Vec::new();
+    // A value that is larger than all the room is not looked at twice: it may be hundreds of megabytes.
     for value_bytes_max in VALUE_BYTES_MAX {
-        value = text(value_bytes_max);
+        value = text(value_bytes_max.min(room));
         if value.len() <= room {
             break;
         }

@@ -60,8 +60,10 @@ pub(crate) struct Encoder {
     closing: Closing,
     messages: Option<Messages>,
     boundaries: Option<Boundaries>,
-    /// Changes that Kafka has refused for their size, whose tables are to be parked.
+    /// Changes that Kafka has refused, whose tables are to be parked.
     refused: Vec<Refused>,
+    /// The message that is looked at was too long to be kept: what came of it, in bytes.
+    cut: Option<u64>,
     /// Bytes of the stream that came off the session.
     received_bytes: Counter,
 }
@@ -92,6 +94,7 @@ impl Encoder {
             received_bytes: metrics::counter!("walferry_bytes_total",
                 "connector" => config.name.clone(), "stage" => "session"),
             boundaries: None,
+            cut: None,
             refused: status.parking.refused(),
             dead_letters: config.errors.dead_letter_topic.as_str().into(),
             config,
@@ -149,6 +152,15 @@ impl Encoder {
                     if self.builder.is_full() {
                         self.seal(false)?;
                     }
+                }
+                Frame::Cut(cut) => {
+                    let (at, body) = (cut.data.start, cut.data.body);
+                    let message = walferry_pgoutput::parse(body, false)
+                        .map_err(|error| self.malformed(at, &error))?;
+                    self.cut = Some(cut.bytes);
+                    let outcome = self.message(message, at, &mut rows);
+                    self.cut = None;
+                    outcome?;
                 }
             }
         }
@@ -227,6 +239,9 @@ impl Encoder {
                 self.relations.learn(relation);
             }
             Message::Type(_) => {}
+            Message::Logical(message) if self.cut.is_some() => {
+                self.cut_message(&message, at)?;
+            }
             Message::Logical(message) => {
                 self.logical(&message, at)?;
             }
@@ -274,7 +289,6 @@ impl Encoder {
         // What came last may stand behind this transaction, when the stream is read again from an earlier place.
         let before = self.last_commit_lsn.or(self.builder.course().last_commit());
         self.last_commit_lsn = before.filter(|it| *it <= commit_lsn);
-        self.relations.begins(xid);
         let told = self.told(xid, commit_lsn);
         self.transaction = Some(Transaction {
             commit_lsn,
@@ -432,11 +446,12 @@ impl Encoder {
                 status: &self.status,
                 dead_letters: &self.dead_letters,
                 left,
+                cut: self.cut,
             },
         )
     }
 
-    /// Encodes a row of a snapshot.
+    /// Encodes a row of a snapshot. One that was too long to be kept lacks its long values, which no other row does.
     pub(crate) fn read_row(
         &mut self,
         oid: u32,
@@ -455,6 +470,9 @@ impl Encoder {
                 status: &self.status,
                 dead_letters: &self.dead_letters,
                 left: Left::Free,
+                cut: row
+                    .contains(&Datum::Unchanged)
+                    .then_some(self.config.source.connect.message_bytes_max),
             },
         )?;
         match parked {
@@ -499,10 +517,21 @@ fn write_change(
         if let Some(reason) = plan.refused.clone() {
             return unwritable(plan, builder, change, origin, ("schema", &reason), context);
         }
+        if plan.barred.is_some()
+            && let Some(reason) = plan.bars(change.operation(), &context.status.refusals)
+        {
+            let error = ("validation", reason.as_str());
+            return unwritable(plan, builder, change, origin, error, context);
+        }
         let change = change.as_far_as_sure(plan.mixed);
         if let Some(reason) = change.untold(plan) {
             let refusal = ("validation", reason);
             return unwritable(plan, builder, change, origin, refusal, context);
+        }
+        if let Some(bytes) = context.cut {
+            let reason = oversize::too_long(bytes, context.config);
+            let error = ("too_large", reason.as_str());
+            return unwritable(plan, builder, change, origin, error, context);
         }
         let bookmark = Bookmark::of(builder.records());
         let placed = told.as_ref().map(|told| Origin {

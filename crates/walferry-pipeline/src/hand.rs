@@ -60,8 +60,11 @@ pub async fn set_checkpoint(config: &Config, lsn: Lsn) -> Result<Checkpoint, Err
             last_commit_lsn: None,
             parked: Vec::new(),
             tables: found.as_ref().map_or(tables, |it| it.tables.clone()),
+            topics: found
+                .as_ref()
+                .map(|it| it.topics.clone())
+                .unwrap_or_default(),
             snapshot: found.as_ref().and_then(|it| it.snapshot.clone()),
-            published: None,
             instance: uuid::Uuid::new_v4().to_string(),
             counter: found.map_or(0, |it| it.counter) + 1,
             written_at: walferry_kafka::now_rfc3339(),

@@ -18,7 +18,7 @@ use walferry_registry::Registry;
 use crate::{
     block::Memory,
     config::Config,
-    parking, published,
+    parking,
     status::{Lag, Peer, Status},
 };
 
@@ -59,10 +59,14 @@ impl Monitor {
             )),
             spawn(watch_registry(status.clone(), registry.clone())),
             spawn(parking::watch(config.clone(), status.clone(), registry)),
-            spawn(published::watch(config.clone(), status.clone())),
             spawn(watch_lag(config, status, stream.clone())),
         ];
         Monitor { tasks, stream }
+    }
+
+    /// One task more.
+    pub(crate) fn add(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.push(spawn(task));
     }
 
     /// The connection to watch, from now on.

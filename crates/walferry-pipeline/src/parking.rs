@@ -59,7 +59,7 @@ struct Waiting {
     next_try: Instant,
 }
 
-/// A change that Kafka has refused for its size: its table is parked there as soon as it comes again.
+/// A change that Kafka has refused: its table is parked there as soon as it comes again.
 #[derive(Clone, Debug)]
 pub(crate) struct Refused {
     pub(crate) table: String,
@@ -250,6 +250,8 @@ pub(crate) async fn watch(config: Arc<Config>, status: Arc<Status>, registry: Ar
         let approval = time::timeout(every, approvals.recv()).await;
         match approval {
             Ok(Some(approval)) => {
+                // What Kafka did not take may be mended, too.
+                status.refusals.forget();
                 let outcome = match note.put_back(&registry).await {
                     Ok(()) => approve(&status.parking, &registry, &note, &approval.table).await,
                     Err(reason) => Err(reason),

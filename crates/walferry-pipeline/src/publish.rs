@@ -56,6 +56,8 @@ pub(crate) struct Publishing {
     feedback: Arc<Feedback>,
     /// Whether the ring ends.
     halted: watch::Receiver<bool>,
+    /// Topics that are no table's: without one of them nothing can go on.
+    side_topics: Vec<String>,
     meters: Meters,
 }
 
@@ -130,6 +132,12 @@ impl Publishing {
             status,
             feedback,
             halted,
+            side_topics: vec![
+                config.kafka.checkpoint_topic.clone(),
+                config.errors.dead_letter_topic.clone(),
+                config.transaction_topic(),
+                config.message_topic(),
+            ],
             meters: Meters::new(&config.name),
         }
     }
@@ -194,8 +202,10 @@ impl Publishing {
         let mut records_done = 0;
         let mut bytes_done = 0;
         for mark in &block.marks {
-            self.publisher
-                .append(&block.records, records_done..mark.records_end)?;
+            let appended = self
+                .publisher
+                .append(&block.records, records_done..mark.records_end);
+            appended.map_err(|error| self.failed(error))?;
             let bytes = mark.bytes_end - bytes_done;
             (records_done, bytes_done) = (mark.records_end, mark.bytes_end);
             if self.marked(mark, bytes) {
@@ -308,11 +318,9 @@ impl Publishing {
         if let Some(tables) = self.snapshot.as_ref().and_then(|it| it.followed.clone()) {
             self.stamp.set_tables(tables);
         }
-        if let Some(published) = self.snapshot.as_ref().and_then(|it| it.published.as_ref()) {
-            self.stamp.set_published(published);
-        }
         let checkpoint = self.stamp.next(Some(&held), self.snapshot.as_deref());
-        let report = self.publisher.commit(checkpoint)?;
+        let committed = self.publisher.commit(checkpoint);
+        let report = committed.map_err(|error| self.failed(error))?;
         self.meters.count_records(report.records);
         self.meters.bytes.increment(self.batch.bytes());
         self.meters.commit.record(started.elapsed().as_secs_f64());
@@ -330,6 +338,20 @@ impl Publishing {
         self.feedback.set_flushed(needed);
         self.status.ledger.confirm(needed);
         Ok(())
+    }
+
+    /// What Kafka does not take for a table's topic is its table's matter: the ring begins again at the checkpoint, and the
+    /// encoder knows of it then. So does it for a topic that is gone, which is created anew.
+    fn failed(&self, error: walferry_kafka::Error) -> Error {
+        let is_a_table_s = |topic: &str| !self.side_topics.iter().any(|it| it == topic);
+        if let Some(refusal) = error.refusal().filter(|it| is_a_table_s(&it.topic)) {
+            self.status.refusals.note(refusal);
+            return Error::diverged(format!("{}: its table's policy decides", refusal.reason));
+        }
+        if error.missing_topic().is_some_and(is_a_table_s) {
+            return Error::diverged(error.to_string());
+        }
+        error.into()
     }
 
     /// The encoder has ended: what it left is committed, and then an idle position that is later still.

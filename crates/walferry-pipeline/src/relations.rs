@@ -19,7 +19,8 @@ use std::{
 
 use tokio::sync::watch;
 use walferry_avro::{EncodeError, EncodeErrorKind, EncodePlan};
-use walferry_event::{Lsn, Relation, ReplicaIdentity, Table};
+use walferry_event::{Lsn, Operation, Relation, ReplicaIdentity, Table};
+use walferry_kafka::TopicTakes;
 use walferry_postgres::Catalog;
 use walferry_registry::Registry;
 
@@ -29,6 +30,7 @@ use crate::{
     config::{Config, Policy},
     error::Error,
     parking::Offer,
+    refusals::{Barred, Refusals},
     schemas,
     selection::Selection,
     sharing,
@@ -67,6 +69,8 @@ pub(crate) struct Plan {
     /// The ids of its schemas, and the registry's generation that they are of.
     pub(crate) ids: SchemaIds,
     pub(crate) ids_of: u64,
+    /// What its topic does not take, if it does not take everything.
+    pub(crate) barred: Option<Box<Barred>>,
     /// Changes by operation, in the order of `OPERATIONS`, for the metric; taken when a block is sealed.
     pub(crate) changes: [u64; 4],
 }
@@ -80,6 +84,26 @@ impl Plan {
             EncodeErrorKind::NullInRequired | EncodeErrorKind::Shape
         );
         widens && widened < 3 * self.table.columns.len()
+    }
+
+    /// Why its topic does not take a change. Somebody may have mended it meanwhile.
+    #[cold]
+    pub(crate) fn bars(&mut self, operation: Operation, refusals: &Refusals) -> Option<String> {
+        let now = refusals.of(&self.topic);
+        if now == Barred::default() {
+            self.barred = None;
+            return None;
+        }
+        let keyless = match operation {
+            Operation::Truncate => self.encode.has_truncates(),
+            _ => self.encode.key_schema().is_none(),
+        };
+        let reason = now
+            .all
+            .clone()
+            .or_else(|| now.keyless.clone().filter(|_| keyless));
+        self.barred = Some(Box::new(now));
+        reason
     }
 
     /// What `/status` says of the table.
@@ -113,10 +137,8 @@ pub(crate) struct Relations {
     runtime: tokio::runtime::Handle,
     stop: watch::Receiver<bool>,
     catalog: Option<Catalog>,
-    /// The transaction that the stream is in, until the catalog is known to show what it has changed.
-    unseen: Option<u32>,
-    /// Topics that exist, each with the bytes that a record may have there.
-    known_topics: Vec<(Arc<str>, usize)>,
+    /// Topics that exist, each with what it takes.
+    known_topics: Vec<(Arc<str>, TopicTakes)>,
     entries: BTreeMap<u32, Entry>,
     /// What the stream has said last of relations of which nothing had to be published since.
     described: HashMap<u32, Relation>,
@@ -147,7 +169,6 @@ impl Relations {
             runtime,
             stop,
             catalog: None,
-            unseen: None,
             known_topics: Vec::new(),
             entries: BTreeMap::new(),
             described: HashMap::new(),
@@ -160,11 +181,6 @@ impl Relations {
     /// The entry of a relation that the stream has described.
     pub(crate) fn entry(&mut self, oid: u32) -> Option<&mut Entry> {
         self.entries.get_mut(&oid)
-    }
-
-    /// A transaction begins.
-    pub(crate) fn begins(&mut self, xid: u32) {
-        self.unseen = Some(xid);
     }
 
     /// What knows the schemas.
@@ -380,12 +396,19 @@ impl Relations {
             refused: None,
             ids: SchemaIds::default(),
             ids_of: self.registry.generation(),
+            barred: None,
             changes: [0; 4],
         };
-        plan.record_bytes_max = self.ensure_topic(&plan.topic)?;
+        let takes = self.ensure_topic(&plan.topic)?;
+        plan.record_bytes_max = takes.record_bytes_max;
+        if takes.compacted {
+            self.status.refusals.compacted(&plan.topic);
+        }
+        let barred = self.status.refusals.of(&plan.topic);
+        plan.barred = (barred != Barred::default()).then(|| Box::new(barred));
         if plan.policy == Policy::DeadLetter {
             let letters = self.config.errors.dead_letter_topic.as_str().into();
-            plan.letter_bytes_max = self.ensure_topic(&letters)?;
+            plan.letter_bytes_max = self.ensure_topic(&letters)?.record_bytes_max;
         }
         self.register(&mut plan, at, urgency)?;
         Ok(plan)

@@ -268,6 +268,7 @@ impl Ring {
             .await?;
         let limits = StreamLimits {
             wire_bytes_max: self.config.publish.wire_bytes_max(),
+            frame_bytes_max: source.connect.message_bytes_max,
             ..StreamLimits::default()
         };
         let stream = stream.asking_at(source.connect.clone());

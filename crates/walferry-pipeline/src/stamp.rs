@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 use walferry_event::Position;
-use walferry_kafka::Checkpoint;
+use walferry_kafka::{Checkpoint, KnownTopics};
 
-use crate::{config::Source, course::Held, published::Record, recovery, snapshot::Progress};
+use crate::{config::Source, course::Held, recovery, snapshot::Progress};
 
 /// The writer of checkpoint records.
 #[derive(Debug)]
@@ -17,6 +17,7 @@ pub(crate) struct Stamp {
     snapshot_finished: watch::Sender<bool>,
     slot: String,
     instance: String,
+    topics: Arc<KnownTopics>,
 }
 
 #[derive(Debug)]
@@ -26,9 +27,6 @@ struct Inner {
     durable: Held,
     /// What is followed.
     tables: Arc<[String]>,
-    /// What is published of the tables, as it was written last, and whether it has still to be written.
-    published: Option<Arc<Record>>,
-    published_due: bool,
 }
 
 impl Stamp {
@@ -37,6 +35,7 @@ impl Stamp {
         source: &Source,
         instance: &str,
         counter: u64,
+        topics: Arc<KnownTopics>,
     ) -> Stamp {
         Stamp {
             inner: Mutex::new(Inner {
@@ -44,12 +43,11 @@ impl Stamp {
                 counter,
                 durable: Held::at(Position::default()),
                 tables: source.tables.as_slice().into(),
-                published: None,
-                published_due: false,
             }),
             snapshot_finished: watch::Sender::new(false),
             slot: source.slot.clone(),
             instance: instance.to_owned(),
+            topics,
         }
     }
 
@@ -62,11 +60,7 @@ impl Stamp {
     pub(crate) fn next(&self, held: Option<&Held>, snapshot: Option<&Progress>) -> Checkpoint {
         let mut inner = self.lock();
         inner.counter += 1;
-        let due = std::mem::take(&mut inner.published_due);
-        let published = inner.published.as_deref().filter(|_| due);
-        let published = published.and_then(|it| serde_json::to_value(it).ok());
         Checkpoint {
-            published,
             version: 1,
             system_id: inner.server.system_id.clone(),
             timeline: inner.server.timeline,
@@ -82,27 +76,13 @@ impl Stamp {
             written_at: walferry_kafka::now_rfc3339(),
             walferry: env!("CARGO_PKG_VERSION").to_owned(),
             tables: inner.tables.to_vec(),
+            topics: self.topics.accepted(),
         }
     }
 
     /// Other tables are followed from the next checkpoint on.
     pub(crate) fn set_tables(&self, tables: Arc<[String]>) {
         self.lock().tables = tables;
-    }
-
-    /// What is published from the next checkpoint on.
-    pub(crate) fn set_published(&self, published: &Arc<Record>) {
-        let mut inner = self.lock();
-        let same = |it: &Arc<Record>| Arc::ptr_eq(it, published);
-        if !inner.published.as_ref().is_some_and(same) {
-            inner.published = Some(published.clone());
-            inner.published_due = true;
-        }
-    }
-
-    /// What is published, as the newest checkpoint has it.
-    pub(crate) fn published(&self) -> Option<Arc<Record>> {
-        self.lock().published.clone()
     }
 
     /// What the newest committed checkpoint covers.

@@ -28,7 +28,7 @@ use crate::{
     ledger::Ledger,
     parking::Parking,
     pausing::Pausing,
-    published::Known,
+    refusals::Refusals,
     snapshot::{Event, Progress, Rates},
 };
 
@@ -128,8 +128,8 @@ pub struct Status {
     pub(crate) parking: Parking,
     /// What is wrong with tables that were chosen.
     pub(crate) findings: Findings,
-    /// What is published of the tables; locked while that is looked at or changed.
-    pub(crate) published: tokio::sync::Mutex<Known>,
+    /// What Kafka does not take.
+    pub(crate) refusals: Refusals,
     /// Publishing that an operator holds.
     pub(crate) pausing: Pausing,
     waits: Waits,
@@ -173,7 +173,7 @@ impl Status {
             ledger: Ledger::default(),
             parking: Parking::default(),
             findings: Findings::default(),
-            published: tokio::sync::Mutex::default(),
+            refusals: Refusals::default(),
             pausing: Pausing::default(),
             waits: Waits::default(),
             synchronous: AtomicBool::new(false),
@@ -303,11 +303,6 @@ impl Status {
     /// Whether rows that were there before are being read, and nothing streams yet.
     pub(crate) fn is_snapshotting(&self) -> bool {
         self.inner().state == State::Snapshotting
-    }
-
-    /// What it is doing, whoever answers.
-    pub(crate) fn state(&self) -> State {
-        self.inner().state
     }
 
     pub(crate) fn set_state(&self, state: State, reason: Option<String>) {
@@ -447,6 +442,15 @@ impl Status {
             .insert(table.name.clone(), TableStatus { changes, ..table });
     }
 
+    /// The tables that it has met, with their topics.
+    pub(crate) fn table_topics(&self) -> Vec<(String, String)> {
+        let inner = self.inner();
+        let tables = inner.tables.values();
+        tables
+            .map(|it| (it.name.clone(), it.topic.clone()))
+            .collect()
+    }
+
     pub(crate) fn count_changes(&self, table: &str, changes: u64) {
         if let Some(table) = self.inner().tables.get_mut(table) {
             table.changes += changes;
@@ -505,7 +509,7 @@ impl Status {
             let state = match finding.lack {
                 Lack::LeftOut => TableActivity::LeftOut,
                 Lack::Incomplete => TableActivity::Incomplete,
-                Lack::Surplus => TableActivity::Surplus,
+                Lack::Uneven => TableActivity::Streaming,
             };
             say(name, state, finding.reason, None);
         }

@@ -31,6 +31,9 @@ pub struct ConnectConfig {
     pub application_name: String,
     /// How long resolving, connecting and logging in may take, each address anew.
     pub connect_timeout_ms: u64,
+    /// The longest message of the stream, or row of a snapshot, that is kept whole, in bytes of text. Of a longer one the long
+    /// values are left out.
+    pub message_bytes_max: u64,
 }
 
 /// Protection of the connection.
@@ -86,6 +89,7 @@ impl fmt::Display for TlsMode {
 
 const PORT: u16 = 5432;
 const CONNECT_TIMEOUT_MS: u64 = 10_000;
+const MESSAGE_BYTES_MAX: u64 = 256 << 20;
 const APPLICATION_NAME: &str = "walferry";
 
 impl ConnectConfig {
@@ -125,6 +129,7 @@ impl ConnectConfig {
             require_auth: None,
             application_name: APPLICATION_NAME.to_owned(),
             connect_timeout_ms: CONNECT_TIMEOUT_MS,
+            message_bytes_max: MESSAGE_BYTES_MAX,
         };
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair

@@ -6,10 +6,11 @@
 //! Source: PostgreSQL documentation, COPY, "Text Format".
 //!
 //! ```text
-//! value ┌──────────────┐ TAB ┌──────────────┐ TAB …     \N alone: NULL
+//! value ┌──────────────┐ TAB ┌──────────────┐ TAB …     \N alone: NULL; \! alone: left out, see [`shortened`]
 //!       └──────────────┘     └──────────────┘           \b \f \n \r \t \v \\ · \ooo · \xhh · \ and any other
 //! ```
 
+use bytes::{BufMut, Bytes, BytesMut};
 use walferry_event::Datum;
 
 use crate::Error;
@@ -50,6 +51,8 @@ fn parse_escaped<'a>(
     for value in line.split(|&byte| byte == b'\t') {
         out.push(if value == b"\\N" {
             Datum::Null
+        } else if value == LEFT_OUT {
+            Datum::Unchanged
         } else if value.contains(&b'\\') {
             let len = unescape(value, free)?;
             let (text, rest) = free.split_at_mut(len);
@@ -60,6 +63,29 @@ fn parse_escaped<'a>(
         });
     }
     Ok(())
+}
+
+/// What stands for a value that is left out; no server writes this escape.
+const LEFT_OUT: &[u8] = b"\\!";
+
+/// A row without its long values, each of which reads as [`Datum::Unchanged`]: what is left of one that is too long to be kept.
+pub(crate) fn shortened(line: &[u8]) -> Bytes {
+    let ends = line.ends_with(b"\n");
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let mut short = BytesMut::new();
+    for (at, value) in line.split(|&byte| byte == b'\t').enumerate() {
+        if at > 0 {
+            short.put_u8(b'\t');
+        }
+        match value.len() > walferry_pgoutput::VALUE_BYTES_MAX {
+            true => short.extend_from_slice(LEFT_OUT),
+            false => short.extend_from_slice(value),
+        }
+    }
+    if ends {
+        short.put_u8(b'\n');
+    }
+    short.freeze()
 }
 
 /// Writes the value without its escapes to the front of `to`, which is at least as long, and returns its length.
@@ -98,16 +124,16 @@ fn unescape(value: &[u8], to: &mut [u8]) -> Result<usize, Error> {
     Ok(len)
 }
 
-type Bytes<'a> = std::iter::Peekable<std::iter::Copied<std::slice::Iter<'a, u8>>>;
+type Octets<'a> = std::iter::Peekable<std::iter::Copied<std::slice::Iter<'a, u8>>>;
 
 /// Up to `max` digits; `None` when there is not one.
-fn digits(from: &mut Bytes<'_>, radix: u32, max: usize) -> Option<u8> {
+fn digits(from: &mut Octets<'_>, radix: u32, max: usize) -> Option<u8> {
     let first = from.next_if(|&byte| char::from(byte).is_digit(radix))?;
     let first = char::from(first).to_digit(radix)? as u8;
     Some((digits_after(first, from, radix, max - 1) & 0xFF) as u8)
 }
 
-fn digits_after(first: u8, from: &mut Bytes<'_>, radix: u32, max: usize) -> u32 {
+fn digits_after(first: u8, from: &mut Octets<'_>, radix: u32, max: usize) -> u32 {
     let mut value = u32::from(first);
     for _ in 0..max {
         let Some(digit) = from
@@ -163,6 +189,23 @@ mod tests {
                 line.escape_ascii().to_string()
             );
         }
+    }
+
+    #[test]
+    fn a_row_that_is_too_long_is_kept_without_its_long_values() {
+        let long = vec![b'x'; walferry_pgoutput::VALUE_BYTES_MAX + 1];
+        let line = [&b"1\t\\N\t"[..], &long, b"\tend\n"].concat();
+        let short = shortened(&line);
+        assert_eq!(&short[..], b"1\t\\N\t\\!\tend\n");
+        let (mut scratch, mut out) = (Vec::new(), Vec::new());
+        parse_copy_row(&short[..short.len() - 1], &mut scratch, &mut out).unwrap();
+        let expected = [
+            Datum::Text(b"1"),
+            Datum::Null,
+            Datum::Unchanged,
+            Datum::Text(b"end"),
+        ];
+        assert_eq!(out, expected);
     }
 
     #[test]

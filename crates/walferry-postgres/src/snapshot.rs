@@ -31,6 +31,7 @@ pub use visibility::Visibility;
 pub struct SnapshotReader {
     client: Client,
     place: String,
+    row_bytes_max: u64,
 }
 
 /// The rows of pages come in the order in which they lie from a scan of the pages alone, which is not sorted; an index that fits
@@ -59,6 +60,7 @@ impl SnapshotReader {
         let reader = SnapshotReader {
             client: catalog::open(config).await?,
             place: config.place(),
+            row_bytes_max: config.message_bytes_max,
         };
         // Rows of a page range come in its order only from one process that begins at its beginning.
         let settings = format!(
@@ -247,7 +249,7 @@ impl SnapshotReader {
             .copy_out(command)
             .await
             .map_err(|error| Error::client(&doing, error))?;
-        Ok(CopyRows::new(stream, doing))
+        Ok(CopyRows::new(stream, doing, self.row_bytes_max))
     }
 
     async fn command(&self, doing: &str, command: &str) -> Result<(), Error> {

@@ -59,7 +59,8 @@ impl Stream {
 pub struct StreamLimits {
     /// Bytes in blocks that have not been dropped.
     pub wire_bytes_max: u64,
-    /// The longest message that is taken; PostgreSQL's own limit is 1 GiB.
+    /// The longest message that is kept whole; of a longer one the long values are passed over (`walferry_pgoutput::Cut`), so
+    /// that it takes no memory. PostgreSQL's own limit is 1 GiB.
     pub frame_bytes_max: u64,
     /// Feedback is sent at least this often. It has to be well below `wal_sender_timeout`.
     pub feedback_ms: u64,

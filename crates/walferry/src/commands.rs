@@ -56,3 +56,12 @@ fn text_of(path: &Path) -> Result<String, Failure> {
     }
     Ok(text)
 }
+
+/// A text that stays on its line: names of tables and columns may hold line breaks.
+fn one_line(text: &str) -> String {
+    let escaped = |c: char| match c.is_control() {
+        true => c.escape_default().collect::<String>(),
+        false => c.to_string(),
+    };
+    text.chars().map(escaped).collect()
+}

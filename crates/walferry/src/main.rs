@@ -111,11 +111,7 @@ fn run(line: CommandLine) -> Result<(), Failure> {
             leave,
             json,
         } => commands::replay::run(&file.path, Replay { table, leave }, json),
-        Command::Run {
-            path,
-            adopt_slot,
-            with_snapshot,
-        } => commands::run::run(&path, adopt_slot, with_snapshot),
+        Command::Run { path, adopt_slot } => commands::run::run(&path, adopt_slot),
         Command::Check {
             file,
             fix_sql,

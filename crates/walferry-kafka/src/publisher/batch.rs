@@ -1,6 +1,6 @@
 //! What the open transaction holds, kept until its outcome is known.
 //!
-//! Owns the blocks that were sent, the records among them that a broker refused for their size, and what went instead.
+//! Owns the blocks that were sent, the records among them that a broker refused, and what went instead.
 //! Invariant: sent again, it yields the same records in the same places.
 
 use std::{
@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    Error, Oversize, OwnedRecord, RecordBlock,
+    Error, OwnedRecord, RecordBlock, Refusal, Verdict,
     error::Kind,
     transactions::{Fault, Grouping, Transactions},
 };
@@ -129,8 +129,8 @@ impl Batch {
         counts
     }
 
-    /// Does what was said of the record at a place that was refused for its size, and of those that stand with it.
-    pub(super) fn except(&mut self, sequence: usize, bytes: usize) -> Result<(), Error> {
+    /// Does what was said of the record at a place that was refused, and of those that stand with it.
+    pub(super) fn except(&mut self, sequence: usize, refusal: &Refusal) -> Result<(), Error> {
         let mut at = sequence;
         let place = self.parts.iter().find_map(|(block, records)| {
             if at < records.len() {
@@ -139,29 +139,25 @@ impl Batch {
             at -= records.len();
             None
         });
-        let too_large = |text| Error::new(Kind::TooLarge, text);
+        let ends = |text| Error::new(Kind::of_refusal(refusal), text);
         let Some((block, index)) = place else {
-            return Err(too_large(format!(
-                "the checkpoint record of {bytes} bytes is too large for its topic"
-            )));
+            let reason = &refusal.reason;
+            return Err(ends(format!("the checkpoint record is refused: {reason}")));
         };
-        let Some(large) = block.large(index) else {
-            let topic = block.record(index).topic;
-            return Err(too_large(format!(
-                "a record of {bytes} bytes is larger than topic {topic:?} takes: raise its max.message.bytes"
-            )));
+        let Some(watched) = block.watched(index) else {
+            return Err(Error::refused(refusal.clone()));
         };
         // What stands together stands in one part, because a batch ends behind whole changes only.
-        let first = sequence - (index - large.records.start);
+        let first = sequence - (index - watched.records.start);
         let asked = self.asked.entry(first).or_default();
-        let instead = match (large.judge)(bytes, *asked) {
-            Oversize::Stop(text) => return Err(too_large(text)),
-            Oversize::Restart(text) => return Err(Error::new(Kind::Diverged, text)),
-            Oversize::Skip => None,
-            Oversize::Replace(other) => Some(other),
+        let instead = match (watched.judge)(refusal, *asked) {
+            Verdict::Stop(text) => return Err(ends(text)),
+            Verdict::Restart(text) => return Err(Error::new(Kind::Diverged, text)),
+            Verdict::Skip => None,
+            Verdict::Replace(other) => Some(other),
         };
         *asked += 1;
-        let all = first..first + large.records.len();
+        let all = first..first + watched.records.len();
         self.exceptions.extend(all.map(|sequence| (sequence, None)));
         self.exceptions.insert(first, instead);
         Ok(())

@@ -23,8 +23,7 @@ use std::{
 
 use super::{CommitReport, batch::Batch};
 use crate::{
-    Checkpoint, Config, Error, Health, RecordBlock, RecordRef,
-    checkpoint::published_key,
+    Checkpoint, Config, Error, Health, RecordBlock, RecordRef, Refused,
     config::RetryLimits,
     error::Kind,
     transactions::{End, Fault, Grouping, Transactions},
@@ -63,6 +62,8 @@ const NO_TOPIC_MAX: u32 = 1;
 /// How long a start may take from its fence to its claim.
 const CLAIM: Duration = Duration::from_millis(if cfg!(test) { 300 } else { 2_000 });
 const STEP: Duration = Duration::from_millis(100);
+/// The longest pause between two tries while a server is away: its return is to be noticed within seconds.
+const AWAY_PAUSE_MS: u64 = 1_000;
 const PROBE: Duration = Duration::from_millis(500);
 
 impl<T: Transactions> Machine<T> {
@@ -111,7 +112,8 @@ impl<T: Transactions> Machine<T> {
                     self.judge(&fault, tries)?;
                     self.health.count_retry();
                     tries += 1;
-                    self.pause(&fault, tries)?;
+                    // A start tells what it waits for; who started it decides whether to try again.
+                    self.pause(&fault, tries, false)?;
                 }
             }
         }
@@ -185,12 +187,19 @@ impl<T: Transactions> Machine<T> {
     fn try_commit(&mut self, checkpoint: &Checkpoint) -> Result<CommitReport, Fault> {
         self.health.step();
         self.open_transaction()?;
-        if let Some(published) = &checkpoint.published {
-            let key = published_key(&self.key);
-            self.note(&key, published)?;
-        }
-        let key = self.key.clone();
-        self.note(&key, checkpoint)?;
+        let value = serde_json::to_vec(checkpoint).map_err(|error| {
+            Fault::Final(
+                Kind::Broken,
+                format!("the checkpoint cannot be written: {error}"),
+            )
+        })?;
+        let record = RecordRef {
+            topic: &self.topic,
+            key: Some(self.key.as_bytes()),
+            value: Some(&value),
+            headers: None,
+        };
+        self.client.send_one(&record, usize::MAX)?;
         let timing = self.client.commit()?;
         if timing.suspect {
             self.renew = Some("the last commit was slow or saw a disconnect");
@@ -201,23 +210,6 @@ impl<T: Transactions> Machine<T> {
             end_txn_us: micros(timing.end),
             ..CommitReport::default()
         })
-    }
-
-    /// Sends a record of the checkpoint topic in the open transaction.
-    fn note(&mut self, key: &str, value: &impl serde::Serialize) -> Result<(), Fault> {
-        let value = serde_json::to_vec(value).map_err(|error| {
-            Fault::Final(
-                Kind::Broken,
-                format!("the checkpoint cannot be written: {error}"),
-            )
-        })?;
-        let record = RecordRef {
-            topic: &self.topic,
-            key: Some(key.as_bytes()),
-            value: Some(&value),
-            headers: None,
-        };
-        self.client.send_one(&record, usize::MAX)
     }
 
     /// The guard: after a suspect commit the producer is replaced before anything is begun, so that a late EndTxn meets a
@@ -255,10 +247,10 @@ impl<T: Transactions> Machine<T> {
         let mut fault = fault;
         loop {
             self.judge(&fault, *tries)?;
-            // Each record that is too large is taken care of once, so these end by themselves.
-            if !matches!(fault, Fault::TooLarge { .. }) {
+            // Each record that is refused is taken care of once, so these end by themselves.
+            if !matches!(fault, Fault::Refused { .. }) {
                 if *tries > 0 {
-                    self.pause(&fault, *tries)?;
+                    self.pause(&fault, *tries, true)?;
                 }
                 *tries += 1;
             }
@@ -277,30 +269,29 @@ impl<T: Transactions> Machine<T> {
     /// Ends with faults that no new producer mends, and prepares for the others.
     fn judge(&mut self, fault: &Fault, tries: u32) -> Result<(), Error> {
         match fault {
-            Fault::Doubt(_) => Ok(()),
+            Fault::Doubt(_) | Fault::Away(_) => Ok(()),
             Fault::Stopped => Err(stopped()),
             Fault::Final(kind, text) => Err(Error::new(*kind, text.clone())),
-            Fault::NoTopic(topic) if tries >= NO_TOPIC_MAX => Err(Error::new(
-                Kind::NoTopic,
-                format!(
-                    "topic {topic:?} does not exist any more: create it, or start again so that it is created"
-                ),
-            )),
+            Fault::NoTopic(topic) if tries >= NO_TOPIC_MAX => Err(Error::no_topic(topic)),
             Fault::NoTopic(_) => Ok(()),
             Fault::Fenced(text) => self.count_fence(text),
-            Fault::TooLarge {
+            Fault::Refused {
                 sequence,
-                bytes,
+                refusal,
                 alone,
             } => {
+                if refusal.refused == Refused::Topic {
+                    return Err(Error::refused(refusal.clone()));
+                }
                 if *alone {
-                    return self.batch.except(*sequence, *bytes);
+                    return self.batch.except(*sequence, refusal);
                 }
                 if self.batch.grouping == Grouping::Full {
                     tracing::warn!(
-                        bytes,
-                        "a broker refused a group of records for its size: the batch is sent record by record; raise the \
-                         topic's max.message.bytes above kafka.properties.\"batch.size\""
+                        reason = refusal.reason,
+                        "a broker refused a group of records: the batch is sent record by record, so that only the one that \
+                         is meant is left out; where it is the group's size, raise the topic's max.message.bytes above \
+                         kafka.properties.\"batch.size\""
                     );
                     self.batch.grouping = Grouping::Single;
                 }
@@ -410,15 +401,20 @@ impl<T: Transactions> Machine<T> {
         ))
     }
 
-    /// Waits before the next attempt, with full jitter; it ends early when a broker's port answers again.
-    fn pause(&mut self, fault: &Fault, tries: u32) -> Result<(), Error> {
+    /// Waits before the next attempt, with full jitter; it ends early when Kafka answers again. What is away is tried without an
+    /// end, and often enough to be back soon after the cluster; what is not understood, `retries_max` times.
+    fn pause(&mut self, fault: &Fault, tries: u32, endless: bool) -> Result<(), Error> {
         let text = match fault {
-            Fault::Doubt(text) | Fault::Fenced(text) | Fault::Final(_, text) => text.clone(),
+            Fault::Away(text)
+            | Fault::Doubt(text)
+            | Fault::Fenced(text)
+            | Fault::Final(_, text) => text.clone(),
             Fault::NoTopic(topic) => format!("topic {topic:?} does not exist"),
-            Fault::Stopped | Fault::TooLarge { .. } => return Ok(()),
+            Fault::Stopped | Fault::Refused { .. } => return Ok(()),
         };
         self.health.mending(text.clone());
-        if tries > self.retries.retries_max {
+        let away = matches!(fault, Fault::Away(_));
+        if tries > self.retries.retries_max && !(away && endless) {
             return Err(Error::new(
                 Kind::Unreachable,
                 format!(
@@ -427,24 +423,32 @@ impl<T: Transactions> Machine<T> {
                 ),
             ));
         }
-        tracing::warn!(error = text, tries, "publishing is in doubt; trying again");
+        // Told less and less often: readiness says all the time since when and why.
+        if tries.is_power_of_two() {
+            tracing::warn!(error = text, tries, "publishing is in doubt; trying again");
+        }
         let bound_ms = self
             .retries
             .retry_min_ms
             .saturating_mul(1 << (tries - 1).min(30))
             .min(self.retries.retry_max_ms);
+        let bound_ms = if away {
+            bound_ms.min(AWAY_PAUSE_MS)
+        } else {
+            bound_ms
+        };
         let until = Instant::now() + Duration::from_millis(rand::random_range(0..=bound_ms));
-        let mut away = false;
+        let mut was_away = false;
         while Instant::now() < until {
             if self.stop.load(Ordering::Relaxed) {
                 return Err(stopped());
             }
             self.health.step();
-            let answers = answers(&self.brokers);
-            if answers && away {
+            let answers = self.health.answers() && answers(&self.brokers);
+            if answers && was_away {
                 return Ok(());
             }
-            away |= !answers;
+            was_away |= !answers;
             let left = until.saturating_duration_since(Instant::now());
             std::thread::sleep(STEP.min(left));
         }

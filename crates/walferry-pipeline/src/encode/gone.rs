@@ -82,6 +82,7 @@ impl Encoder {
                 status: &self.status,
                 dead_letters: &self.dead_letters,
                 left: Left::Free,
+                cut: None,
             },
         )?;
         match parked {

@@ -11,10 +11,10 @@ use walferry_event::{Lsn, Operation, Origin, Position};
 use walferry_pgoutput::LogicalMessage;
 
 use super::{
-    Encoder, now_us,
+    Encoder, now_us, oversize,
     transactions::{self, Told},
 };
-use crate::error::Error;
+use crate::{config::Policy, error::Error};
 
 /// Where messages go, and how they are written.
 pub(super) struct Messages {
@@ -48,6 +48,35 @@ impl Encoder {
         }
         // What comes next came after it, as after a commit.
         self.last_commit_lsn = Some(position.end_lsn);
+        Ok(())
+    }
+
+    /// A message has come that was too long to be kept. It belongs to no table, so the policy of all decides.
+    pub(super) fn cut_message(
+        &mut self,
+        message: &LogicalMessage<'_>,
+        at: Lsn,
+    ) -> Result<(), Error> {
+        let bytes = self.cut.unwrap_or_default();
+        let reason = oversize::too_long(bytes, &self.config);
+        let wanted = !self.config.skipped_operations.contains(&Operation::Message);
+        if wanted && self.config.errors.policy != Policy::Skip {
+            let error = Error::failed(format!(
+                "a logical decoding message at {at} cannot be published: {reason}; or set errors.policy = \"skip\""
+            ));
+            return Err(error.labelled("encode", "too_large"));
+        }
+        if wanted {
+            tracing::error!(lsn = %at, error = reason, "logical decoding message skipped");
+        }
+        // It is counted, and nothing is written of it.
+        if message.transactional {
+            self.count();
+        } else {
+            let position = position_of(message.lsn);
+            self.status.ledger.receive(position.end_lsn);
+            self.builder.commit(position, now_us(), 0);
+        }
         Ok(())
     }
 
@@ -94,7 +123,7 @@ impl Encoder {
     }
 
     fn message_plan(&mut self, at: Lsn) -> Result<Messages, Error> {
-        let topic: Arc<str> = format!("{}.message", self.config.topic_prefix).into();
+        let topic: Arc<str> = self.config.message_topic().into();
         let naming = Naming {
             topic: &topic,
             server: &self.config.topic_prefix,

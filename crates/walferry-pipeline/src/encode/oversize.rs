@@ -1,9 +1,10 @@
-//! What becomes of a change that Kafka refuses for its size: its table's policy, as for one that cannot be encoded.
+//! What becomes of a change that Kafka refuses for good, for its size or for what it is: its table's policy, as for one that
+//! cannot be encoded.
 //!
-//! Owns what goes along with a change whose records are larger than their topic says that it takes. Only the broker
-//! knows whether they are too large, because what it measures is compressed; so the change is sent, and what takes its
-//! place is made beforehand, while its values are at hand. A table that is to be parked is parked when the change comes
-//! again, after a restart of the ring at the checkpoint.
+//! Owns what goes along with a change whose records may be refused: those that are larger than their topic says that it
+//! takes, of which only the broker knows whether they are too large, because what it measures is compressed; and all those of a
+//! topic that has refused one. The change is sent, and what takes its place is made beforehand, while its values are at hand. A
+//! table that is to be parked is parked when the change comes again, after a restart of the ring at the checkpoint.
 //! Never looks at a change of usual size but for one comparison. Such a change was counted as an event of its
 //! transaction before it was refused.
 //! Start reading at [`watch`].
@@ -11,13 +12,13 @@
 use std::sync::Arc;
 
 use walferry_event::{Lsn, Origin, SnapshotMark};
-use walferry_kafka::{Judge, Oversize};
+use walferry_kafka::{Judge, Refusal, Refused as Kind, Verdict};
 
 use super::{Encoder, policy::Context};
 use crate::{
     builder::Builder,
     changes::{Bookmark, Change},
-    config::Policy,
+    config::{Config, Policy},
     dead_letter,
     error::Labels,
     parking::{Obstacle, Refused},
@@ -28,7 +29,18 @@ use crate::{
 /// What a record needs beside its key and value, at most, where it is alone in its batch.
 const ENVELOPE_BYTES: usize = 1024;
 
-/// Watches over the records behind the bookmark, if they may be too large for their topic.
+/// Why a change was not kept on the wire.
+#[cold]
+pub(super) fn too_long(bytes: u64, config: &Config) -> String {
+    format!(
+        "its text of {bytes} bytes or more is longer than is kept ({} bytes, which follows from \
+         kafka.properties.\"message.max.bytes\" = {}): raise that, and max.message.bytes of the topic",
+        config.source.connect.message_bytes_max,
+        config.kafka.record_bytes_max()
+    )
+}
+
+/// Watches over the records behind the bookmark, if they may be refused.
 #[inline]
 pub(super) fn watch(
     plan: &Plan,
@@ -41,94 +53,85 @@ pub(super) fn watch(
     let bytes = bookmark.bytes_behind(builder.records());
     // A codec may add a little to what it cannot compress.
     let usual = (plan.record_bytes_max - plan.record_bytes_max / 64).saturating_sub(ENVELOPE_BYTES);
-    if bytes > usual {
-        let (held_bytes, judge) = judge(plan, bytes, change, origin, context);
+    let refused_one = plan.barred.as_ref().and_then(|it| it.one.as_deref());
+    if bytes > usual || refused_one.is_some() {
+        let case = Case::of(plan, origin, context);
+        let expected = match refused_one {
+            Some(reason) if bytes <= usual => ("validation", reason.to_owned()),
+            _ => ("too_large", case.too_large(bytes)),
+        };
+        let (held_bytes, judge) = judge(plan, case, change, origin, &expected, context);
         let records = bookmark.records_behind(builder.records());
-        builder
-            .records()
-            .may_be_too_large(records, held_bytes, judge);
+        builder.records().may_be_refused(records, held_bytes, judge);
     }
 }
 
 #[cold]
 fn judge(
     plan: &Plan,
-    bytes: usize,
+    case: Case,
     change: Change<'_>,
     origin: &Origin<'_>,
+    expected: &(&'static str, String),
     context: &Context<'_>,
 ) -> (usize, Judge) {
-    let refusal = Refusal {
-        table: plan.name.clone(),
-        topic: plan.topic.clone(),
-        record_bytes_max: plan.record_bytes_max,
-        lsn: origin.lsn,
-        commit_lsn: origin.commit_lsn,
-        xid: origin.xid,
-        ordinal: origin.ordinal,
-        connector: context.config.name.clone(),
-        status: context.status.clone(),
-    };
     match plan.policy {
         Policy::DeadLetter => {
-            let error = ("too_large", refusal.reason(bytes));
             let topic = context.dead_letters;
-            let letter = dead_letter::letter(plan, change, origin, (error.0, &error.1), topic);
+            let error = (expected.0, expected.1.as_str());
+            let letter = dead_letter::letter(plan, change, origin, error, topic);
             let held = letter.value.as_ref().map_or(0, Vec::len);
-            let judge = move |bytes, asked| {
+            let judge = move |refusal: &Refusal, asked| {
                 if asked > 0 {
-                    return Oversize::Stop(format!(
-                        "{}: its dead letter of {bytes} bytes is larger than topic {:?} takes as well: raise that \
-                         topic's max.message.bytes",
-                        refusal.place(),
-                        letter.topic
+                    return Verdict::Stop(format!(
+                        "{}: its dead letter is refused as well: {}",
+                        case.place(),
+                        refusal.reason
                     ));
                 }
-                refusal.count();
-                tracing::error!(table = &*refusal.table, lsn = %refusal.lsn, xid = refusal.xid,
-                    error = refusal.reason(bytes), "dead letter");
-                refusal.count_letter();
-                Oversize::Replace(letter.clone())
+                case.tell(refusal, "dead letter");
+                case.count_letter();
+                Verdict::Replace(letter.clone())
             };
             (held, Box::new(judge))
         }
         Policy::Skip => {
-            let judge = move |bytes, _| {
-                refusal.count();
-                tracing::error!(table = &*refusal.table, lsn = %refusal.lsn, xid = refusal.xid,
-                    error = refusal.reason(bytes), "change skipped");
-                Oversize::Skip
+            let judge = move |refusal: &Refusal, _| {
+                case.tell(refusal, "change skipped");
+                Verdict::Skip
             };
             (0, Box::new(judge))
         }
         Policy::Park if origin.snapshot == SnapshotMark::Streamed => {
-            let judge = move |bytes, _| {
-                refusal.count();
-                let reason = refusal.reason(bytes);
-                let text = format!("{}: {reason}: the table is to be parked", refusal.place());
-                refusal.status.parking.refuse(Refused {
-                    table: refusal.table.to_string(),
-                    commit_lsn: refusal.commit_lsn,
-                    ordinal: refusal.ordinal,
+            let judge = move |refusal: &Refusal, _| {
+                case.count(refusal);
+                let reason = case.reason(refusal);
+                let text = format!("{}: {reason}: the table is to be parked", case.place());
+                case.status.parking.refuse(Refused {
+                    table: case.table.to_string(),
+                    commit_lsn: case.commit_lsn,
+                    ordinal: case.ordinal,
                     reason,
                 });
-                Oversize::Restart(text)
+                Verdict::Restart(text)
             };
             (0, Box::new(judge))
         }
         Policy::Stop | Policy::Park => {
             // One that ends the connector is counted at its end.
-            let judge = move |bytes, _| Oversize::Stop(refusal.stop(bytes));
+            let judge = move |refusal: &Refusal, _| Verdict::Stop(case.stop(refusal));
             (0, Box::new(judge))
         }
     }
 }
 
-/// A change that is too large, for whoever has to hear of it; never its values.
-struct Refusal {
+/// A change that may be refused, for whoever has to hear of it; never its values.
+struct Case {
     table: Arc<str>,
     topic: Arc<str>,
     record_bytes_max: usize,
+    /// What the producer takes, whatever the topic does.
+    producer_bytes_max: u64,
     lsn: Lsn,
     commit_lsn: Lsn,
     xid: u32,
@@ -137,7 +140,22 @@ struct Refusal {
     status: Arc<Status>,
 }
 
-impl Refusal {
+impl Case {
+    fn of(plan: &Plan, origin: &Origin<'_>, context: &Context<'_>) -> Case {
+        Case {
+            table: plan.name.clone(),
+            topic: plan.topic.clone(),
+            record_bytes_max: plan.record_bytes_max,
+            producer_bytes_max: context.config.kafka.record_bytes_max(),
+            lsn: origin.lsn,
+            commit_lsn: origin.commit_lsn,
+            xid: origin.xid,
+            ordinal: origin.ordinal,
+            connector: context.config.name.clone(),
+            status: context.status.clone(),
+        }
+    }
+
     fn place(&self) -> String {
         match self.ordinal {
             0 => format!("table {}: a row of its snapshot", self.table),
@@ -148,28 +166,54 @@ impl Refusal {
         }
     }
 
-    fn reason(&self, bytes: usize) -> String {
+    fn too_large(&self, bytes: usize) -> String {
         format!(
             "a record of {bytes} bytes is larger than topic {:?} takes: max.message.bytes = {}",
             self.topic, self.record_bytes_max
         )
     }
 
-    fn stop(&self, bytes: usize) -> String {
+    /// Whether the producer itself does not take it.
+    fn is_above_producer(&self, refusal: &Refusal) -> bool {
+        refusal.bytes as u64 >= self.producer_bytes_max
+    }
+
+    fn reason(&self, refusal: &Refusal) -> String {
+        match refusal.refused {
+            Kind::Size if !self.is_above_producer(refusal) => self.too_large(refusal.bytes),
+            Kind::Size | Kind::Record | Kind::Keyless | Kind::Topic => refusal.reason.clone(),
+        }
+    }
+
+    fn stop(&self, refusal: &Refusal) -> String {
+        let raise = match refusal.refused {
+            Kind::Size if !self.is_above_producer(refusal) => format!(
+                "raise it (kafka-configs --alter --topic {} --add-config max.message.bytes={}), or ",
+                self.topic,
+                (refusal.bytes + ENVELOPE_BYTES).next_power_of_two()
+            ),
+            Kind::Size | Kind::Record | Kind::Keyless | Kind::Topic => String::new(),
+        };
         format!(
-            "{} cannot be published: {}; raise it (kafka-configs --alter --topic {} --add-config max.message.bytes={}), \
-             or set errors = \"park\", \"dead-letter\" or \"skip\" for this table",
+            "{} cannot be published: {}; {raise}set errors = \"park\", \"dead-letter\" or \"skip\" for this table",
             self.place(),
-            self.reason(bytes),
-            self.topic,
-            (bytes + ENVELOPE_BYTES).next_power_of_two()
+            self.reason(refusal),
         )
     }
 
-    fn count(&self) {
+    fn tell(&self, refusal: &Refusal, outcome: &str) {
+        self.count(refusal);
+        tracing::error!(table = &*self.table, lsn = %self.lsn, xid = self.xid, error = self.reason(refusal), "{outcome}");
+    }
+
+    fn count(&self, refusal: &Refusal) {
+        let kind = match refusal.refused {
+            Kind::Size => "too_large",
+            Kind::Record | Kind::Keyless | Kind::Topic => "validation",
+        };
         self.status.count_error(Labels {
             stage: "publish",
-            kind: "too_large",
+            kind,
         });
     }
 
@@ -182,7 +226,7 @@ impl Refusal {
 }
 
 impl Encoder {
-    /// Parks the table of a change that Kafka has refused for its size before. Whether it was one.
+    /// Parks the table of a change that Kafka has refused before. Whether it was one.
     pub(super) fn parks_again(&mut self, oid: u32, (commit_lsn, ordinal): (Lsn, u64)) -> bool {
         if self.refused.is_empty() {
             return false;

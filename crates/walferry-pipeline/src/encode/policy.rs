@@ -26,6 +26,8 @@ pub(super) struct Context<'a> {
     pub(super) dead_letters: &'a Arc<str>,
     /// What becomes of the key that the old row had.
     pub(super) left: Left,
+    /// The change was too long to be kept, and its long values are not there: so many bytes came.
+    pub(super) cut: Option<u64>,
 }
 
 /// Applies the table's policy to a change that cannot be written. With the policy `park` the table has to wait for the
@@ -45,7 +47,7 @@ pub(super) fn unwritable(
     }
     match plan.policy {
         Policy::Stop => Err(Error::failed(format!(
-            "table {}: a change at {} (commit {}, xid {}) cannot be encoded: {reason}; mend the value or set errors = \
+            "table {}: a change at {} (commit {}, xid {}) cannot be published: {reason}; mend that or set errors = \
              \"park\", \"dead-letter\" or \"skip\" for this table",
             plan.name, origin.lsn, origin.commit_lsn, origin.xid
         ))

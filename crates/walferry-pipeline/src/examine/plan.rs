@@ -1,6 +1,6 @@
 //! The plan of `walferry check`: what `run` would do with topics, schemas, slot and snapshot.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use walferry_event::Table;
 use walferry_kafka::Checkpoint;
@@ -9,7 +9,7 @@ use walferry_registry::{Registry, Verdict};
 
 use super::{Finding, Severity, postgres::Examined};
 use crate::{
-    config::{Config, Policy, SnapshotMode},
+    config::{Config, Envelope, Operation, Policy, SnapshotMode},
     recovery::{self, Decision, Slot},
     schemas,
     sharing::{self, Weight},
@@ -33,10 +33,21 @@ pub(super) async fn topics(config: &Config, source: &Examined, findings: &mut Ve
     let kafka = config.kafka.clone();
     let asked = tokio::task::spawn_blocking(move || {
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
-        walferry_kafka::plan_topics(&kafka, &names)
+        let planned = walferry_kafka::plan_topics(&kafka, &names)?;
+        Ok::<_, walferry_kafka::Error>((planned, walferry_kafka::topic_safety(&kafka, &names)?))
     });
     // That no broker answers has been said already.
-    for (topic, outcome) in asked.await.ok().and_then(Result::ok).unwrap_or_default() {
+    let (planned, concerns) = asked.await.ok().and_then(Result::ok).unwrap_or_default();
+    for concern in concerns {
+        // With one broker nothing better is to be had.
+        let severity = match concern.alone {
+            true => Severity::Ok,
+            false => Severity::Warning,
+        };
+        let subject = format!("topic {}", concern.topic);
+        findings.push(Finding::new(severity, subject, concern.message));
+    }
+    for (topic, outcome) in planned {
         let when = match topic == config.kafka.checkpoint_topic {
             true => "",
             false => ", with its first record",
@@ -82,12 +93,15 @@ pub(super) async fn schemas(
     registry: &Registry,
     findings: &mut Vec<Finding>,
 ) {
+    let compacted = compacted(config, source).await;
     for table in &source.tables {
         let subject = format!("schemas of {}", table.qualified_name());
-        match verdicts(config, source, registry, table).await {
+        let topic = config.topic(&table.schema, &table.name);
+        match verdicts(config, source, registry, table, compacted.contains(&topic)).await {
             Ok(found) => findings.extend(found.into_iter().map(|(severity, message)| {
+                let of_a_subject = message.starts_with("subject ");
                 let finding = Finding::new(severity, &subject, message);
-                if severity == Severity::Error {
+                if severity == Severity::Error && of_a_subject {
                     finding.remedy("mend the table, or the subject's compatibility level")
                 } else {
                     finding
@@ -103,9 +117,15 @@ async fn verdicts(
     source: &Examined,
     registry: &Registry,
     table: &TableInfo,
+    compacted: bool,
 ) -> Result<Vec<(Severity, String)>, crate::Error> {
     let version = schemas::described(config, &source.catalog, table).await?;
     let mut found: Vec<_> = other_key(config, table, &version).into_iter().collect();
+    found.extend(
+        compacted
+            .then(|| keyless(config, table, &version))
+            .flatten(),
+    );
     for schema in schemas::of_version(config, &version)? {
         let subject = &schema.subject;
         found.push(match registry.verdict(subject, &schema.text).await? {
@@ -122,6 +142,46 @@ async fn verdicts(
         });
     }
     Ok(found)
+}
+
+/// The topics that take no record without a key.
+async fn compacted(config: &Config, source: &Examined) -> HashSet<String> {
+    let tables = source.tables.iter();
+    let topics: BTreeSet<String> = tables
+        .map(|it| config.topic(&it.schema, &it.name))
+        .collect();
+    let kafka = config.kafka.clone();
+    let asked = tokio::task::spawn_blocking(move || {
+        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+        walferry_kafka::compacted_topics(&kafka, &names)
+    });
+    asked.await.ok().and_then(Result::ok).unwrap_or_default()
+}
+
+/// Records without a key that a compacted topic does not take.
+fn keyless(config: &Config, table: &TableInfo, version: &Table) -> Option<(Severity, String)> {
+    let topic = config.topic(&table.schema, &table.name);
+    let truncates = config.format.envelope == Envelope::Debezium
+        && !config.skipped_operations.contains(&Operation::Truncate);
+    let (what, remedy) = match (version.key.is_empty(), truncates) {
+        (true, _) => (
+            "the table has no key, and topic {} is compacted and takes no record without one",
+            "give the table a key, or set the topic's cleanup.policy to delete",
+        ),
+        (false, true) => (
+            "topic {} is compacted and takes no record without a key, so that a TRUNCATE of the table cannot be published",
+            "leave truncates out (format.skipped_operations = [\"t\"]), or set the topic's cleanup.policy to delete",
+        ),
+        (false, false) => return None,
+    };
+    let (severity, follows) = match config.policy(&table.qualified_name()) {
+        Policy::Stop => (Severity::Error, "the connector would stop there"),
+        Policy::DeadLetter => (Severity::Warning, "it becomes a dead letter"),
+        Policy::Skip => (Severity::Warning, "it is skipped"),
+        Policy::Park => (Severity::Warning, "the table is parked there"),
+    };
+    let what = what.replace("{}", &topic);
+    Some((severity, format!("{what}: {follows}; {remedy}")))
 }
 
 /// A key that is not the primary key, because old rows do not carry that one.
@@ -197,7 +257,7 @@ pub(super) fn start(config: &Config, source: &Examined, start: Start, findings: 
                 format!("slot {slot}"),
                 "does not exist, and source.create is false",
             )
-            .remedy("create it, then start with `walferry run --adopt-slot --with-snapshot`")
+            .remedy("create it")
             .sql(format!(
                 "SELECT pg_create_logical_replication_slot({}, 'pgoutput');",
                 quote_literal(slot)

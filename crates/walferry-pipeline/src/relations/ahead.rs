@@ -4,11 +4,10 @@
 //! [`Relations::settle`]. One table after the other, two hundred took a minute in their snapshot, nearly all of it waiting.
 //! Never for a table without rows, whose topic and schema come with its first change.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use tokio::time::{self, Instant};
 use walferry_event::{Relation, ReplicaIdentity, Table};
-use walferry_postgres::{Catalog, KeyRules};
+use walferry_postgres::Catalog;
 
 use super::{Relations, choose_key, offers};
 use crate::{
@@ -16,10 +15,6 @@ use crate::{
     parking::Offer,
     schemas,
 };
-
-/// How long a transaction whose commit is in the WAL may take to be over: longer where it waits for a synchronous standby.
-const UNSEEN_MAX: Duration = Duration::from_secs(5);
-const UNSEEN_LOOK: Duration = Duration::from_millis(5);
 
 impl Relations {
     /// Makes what these tables need, as far as it goes.
@@ -43,16 +38,16 @@ impl Relations {
     pub(super) fn look_up(&mut self, relation: &Relation) -> Result<Table, Error> {
         let connect = &self.config.source.connect;
         let rules = self.config.key_rules();
-        let (catalog, unseen) = (&mut self.catalog, self.unseen.take());
+        let catalog = &mut self.catalog;
         let asked = self.runtime.block_on(async {
             if let Some(open) = catalog {
-                match table(open, relation, rules, unseen).await {
+                match open.table(relation, rules).await {
                     Err(error) if error.may_pass() => {}
                     answer => return answer,
                 }
             }
             let open = catalog.insert(Catalog::connect(connect).await?);
-            table(open, relation, rules, unseen).await
+            open.table(relation, rules).await
         });
         let mut table = asked.map_err(|error| {
             self.catalog = None;
@@ -125,26 +120,10 @@ impl Relations {
         let (made, ()) = self
             .runtime
             .block_on(async { tokio::join!(made, registered) });
-        let max = made.map_err(|error| Error::failed(format!("making topics: {error}")))??;
-        self.known_topics.extend(topics.into_iter().zip(max));
+        let takes = made.map_err(|error| Error::failed(format!("making topics: {error}")))??;
+        self.known_topics.extend(topics.into_iter().zip(takes));
         Ok(())
     }
-}
-
-/// What the catalog says of a relation once it shows what the transaction has changed that the stream is in.
-async fn table(
-    catalog: &Catalog,
-    relation: &Relation,
-    rules: KeyRules,
-    unseen: Option<u32>,
-) -> Result<Table, walferry_postgres::Error> {
-    if let Some(xid) = unseen {
-        let until = Instant::now() + UNSEEN_MAX;
-        while catalog.is_ending(xid).await? && Instant::now() < until {
-            time::sleep(UNSEEN_LOOK).await;
-        }
-    }
-    catalog.table(relation, rules).await
 }
 
 fn pairs(offers: &[Offer]) -> Vec<(&str, &str)> {

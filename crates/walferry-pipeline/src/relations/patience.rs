@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use walferry_kafka::TopicTakes;
+
 use super::{Relations, Urgency};
 use crate::{
     encode::STAGE,
@@ -41,10 +43,10 @@ impl Relations {
         })
     }
 
-    /// Creates a topic that is missing, and waits for brokers that are away. The bytes that a record may have there.
-    pub(super) fn ensure_topic(&mut self, topic: &Arc<str>) -> Result<usize, Error> {
-        if let Some((_, max)) = self.known_topics.iter().find(|(known, _)| known == topic) {
-            return Ok(*max);
+    /// Creates a topic that is missing, and waits for brokers that are away. What it takes.
+    pub(super) fn ensure_topic(&mut self, topic: &Arc<str>) -> Result<TopicTakes, Error> {
+        if let Some((_, takes)) = self.known_topics.iter().find(|(known, _)| known == topic) {
+            return Ok(*takes);
         }
         let ensure = match **topic == self.config.errors.dead_letter_topic {
             true => walferry_kafka::ensure_roomy_topic,
@@ -54,7 +56,7 @@ impl Relations {
         let first = self.config.kafka.brokers.split(',').next();
         let address = first.and_then(|it| it.trim().rsplit_once(':'));
         let address = address.and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
-        let max = loop {
+        let takes = loop {
             let asked = self.runtime.spawn_blocking({
                 let (kafka, topic) = (self.config.kafka.clone(), topic.clone());
                 let span = tracing::Span::current();
@@ -67,15 +69,15 @@ impl Relations {
             let answer =
                 answer.map_err(|error| Error::failed(format!("making a topic: {error}")))?;
             match answer {
-                Ok(max) => break max,
+                Ok(takes) => break takes,
                 Err(error) => {
                     self.wait(&mut retry, (Peer::Kafka, "topics"), error, address.clone())?;
                 }
             }
         };
         self.status.waits_no_more(STAGE);
-        self.known_topics.push((topic.clone(), max));
-        Ok(max)
+        self.known_topics.push((topic.clone(), takes));
+        Ok(takes)
     }
 
     /// Waits before the next try. An error ends the tries: one that cannot pass, or a fault after as many as are configured,

@@ -15,8 +15,8 @@ pub(crate) enum Lack {
     LeftOut,
     /// It is published, and changes or rows of it are missing from its topic. The connector is not ready.
     Incomplete,
-    /// It is published, and its topic holds rows that the table has no more. The connector is ready.
-    Surplus,
+    /// It is published and complete, and its topic is not as it was: that has to be known, and stops nothing.
+    Uneven,
 }
 
 /// What is wrong with one table.
@@ -43,18 +43,12 @@ impl Findings {
             let reason = finding.reason;
             match lack {
                 Lack::LeftOut => tracing::warn!(table, reason, "the table is left out"),
+                Lack::Uneven => tracing::warn!(table, reason, "the table's topic is not as it was"),
                 Lack::Incomplete => {
                     tracing::warn!(
                         table,
                         reason,
                         "changes of the table are missing from its topic"
-                    );
-                }
-                Lack::Surplus => {
-                    tracing::warn!(
-                        table,
-                        reason,
-                        "its topic holds rows that the table has no more"
                     );
                 }
             }

@@ -9,21 +9,24 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use tokio_postgres::CopyOutStream;
 
-use crate::Error;
+use crate::{Error, copy_row::shortened};
 
 /// The rows of one COPY.
 pub struct CopyRows {
     stream: Pin<Box<CopyOutStream>>,
     doing: String,
     ended: bool,
+    /// A row above this many bytes is handed on without its long values.
+    row_bytes_max: u64,
 }
 
 impl CopyRows {
-    pub(super) fn new(stream: CopyOutStream, doing: String) -> CopyRows {
+    pub(super) fn new(stream: CopyOutStream, doing: String, row_bytes_max: u64) -> CopyRows {
         CopyRows {
             stream: Box::pin(stream),
             doing,
             ended: false,
+            row_bytes_max,
         }
     }
 
@@ -35,6 +38,9 @@ impl CopyRows {
         let mut block = CopyBlock::default();
         while block.bytes.len() < BLOCK_BYTES {
             match self.stream.next().await {
+                Some(Ok(row)) if row.len() as u64 > self.row_bytes_max => {
+                    block.push(&shortened(&row));
+                }
                 Some(Ok(row)) => block.push(&row),
                 Some(Err(error)) => {
                     self.ended = true;

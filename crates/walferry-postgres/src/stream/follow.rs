@@ -30,6 +30,7 @@ use tokio::{
     task, time,
 };
 use walferry_event::Lsn;
+use walferry_pgoutput::Shorten;
 
 use super::{Block, Shown, StreamEvent, StreamLimits, busy::Busy, gather::Gather, scan::Scan};
 use crate::{
@@ -84,6 +85,8 @@ pub(super) struct Follower {
     /// Reads since `window`, while idle.
     reads: u32,
     window: Instant,
+    /// Bytes that are still to come of a frame that is passed over.
+    passing: usize,
     /// Whether the last block said that more follows.
     announced: bool,
     /// When the last byte came, or since when the sink takes blocks again.
@@ -128,6 +131,7 @@ impl Follower {
             gather,
             reads: 0,
             window: now,
+            passing: 0,
             announced: false,
             heard: now,
             told: now,
@@ -251,6 +255,12 @@ impl Follower {
                     return Ok(());
                 }
             }
+            if let Some(len) = self.scan.long {
+                if !self.pass_over(len).await? {
+                    return Ok(());
+                }
+                continue;
+            }
             let (Some(tag), Some(len)) = (self.scan.other, self.scan.next) else {
                 return Ok(());
             };
@@ -259,6 +269,38 @@ impl Follower {
             message.advance(size_of::<u8>() + size_of::<u32>());
             self.other(tag, message)?;
         }
+    }
+
+    /// Reads a frame of so many bytes that is too long to be kept, and hands on what is left without its long values; `false`
+    /// when it was asked to stop first.
+    async fn pass_over(&mut self, len: usize) -> Result<bool, Error> {
+        self.scan.long = None;
+        self.buffer.advance(size_of::<u8>() + size_of::<u32>());
+        self.passing = len - size_of::<u8>() - size_of::<u32>();
+        let mut shorten = Shorten::default();
+        loop {
+            let here = self.passing.min(self.buffer.len());
+            let malformed =
+                |error| Error::protocol(format!("{}: {error}", self.doing)).because(error);
+            shorten.take(&self.buffer[..here]).map_err(malformed)?;
+            self.buffer.advance(here);
+            self.passing -= here;
+            if self.passing == 0 {
+                break;
+            }
+            self.tell_if_due().await?;
+            if self.stop_asked() {
+                return Ok(false);
+            }
+            self.make_room();
+            if let Woken::Read(read) = self.wait(None).await {
+                self.take(read).await?;
+            }
+        }
+        let malformed = |error| Error::protocol(format!("{}: {error}", self.doing)).because(error);
+        let frame = shorten.frame().map_err(malformed)?;
+        // What follows is seen with the next walk.
+        self.send(frame.into(), true).await
     }
 
     /// Sends a block when the sink has room for it; `false` when it was asked to stop first.
@@ -436,6 +478,10 @@ impl Follower {
                 self.scan.walk(&self.doing, &self.buffer, max).ok()?;
                 self.buffer.advance(self.scan.whole);
                 self.scan.cut();
+                // Nothing is looked for behind a frame that is passed over.
+                if self.scan.long.is_some() || self.passing > 0 {
+                    return None;
+                }
                 if let (Some(tag), Some(len)) = (self.scan.other, self.scan.next) {
                     let mut message = self.buffer.split_to(len).freeze();
                     self.scan.passed();
@@ -478,10 +524,19 @@ impl Follower {
     /// Reads and forgets until the server is ready for the next command, or gone.
     async fn drain(&mut self) -> Option<()> {
         loop {
-            let max = self.limits.frame_bytes_max;
-            self.scan.walk(&self.doing, &self.buffer, max).ok()?;
-            self.buffer.advance(self.scan.whole);
-            self.scan.cut();
+            let here = self.passing.min(self.buffer.len());
+            self.buffer.advance(here);
+            self.passing -= here;
+            if self.passing == 0 {
+                let max = self.limits.frame_bytes_max;
+                self.scan.walk(&self.doing, &self.buffer, max).ok()?;
+                self.buffer.advance(self.scan.whole);
+                self.scan.cut();
+                if let Some(len) = self.scan.long.take() {
+                    self.passing = len;
+                    continue;
+                }
+            }
             if let (Some(tag), Some(len)) = (self.scan.other, self.scan.next) {
                 self.buffer.advance(len);
                 self.scan.passed();

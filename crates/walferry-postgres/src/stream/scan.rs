@@ -11,6 +11,8 @@ use crate::Error;
 
 /// tag and length.
 const HEADER_BYTES: usize = 5;
+/// The longest frame that PostgreSQL can send: it builds no message above 1 GiB.
+const FRAME_BYTES_CEILING: usize = (1 << 30) + (1 << 10);
 /// The longest message that is no frame: an error or a notice.
 const OTHER_BYTES_MAX: usize = 1 << 20;
 
@@ -25,6 +27,8 @@ pub(super) struct Scan {
     pub(super) other: Option<u8>,
     /// The furthest position that a frame has named.
     pub(super) reached: Option<Lsn>,
+    /// Length of the frame after them when it is above the limit: it is not gathered, but passed over.
+    pub(super) long: Option<usize>,
     /// Whether a keepalive has asked for feedback.
     pub(super) reply_requested: bool,
 }
@@ -33,7 +37,7 @@ impl Scan {
     /// Walks on over the buffer, whose first `whole` bytes it has walked before.
     ///
     /// # Errors
-    /// A length that cannot be, a frame above `frame_bytes_max`, or a payload that is not of streaming replication.
+    /// A length that cannot be, or a payload that is not of streaming replication.
     pub(super) fn walk(
         &mut self,
         doing: &str,
@@ -41,14 +45,19 @@ impl Scan {
         frame_bytes_max: u64,
     ) -> Result<(), Error> {
         self.next = None;
+        self.long = None;
         while self.other.is_none() {
             let rest = &buffer[self.whole..];
             let Some((&[tag, a, b, c, d], _)) = rest.split_first_chunk::<HEADER_BYTES>() else {
                 return Ok(());
             };
             let len = u32::from_be_bytes([a, b, c, d]) as usize;
-            check(doing, tag, len, frame_bytes_max)?;
+            check(doing, tag, len)?;
             let message = 1 + len;
+            if tag == b'd' && len as u64 > frame_bytes_max {
+                self.long = Some(message);
+                return Ok(());
+            }
             if rest.len() < message {
                 self.next = Some(message);
                 return Ok(());
@@ -73,6 +82,12 @@ impl Scan {
                 self.reply_requested |= keepalive.reply_requested;
                 keepalive.wal_end
             }
+            // The tag is ours.
+            Frame::Cut(_) => {
+                return Err(Error::protocol(format!(
+                    "{doing}: a frame of an unknown tag: expected 'w' or 'k'"
+                )));
+            }
         };
         self.reached = self.reached.max(Some(reached));
         Ok(())
@@ -90,7 +105,7 @@ impl Scan {
     }
 }
 
-fn check(doing: &str, tag: u8, len: usize, frame_bytes_max: u64) -> Result<(), Error> {
+fn check(doing: &str, tag: u8, len: usize) -> Result<(), Error> {
     if len < size_of::<u32>() {
         return Err(Error::protocol(format!(
             "{doing}: a message {:?} of length {len}: expected at least 4",
@@ -98,11 +113,11 @@ fn check(doing: &str, tag: u8, len: usize, frame_bytes_max: u64) -> Result<(), E
         )));
     }
     let max = if tag == b'd' {
-        frame_bytes_max
+        FRAME_BYTES_CEILING
     } else {
-        OTHER_BYTES_MAX as u64
+        OTHER_BYTES_MAX
     };
-    if len as u64 > max {
+    if len > max {
         return Err(Error::protocol(format!(
             "{doing}: a message {:?} of {len} bytes is above the limit of {max} bytes",
             char::from(tag)
@@ -196,6 +211,22 @@ mod tests {
                 .walk("test", &message(b'd', b""), 1 << 20)
                 .is_err()
         );
+    }
+
+    #[test]
+    fn a_frame_above_the_limit_ends_the_walk_before_it_and_is_no_error() {
+        let long = message(b'd', &[b'w'; 2_000]);
+        let bytes = [data(7), long[..5].to_vec()].concat();
+        let mut scan = Scan::default();
+        scan.walk("test", &bytes, 1_000).unwrap();
+        assert_eq!((scan.whole, scan.long), (data(7).len(), Some(long.len())));
+        assert_eq!(scan.next, None, "no room is made for it");
+        scan.walk("test", &bytes, 1 << 20).unwrap();
+        assert_eq!((scan.long, scan.next), (None, Some(long.len())));
+        let mut cut = vec![b'!'];
+        cut.extend_from_slice(&[0; 8]);
+        cut.extend_from_slice(&data(7)[5..]);
+        assert!(scan.frame("test", &cut).is_err(), "no server sends one");
     }
 
     #[test]

@@ -132,7 +132,7 @@ fn read_frame(from: &mut TcpStream) -> Result<Option<Vec<u8>>> {
 }
 
 /// Carries requests to the broker, all but the one that is held back.
-pub(super) fn requests(shared: &Shared, mut client: TcpStream, mut broker: TcpStream) {
+pub(super) fn requests(shared: &Shared, number: u64, mut client: TcpStream, mut broker: TcpStream) {
     while let Ok(Some(frame)) = read_frame(&mut client) {
         if shared.holdback.catches(&frame) {
             let _ = (
@@ -141,24 +141,24 @@ pub(super) fn requests(shared: &Shared, mut client: TcpStream, mut broker: TcpSt
             );
             return;
         }
-        if !shared.forward(&mut broker, &frame) {
+        if !shared.forward(number, &mut broker, &frame) {
             break;
         }
     }
-    if shared.wait_open() {
+    if shared.wait_open(number) {
         let _ = broker.shutdown(Shutdown::Write);
     }
 }
 
 /// Carries answers to the client, with the proxy's port in place of the broker's.
-pub(super) fn answers(shared: &Shared, mut broker: TcpStream, mut client: TcpStream) {
+pub(super) fn answers(shared: &Shared, number: u64, mut broker: TcpStream, mut client: TcpStream) {
     while let Ok(Some(mut frame)) = read_frame(&mut broker) {
         rewrite(&mut frame, shared.upstream, shared.port);
-        if !shared.forward(&mut client, &frame) {
+        if !shared.forward(number, &mut client, &frame) {
             break;
         }
     }
-    if shared.wait_open() {
+    if shared.wait_open(number) {
         let _ = client.shutdown(Shutdown::Both);
     }
 }

@@ -1,7 +1,7 @@
 //! A TCP proxy that breaks what it carries, when a test says so.
 //!
 //! Owns: a listening port, and for each connection two threads that carry bytes. Faults: cut, black hole (no byte and
-//! no FIN gets through, the sockets stay open), delay, refusal of new connections, and for Kafka an EndTxn request
+//! no FIN gets through, the sockets stay open), forgotten connections (the same, for ever), delay, refusal of new connections, and for Kafka an EndTxn request
 //! held back (see `kafka`). Never: a look into bytes, but for Kafka's frames in [`Proxy::kafka`].
 //! Invariant: a byte that was read is either written on or lost with its whole connection.
 
@@ -42,6 +42,8 @@ struct Shared {
     closed: AtomicBool,
     connections: Mutex<Vec<(TcpStream, TcpStream)>>,
     accepted: AtomicU64,
+    /// Connections with a lower number are forgotten.
+    forgotten: AtomicU64,
     holdback: Holdback,
 }
 
@@ -79,6 +81,7 @@ impl Proxy {
             closed: AtomicBool::new(false),
             connections: Mutex::new(Vec::new()),
             accepted: AtomicU64::new(0),
+            forgotten: AtomicU64::new(0),
             holdback: Holdback::default(),
         });
         let accepting = shared.clone();
@@ -119,6 +122,13 @@ impl Proxy {
         connections.len()
     }
 
+    /// Carries nothing of the connections of now any more, for ever, and ends none: as a router that has lost its state.
+    pub fn forget(&self) {
+        self.shared
+            .forgotten
+            .store(self.accepted(), Ordering::Relaxed);
+    }
+
     /// How many connections were taken so far.
     pub fn accepted(&self) -> u64 {
         self.shared.accepted.load(Ordering::Relaxed)
@@ -149,10 +159,11 @@ impl Drop for Proxy {
 }
 
 impl Shared {
-    /// Waits out a black hole. False when the proxy is gone.
-    fn wait_open(&self) -> bool {
+    /// Waits out a black hole; for ever, on a connection that is forgotten. False when the proxy is gone.
+    fn wait_open(&self, number: u64) -> bool {
         let mut mode = lock(&self.mode);
-        while *mode == Mode::BlackHole && !self.closed.load(Ordering::Relaxed) {
+        let is_forgotten = || number < self.forgotten.load(Ordering::Relaxed);
+        while (*mode == Mode::BlackHole || is_forgotten()) && !self.closed.load(Ordering::Relaxed) {
             mode = self
                 .changed
                 .wait_timeout(mode, LOOK_AGAIN)
@@ -162,8 +173,8 @@ impl Shared {
         !self.closed.load(Ordering::Relaxed)
     }
 
-    fn forward(&self, to: &mut TcpStream, bytes: &[u8]) -> bool {
-        if !self.wait_open() {
+    fn forward(&self, number: u64, to: &mut TcpStream, bytes: &[u8]) -> bool {
+        if !self.wait_open(number) {
             return false;
         }
         let delay_us = self.delay_us.load(Ordering::Relaxed);
@@ -215,8 +226,8 @@ fn accept(shared: &Arc<Shared>, listener: TcpListener) {
 }
 
 fn carry(shared: &Arc<Shared>, client: TcpStream) {
-    shared.accepted.fetch_add(1, Ordering::Relaxed);
-    if client.set_nonblocking(false).is_err() || !shared.wait_open() {
+    let number = shared.accepted.fetch_add(1, Ordering::Relaxed);
+    if client.set_nonblocking(false).is_err() || !shared.wait_open(number) {
         return;
     }
     let Ok(upstream) = TcpStream::connect(shared.upstream) else {
@@ -235,15 +246,15 @@ fn carry(shared: &Arc<Shared>, client: TcpStream) {
     let answers = thread::Builder::new().name("proxy".into()).spawn(move || {
         let (from, to) = back;
         if returning.kafka {
-            kafka::answers(&returning, from, to)
+            kafka::answers(&returning, number, from, to)
         } else {
-            pump(&returning, from, to)
+            pump(&returning, number, from, to)
         }
     });
     if shared.kafka {
-        kafka::requests(shared, client, upstream);
+        kafka::requests(shared, number, client, upstream);
     } else {
-        pump(shared, client, upstream);
+        pump(shared, number, client, upstream);
     }
     if let Ok(answers) = answers {
         let _ = answers.join();
@@ -251,19 +262,19 @@ fn carry(shared: &Arc<Shared>, client: TcpStream) {
 }
 
 /// Carries bytes one way until either side ends, and passes the end on.
-fn pump(shared: &Shared, mut from: TcpStream, mut to: TcpStream) {
+fn pump(shared: &Shared, number: u64, mut from: TcpStream, mut to: TcpStream) {
     let mut buffer = vec![0; 64 << 10];
     loop {
         match from.read(&mut buffer) {
             Ok(0) | Err(_) => break,
             Ok(count) => {
-                if !shared.forward(&mut to, &buffer[..count]) {
+                if !shared.forward(number, &mut to, &buffer[..count]) {
                     break;
                 }
             }
         }
     }
-    if shared.wait_open() {
+    if shared.wait_open(number) {
         let _ = to.shutdown(Shutdown::Write);
     }
 }

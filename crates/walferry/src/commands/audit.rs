@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use anyhow::anyhow;
 use walferry_pipeline::{Audit, AuditReport, audit};
 
-use super::{load, wait};
+use super::{load, one_line, wait};
 use crate::{Failure, command_line::AuditArguments, print, tell};
 
 /// Differences of a table that are listed.
@@ -39,7 +39,7 @@ pub(crate) fn run(path: &Path, arguments: AuditArguments) -> Result<(), Failure>
 }
 
 fn text(report: &AuditReport) -> String {
-    let widths = report.tables.iter().map(|it| it.name.len());
+    let widths = report.tables.iter().map(|it| one_line(&it.name).len());
     let width = widths.max().unwrap_or(0).max("table".len());
     let mut text = format!(
         "at {}\n{:width$}  {:>10}  {:>10}  {:>9}  {:>9}  {:>9}  {:>10}  {:>12}  {:>5}\n",
@@ -57,7 +57,7 @@ fn text(report: &AuditReport) -> String {
     for it in &report.tables {
         text.push_str(&format!(
             "{:width$}  {:>10}  {:>10}  {:>9}  {:>9}  {:>9}  {:>10}  {:>12}  {:>5}\n",
-            it.name,
+            one_line(&it.name),
             it.rows,
             it.records,
             it.missing,
@@ -69,6 +69,7 @@ fn text(report: &AuditReport) -> String {
         ));
     }
     for it in &report.tables {
+        let name = one_line(&it.name);
         for difference in &it.differences {
             let columns = match difference.columns.as_slice() {
                 [] => String::new(),
@@ -79,20 +80,21 @@ fn text(report: &AuditReport) -> String {
                 .map_or_else(String::new, |lsn| format!(" at {lsn}"));
             let kind = difference.kind.replace('_', " ");
             let key = &difference.key;
-            text.push_str(&format!("{}: {kind}: {key}{columns}{at}\n", it.name));
+            let columns = one_line(&columns);
+            text.push_str(&format!("{name}: {kind}: {key}{columns}{at}\n"));
         }
         if it.faults() > it.differences.len() as u64 {
             let more = it.faults() - it.differences.len() as u64;
-            text.push_str(&format!("{}: and {more} more\n", it.name));
+            text.push_str(&format!("{name}: and {more} more\n"));
         }
         if it.unchecked_values > 0 {
             text.push_str(&format!(
-                "{}: {} values could not be compared: their records are of an older version of the table, or hold no value\n",
-                it.name, it.unchecked_values
+                "{name}: {} values could not be compared: their records are of an older version of the table, or hold no value\n",
+                it.unchecked_values
             ));
         }
         for reason in &it.incomplete {
-            text.push_str(&format!("{}: incomplete: {reason}\n", it.name));
+            text.push_str(&format!("{name}: incomplete: {}\n", one_line(reason)));
         }
     }
     for it in &report.unseen {

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::json;
 use walferry_pipeline::{Finding, Severity};
 
-use super::{load, wait};
+use super::{load, one_line, wait};
 use crate::{Failure, print, tell};
 
 pub(crate) fn run(path: &Path, fix_sql: bool, as_json: bool) -> Result<(), Failure> {
@@ -55,10 +55,11 @@ fn table(findings: &[Finding]) -> String {
         };
         text.push_str(&format!(
             "{word}  {}: {}\n",
-            finding.subject, finding.message
+            one_line(&finding.subject),
+            one_line(&finding.message)
         ));
         if let Some(remedy) = &finding.remedy {
-            text.push_str(&format!("         remedy: {remedy}\n"));
+            text.push_str(&format!("         remedy: {}\n", one_line(remedy)));
         }
         if let Some(sql) = &finding.fix_sql {
             text.push_str(&format!("         {sql}\n"));

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, anyhow, bail};
 use walferry_pipeline::config::{
-    BaseUrl, Config, ConnectConfig, Credentials, Errors, Format, Kafka, NewTables, Operation,
-    Policy, Publish, Quirks, Registry, RequireAuth, RetryLimits, Snapshot, SnapshotMode, Source,
-    SubjectStrategy, TlsConfig, TlsMode,
+    BaseUrl, Config, ConnectConfig, Credentials, Errors, Format, Kafka, Operation, Policy, Publish,
+    Quirks, Registry, RequireAuth, RetryLimits, Snapshot, SnapshotMode, Source, SubjectStrategy,
+    TlsConfig, TlsMode,
 };
 
 use super::{Choices, Loaded, file, file::File, readable, scalar::SecretSource, table};
@@ -37,7 +37,7 @@ pub(super) fn checked(file: File, choices: &Choices) -> Result<Loaded> {
     check_level(&file.log.level)?;
     let errors = errors(&file, &prefix)?;
     let publish = publish(&file)?;
-    let pipeline = Config {
+    let mut pipeline = Config {
         source: source(&file, &name, choices)?,
         snapshot: snapshot(&file, choices)?,
         kafka: kafka(&file, &name, &publish, &errors)?,
@@ -65,6 +65,7 @@ pub(super) fn checked(file: File, choices: &Choices) -> Result<Loaded> {
         readable("admin.token", token)?;
     }
     pipeline.kafka.check().map_err(|error| anyhow!("{error}"))?;
+    pipeline.agree();
     Ok(Loaded {
         pipeline,
         listen,
@@ -162,13 +163,7 @@ fn source(file: &File, name: &str, choices: &Choices) -> Result<Source> {
         origin_none: section.origin == file::Origin::None,
         slot_retained_bytes_max: section.slot_retained_bytes_max.0,
         heartbeat_ms: positive("source.heartbeat_ms", section.heartbeat_ms)?,
-        new_tables: match section.new_tables {
-            file::NewTables::Follow => NewTables::Follow,
-            file::NewTables::Warn => NewTables::Warn,
-            file::NewTables::Ignore => NewTables::Ignore,
-        },
         adopt_slot: choices.adopt_slot,
-        adopt_with_snapshot: choices.adopt_with_snapshot,
     })
 }
 
@@ -221,6 +216,7 @@ fn kafka(file: &File, name: &str, publish: &Publish, errors: &Errors) -> Result<
             retry_max_ms: errors.retry_max_ms,
         },
         headers: Vec::new(),
+        topics: Default::default(),
         guard: true,
     })
 }

@@ -3,10 +3,11 @@
 use std::sync::Mutex;
 
 use proptest::prelude::*;
+use rdkafka::error::RDKafkaErrorCode;
 use walferry_event::{Lsn, Position};
 
 use super::*;
-use crate::{Oversize, OwnedRecord, config::example, transactions::Timing};
+use crate::{OwnedRecord, Refusal, Verdict, config::example, transactions::Timing};
 
 /// What the broker holds, shared by every instance that a test runs.
 #[derive(Clone, Debug, Default)]
@@ -56,9 +57,10 @@ impl Fake {
         let held = self.broker.0.lock().unwrap();
         if held.too_large.as_ref() == Some(&value) {
             let grouped = held.refuses_groups && self.grouping == Grouping::Full;
-            return Err(Fault::TooLarge {
+            let code = RDKafkaErrorCode::MessageSizeTooLarge;
+            return Err(Fault::Refused {
                 sequence: if grouped { 0 } else { sequence },
-                bytes: value.len(),
+                refusal: Refusal::of(code, record.topic, true, value.len()).unwrap(),
                 alone: !grouped,
             });
         }
@@ -189,7 +191,7 @@ fn checkpoint(instance: &str, counter: u64) -> Checkpoint {
         written_at: String::new(),
         walferry: String::new(),
         tables: Vec::new(),
-        published: None,
+        topics: Default::default(),
     }
 }
 
@@ -373,16 +375,16 @@ fn a_record_that_is_too_large_follows_its_rule_and_the_rest_is_published() {
 /// A block of which some records stand together, and what takes their place: the second time, publishing ends.
 fn large(values: &[u8], records: Range<usize>, instead: u8) -> Arc<RecordBlock> {
     let mut block = Arc::into_inner(block(values)).unwrap();
-    let judge = move |_, asked| match asked {
-        0 => Oversize::Replace(OwnedRecord {
+    let judge = move |_: &Refusal, asked| match asked {
+        0 => Verdict::Replace(OwnedRecord {
             topic: "dead".into(),
             key: None,
             value: Some(vec![instead]),
             headers: None,
         }),
-        _ => Oversize::Stop("the dead letter is too large".into()),
+        _ => Verdict::Stop("the dead letter is too large".into()),
     };
-    block.may_be_too_large(records, 0, Box::new(judge));
+    block.may_be_refused(records, 0, Box::new(judge));
     Arc::new(block)
 }
 
@@ -420,8 +422,8 @@ fn a_batch_is_given_up_for_a_record_that_is_dealt_with_after_a_restart() {
     let broker = Broker::default();
     broker.0.lock().unwrap().too_large = Some(vec![2]);
     let mut block = Arc::into_inner(block(&[1, 2])).unwrap();
-    let judge = |bytes, _| Oversize::Restart(format!("{bytes} bytes"));
-    block.may_be_too_large(1..2, 0, Box::new(judge));
+    let judge = |refusal: &Refusal, _| Verdict::Restart(format!("{} bytes", refusal.bytes));
+    block.may_be_refused(1..2, 0, Box::new(judge));
     let mut machine = machine(&broker, "a", vec![]);
     let error = machine.append(&Arc::new(block), 0..2).unwrap_err();
     assert!(error.is_diverged(), "{error}");
@@ -435,7 +437,7 @@ fn a_group_that_is_refused_is_sent_record_by_record_and_only_the_large_one_is_le
     broker.0.lock().unwrap().refuses_groups = true;
     let mut machine = machine(&broker, "a", vec![]);
     let mut mixed = Arc::into_inner(block(&[1, 2, 3])).unwrap();
-    mixed.may_be_too_large(1..2, 0, Box::new(|_, _| Oversize::Skip));
+    mixed.may_be_refused(1..2, 0, Box::new(|_, _| Verdict::Skip));
     machine.append(&Arc::new(mixed), 0..3).unwrap();
     let report = machine.commit(checkpoint("a", 1)).unwrap();
     assert_eq!(counts(&report), [("t", 2)]);

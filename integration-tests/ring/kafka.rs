@@ -1,0 +1,367 @@
+//! What Kafka refuses for good follows the table's policy, and a topic that is another by now is told of.
+
+use std::process::Command;
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewPartitions, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use walferry_testkit::process::{Settings, Walferry, binary};
+use walferry_testkit::stack::{KafkaOptions, KafkaServer};
+use walferry_testkit::topics::Ends;
+
+use crate::park::table;
+use crate::place::{DRAIN, Place, READY};
+use crate::records::read;
+use crate::schemas::letters;
+
+const TOKEN: &str = "let me in";
+
+fn admin(place: &Place) -> AdminClient<DefaultClientContext> {
+    ClientConfig::new()
+        .set("bootstrap.servers", &place.brokers)
+        .create()
+        .unwrap()
+}
+
+fn configure(place: &Place, topic: &str, name: &str, value: &str) {
+    let change = AlterConfig::new(ResourceSpecifier::Topic(topic)).set(name, value);
+    let altered = admin(place).alter_configs([&change], &AdminOptions::new());
+    let altered = futures_executor::block_on(altered).unwrap();
+    assert!(altered.iter().all(Result::is_ok), "{altered:?}");
+}
+
+fn approve(walferry: &Walferry, table: &str) {
+    let approved = Command::new(binary().unwrap())
+        .args(["schema", "approve", table, "--admin", walferry.admin_url()])
+        .env("WALFERRY_TOKEN", TOKEN)
+        .output()
+        .unwrap();
+    assert!(approved.status.success(), "{approved:?}");
+}
+
+fn check(place: &Place, settings: &Settings) -> String {
+    let path = settings.write(&place.folder).unwrap();
+    let mut check = Command::new(binary().unwrap());
+    let answer = check.arg("check").arg("-c").arg(&path).output().unwrap();
+    String::from_utf8(answer.stdout).unwrap()
+}
+
+/// One table for each policy that goes on, and one beside them.
+#[test]
+fn a_record_without_a_key_for_a_compacted_topic_follows_the_policy_of_its_table() {
+    let place = Place::shared("compacted");
+    place.sql(
+        "create table letters (id int primary key); create table skips (id int primary key);
+         create table parks (id int primary key); create table keyless (id int);
+         alter table keyless replica identity full; create table beside (id int primary key)",
+    );
+    let mut settings = place.all();
+    settings
+        .set_text("snapshot.mode", "never")
+        .set_text("admin.token", TOKEN)
+        .set(
+            "kafka.topics.config",
+            "{ \"cleanup.policy\" = \"compact\" }",
+        );
+    let told = check(&place, &settings);
+    assert!(
+        told.contains("TRUNCATE of the table cannot be published: the connector would stop"),
+        "{told}"
+    );
+    assert!(told.contains("the table has no key, and topic"), "{told}");
+    for (name, policy) in [
+        ("letters", "dead-letter"),
+        ("skips", "skip"),
+        ("parks", "park"),
+        ("keyless", "skip"),
+    ] {
+        settings.table(&format!("name = \"public.{name}\"\nerrors = \"{policy}\""));
+    }
+    let mut walferry = place.streaming(&settings);
+    place.sql(
+        "insert into letters values (1); insert into skips values (1); insert into parks values (1);
+         insert into keyless values (1)",
+    );
+    place.sql("begin; truncate letters; truncate skips; truncate parks; insert into letters values (2); commit");
+    place.sql(
+        "insert into skips values (2); insert into parks values (2); insert into beside values (1)",
+    );
+    walferry.wait_status("parked", READY, |it| {
+        table(it, "public.parks")["state"] == "parked"
+    });
+    walferry.wait_status("the others go on", READY, |it| {
+        table(it, "public.skips")["changes"].as_u64() >= Some(2) && it["dead_letters"] == 1
+    });
+    let (letter, kind) = letters(&place).remove(0);
+    assert_eq!(
+        (letter["op"].as_str(), kind.as_str()),
+        (Some("t"), "validation")
+    );
+    assert!(read(&place, "public.parks").len() == 1);
+    configure(
+        &place,
+        &place.topic("public.parks"),
+        "cleanup.policy",
+        "delete",
+    );
+    approve(&walferry, "public.parks");
+    walferry.wait_status("caught up", DRAIN, |it| {
+        table(it, "public.parks")["state"] == "streaming"
+    });
+    place.drain("insert into beside values (0)");
+    assert_eq!(read(&place, "public.parks").len(), 3);
+    // Without a policy that goes on, it ends and says so, at each start.
+    settings.unset("table");
+    walferry.sigterm();
+    assert_eq!(walferry.wait_exit(READY), Some(0));
+    let mut stops = place.all();
+    stops.set_text("snapshot.mode", "never");
+    let mut walferry = place.streaming(&stops);
+    place.sql("truncate beside");
+    for _ in 0..2 {
+        assert_eq!(walferry.wait_exit(READY), Some(1));
+        let tail = walferry.log_tail();
+        assert!(
+            tail.contains("public.beside") && tail.contains("compacted"),
+            "{tail}"
+        );
+        walferry = place.start(&stops);
+    }
+}
+
+/// The settings are not asked for beforehand: only the broker knows.
+#[test]
+fn what_a_broker_refuses_of_one_record_or_of_a_whole_topic_follows_the_policy() {
+    let place = Place::shared("refused");
+    place.sql("create table t (id int primary key); create table n (id int); alter table n replica identity full; create table beside (id int primary key)");
+    let mut settings = place.lettered();
+    let mut walferry = place.streaming(&settings);
+    place.sql("insert into t values (1); insert into n values (1)");
+    place.drain("insert into beside values (1)");
+    // No record is of the very millisecond in which the broker looks at it.
+    configure(
+        &place,
+        &place.topic("public.t"),
+        "message.timestamp.before.max.ms",
+        "0",
+    );
+    configure(
+        &place,
+        &place.topic("public.n"),
+        "cleanup.policy",
+        "compact",
+    );
+    place.sql("insert into t values (2); insert into n values (2); insert into n values (3)");
+    walferry.wait_status("letters", READY, |it| {
+        it["dead_letters"].as_u64() >= Some(2)
+    });
+    place.drain("insert into beside values (2)");
+    assert_eq!(read(&place, "public.n").len(), 1);
+    let all = letters(&place);
+    let of = |table: &str| all.iter().filter(|it| it.0["table"] == table).count();
+    assert_eq!(of("public.n"), 2);
+    assert!(all.iter().all(|it| it.1 == "validation"), "{all:?}");
+    // A record of the same millisecond passes, so that one change may not be refused.
+    assert_eq!(read(&place, "public.t").len() + of("public.t"), 2);
+    walferry.sigterm();
+    assert_eq!(walferry.wait_exit(READY), Some(0));
+    settings.unset("errors.policy");
+}
+
+#[test]
+fn a_right_that_is_missing_is_named_and_concerns_its_own_table_alone() {
+    let kafka = KafkaServer::start(KafkaOptions::new().user("w", "secret")).unwrap();
+    let mut place = Place::shared("rights");
+    place.brokers = kafka.sasl_brokers();
+    place.sql("create table t (id int primary key); create table beside (id int primary key)");
+    let mut settings = place.all();
+    settings
+        .set_text("snapshot.mode", "never")
+        .set_text("errors.policy", "park")
+        .set_text("admin.token", TOKEN)
+        .kafka_property("security.protocol", "sasl_plaintext")
+        .kafka_property("sasl.mechanism", "PLAIN")
+        .kafka_property("sasl.username", "w")
+        .kafka_property("sasl.password", "secret");
+    let checkpoint = format!("walferry_checkpoint_{}", place.name);
+    let id = format!("walferry-{}", place.name);
+    let allow = |what: &[&str]| kafka.allow("w", what).unwrap();
+    allow(&[
+        "--operation",
+        "Create",
+        "--operation",
+        "Read",
+        "--operation",
+        "Write",
+        "--operation",
+        "Describe",
+        "--topic",
+        &checkpoint,
+    ]);
+    allow(&[
+        "--operation",
+        "Read",
+        "--group",
+        "walferry-",
+        "--resource-pattern-type",
+        "prefixed",
+    ]);
+    // The transactional id is named when its right is missing, and what grants it.
+    let (code, log) = place.run_ends(&settings);
+    assert_eq!(code, Some(1), "{log}");
+    for part in [
+        id.as_str(),
+        "--transactional-id",
+        "DESCRIBE_CONFIGS",
+        &checkpoint,
+    ] {
+        assert!(log.contains(part), "{part:?} is not in {log}");
+    }
+    allow(&[
+        "--operation",
+        "Write",
+        "--operation",
+        "Describe",
+        "--transactional-id",
+        &id,
+    ]);
+    let beside = place.topic("public.beside");
+    allow(&[
+        "--operation",
+        "Create",
+        "--operation",
+        "Write",
+        "--operation",
+        "Describe",
+        "--topic",
+        &beside,
+    ]);
+    let topic = place.topic("public.t");
+    allow(&[
+        "--operation",
+        "Create",
+        "--operation",
+        "Describe",
+        "--topic",
+        &topic,
+    ]);
+    let mut walferry = place.streaming(&settings);
+    place.sql("begin; insert into beside values (1); insert into t values (1); insert into beside values (2); commit");
+    let seen = walferry.wait_status("parked", READY, |it| {
+        table(it, "public.t")["state"] == "parked"
+    });
+    let reason = table(&seen, "public.t")["reason"].as_str().unwrap();
+    assert!(
+        reason.contains(&topic) && reason.contains("WRITE"),
+        "{reason}"
+    );
+    walferry.wait_status("the other goes on", READY, |it| {
+        table(it, "public.beside")["changes"].as_u64() >= Some(2)
+    });
+    allow(&["--operation", "Write", "--topic", &topic]);
+    approve(&walferry, "public.t");
+    walferry.wait_status("caught up", DRAIN, |it| {
+        table(it, "public.t")["state"] == "streaming"
+    });
+    place.drain("insert into beside values (3)");
+}
+
+#[test]
+fn a_topic_that_is_deleted_or_gets_more_partitions_is_told_until_its_table_is_read_again() {
+    let place = Place::shared("topics");
+    place.sql("create table t (id int primary key); create table spread (id int primary key); insert into t values (1), (2)");
+    let settings = place.all();
+    let mut walferry = place.streaming(&settings);
+    place.sql("insert into spread select generate_series(1, 20)");
+    place.drain("insert into t values (3)");
+    let (topic, spread) = (place.topic("public.t"), place.topic("public.spread"));
+    let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(10)));
+    let (client, more) = (admin(&place), [NewPartitions::new(&spread, 4)]);
+    let made = futures_executor::block_on(client.create_partitions(&more, &options));
+    made.unwrap().remove(0).unwrap();
+    walferry.wait_status("more partitions are told", READY, |it| {
+        let reason = table(it, "public.spread")["reason"]
+            .as_str()
+            .unwrap_or("")
+            .to_owned();
+        reason.contains("has 4 partitions and had 1")
+    });
+    walferry.wait_ready(READY);
+    // Deleted, it is created again, and told.
+    let gone = admin(&place);
+    futures_executor::block_on(gone.delete_topics(&[&topic], &options))
+        .unwrap()
+        .remove(0)
+        .unwrap();
+    place.sql("insert into t values (4); update spread set id = id + 100");
+    let told = walferry.wait_not_ready("deleted", READY);
+    assert!(told.contains("walferry resync public.t"), "{told}");
+    place.drain("insert into spread values (0)");
+    // Over a restart.
+    walferry.sigterm();
+    assert_eq!(walferry.wait_exit(READY), Some(0));
+    let mut walferry = place.start(&settings);
+    walferry.wait_status("streaming", READY, |it| it["state"] == "streaming");
+    walferry.wait_not_ready("resync public.t", READY);
+    place.drain("update spread set id = id + 100");
+    let ends = Ends::open(&place.brokers).unwrap();
+    for partition in 1..4 {
+        assert_eq!(
+            ends.of(&spread, partition).unwrap().1,
+            0,
+            "a key has moved to partition {partition}"
+        );
+    }
+    walferry.sigterm();
+    assert_eq!(walferry.wait_exit(READY), Some(0));
+    let path = settings.write(&place.folder).unwrap();
+    let arguments = ["resync", "-c", path.to_str().unwrap(), "public.t"];
+    let (code, log) = place.ends(&settings, &arguments);
+    assert_eq!(code, Some(0), "{log}");
+    let _walferry = place.streaming(&settings);
+    let ids = read(&place, "public.t").len();
+    assert!(ids >= 4, "{ids} records of 4 rows");
+}
+
+#[test]
+fn names_that_kafka_takes_for_the_same_are_told_and_a_line_break_in_a_name_breaks_no_line() {
+    let place = Place::shared("names");
+    place.sql("create table \"a.b\" (id int primary key); create table \"a,b\" (id int primary key); create table \"c\nd\" (id int primary key)");
+    let settings = place.all();
+    let told = check(&place, &settings);
+    assert!(
+        told.contains("Kafka takes '.' and '_' for the same"),
+        "{told}"
+    );
+    assert!(!told.lines().any(|line| line.starts_with("d")), "{told}");
+}
+
+/// `kafka.topics` holds for the checkpoint topic where it makes data safe.
+#[test]
+fn the_checkpoint_topic_is_as_safe_as_the_others() {
+    let place = Place::shared("safe");
+    place.sql("create table t (id int primary key)");
+    let mut settings = place.all();
+    settings.set(
+        "kafka.topics.config",
+        "{ \"cleanup.policy\" = \"delete\", \"unclean.leader.election.enable\" = \"true\", \"retention.ms\" = \"3600000\" }",
+    );
+    let _walferry = place.streaming(&settings);
+    place.drain("insert into t values (1)");
+    let checkpoint = format!("walferry_checkpoint_{}", place.name);
+    let of = [ResourceSpecifier::Topic(&checkpoint)];
+    let found = admin(&place);
+    let found = futures_executor::block_on(found.describe_configs(&of, &AdminOptions::new()));
+    let found = found.unwrap().remove(0).unwrap();
+    let value = |name: &str| found.get(name).unwrap().value.clone().unwrap();
+    assert_eq!(value("unclean.leader.election.enable"), "true");
+    assert_eq!(value("cleanup.policy"), "compact");
+    assert_eq!(value("retention.ms"), "604800000");
+    let told = check(&place, &settings);
+    assert!(
+        told.contains("unclean.leader.election.enable = true"),
+        "{told}"
+    );
+    assert!(told.contains("has one replica"), "{told}");
+}
