@@ -83,9 +83,12 @@ impl<'a> Runs<'a> {
             runs.up()?;
         }
         if menu.snapshot == Snapshot::Asked {
-            let tables: Vec<String> = writer.compared("").into_iter().map(|it| it.table).collect();
-            for table in tables {
-                runs.ask(&table)?;
+            for compared in writer.compared("") {
+                // Rows without a key are told again only in a topic that is emptied.
+                if compared.key.is_empty() {
+                    writer.note_read_again(&compared.table)?;
+                }
+                runs.ask(&compared.table)?;
             }
         }
         Ok(runs)
