@@ -256,7 +256,7 @@ fn tables_share_a_topic_only_when_they_are_sent_there() {
         .collect();
     // Their own topics would be the same, which is what tells them apart in their keys.
     assert_eq!(left.len(), 2, "{left:#?}");
-    assert_eq!(lines(&place, "public.dotted").len(), 1);
+    assert_eq!(holders(&place, "public.dotted").len(), 1);
     stop(&mut walferry);
 }
 

@@ -41,6 +41,7 @@ fn config(brokers: &str, connector: &str, guard: bool) -> Config {
 
 fn checkpoint(counter: u64) -> Checkpoint {
     Checkpoint {
+        published: None,
         version: 1,
         system_id: "1".into(),
         timeline: 1,

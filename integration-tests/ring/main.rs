@@ -11,6 +11,7 @@
 //! | `registry_faults` | a registry that fails in parts, takes no writes, or was built anew |
 //! | `late_end` | an EndTxn that arrives late, with the guard and without it |
 //! | `instances` | two processes with one name, also when the older one was stopped and wakes up |
+//! | `published` | tables are replaced, come, leave the publication and come back, partitions come and go: topics agree again |
 //! | `recovery` | each row of the recovery table |
 //! | `reload` | the configuration is read again while it runs |
 //! | `doors` | what a stranger or a wrong server can do: half requests, and who gets the password |
@@ -82,6 +83,7 @@ mod oversize;
 mod park;
 mod place;
 mod planted;
+mod published;
 mod records;
 mod recovery;
 mod refusal;

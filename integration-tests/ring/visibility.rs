@@ -22,6 +22,8 @@ fn config(place: &Place, guard: bool) -> config::Config {
     config::Config {
         name: name.clone(),
         source: config::Source {
+            new_tables: config::NewTables::Follow,
+            adopt_with_snapshot: false,
             connect: config::ConnectConfig::from_url(&place.url).unwrap(),
             tables: vec!["public.*".into()],
             slot: place.slot(),

@@ -241,6 +241,7 @@ fn checkpoint(counter: u64) -> Checkpoint {
         written_at: walferry_kafka::now_rfc3339(),
         walferry: "0.1.0".into(),
         tables: Vec::new(),
+        published: None,
         topics: Default::default(),
     }
 }

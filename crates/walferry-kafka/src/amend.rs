@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::{
     Checkpoint, Config, Error, RecordRef,
+    checkpoint::published_key,
     error::Kind,
     producer::Librdkafka,
     transactions::{End, Fault, Grouping, Transactions},
@@ -43,6 +44,16 @@ pub fn amend_checkpoint<E: From<Error>>(
         headers: None,
     };
     client.begin().map_err(failed)?;
+    if next.is_none() {
+        let key = published_key(&config.connector);
+        let published = RecordRef {
+            topic: &config.checkpoint_topic,
+            key: Some(key.as_bytes()),
+            value: None,
+            headers: None,
+        };
+        client.send_one(&published, usize::MAX).map_err(failed)?;
+    }
     client.send_one(&record, usize::MAX).map_err(failed)?;
     client.commit().map_err(failed)?;
     Ok(next)

@@ -51,10 +51,20 @@ pub struct Checkpoint {
     /// What was followed then: globs of `source.tables`. Of what they do not choose the topics miss changes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tables: Vec<String>,
+    /// What is published of each table, for its reader alone. It stands in a record of its own, under [`published_key`], which
+    /// is written in the same transaction when it has changed: with many tables it is large, and a checkpoint is small.
+    /// Written: what takes the place of the record before, or nothing when it stays. Read: the newest.
+    #[serde(skip)]
+    pub published: Option<serde_json::Value>,
     /// The topics of their records, as they were when they were first written to. A topic that is another by now, or has
     /// another number of partitions, is told of.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub topics: BTreeMap<String, TopicIdentity>,
+}
+
+/// The key of the record that says what is published of each table. No connector has such a name.
+pub(crate) fn published_key(connector: &str) -> String {
+    format!("{connector}/published")
 }
 
 /// A table that waits, or that is catching up with the others after it has waited.
@@ -99,6 +109,7 @@ mod tests {
             written_at: "2026-11-24T00:00:00.000Z".into(),
             walferry: "0.1.0".into(),
             tables: Vec::new(),
+            published: None,
             topics: BTreeMap::new(),
         }
     }

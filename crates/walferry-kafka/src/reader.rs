@@ -19,7 +19,7 @@ use crate::{
     Checkpoint, Config, Error,
     admin::topics_missing,
     answers::{Meaning, meaning},
-    checkpoint::VERSION,
+    checkpoint::{VERSION, published_key},
     config::TRANSACTION_TIMEOUT,
     error::Kind,
     journal::Journal,
@@ -70,7 +70,10 @@ pub(crate) fn read_until(
 pub(crate) fn read_note(config: &Config, stop: &AtomicBool) -> Result<Option<Vec<u8>>, Error> {
     let patience = TRANSACTION_TIMEOUT + SLACK;
     let note = |_: &str, _, value: &[u8]| Ok(value.to_vec());
-    newest(patience, End::Written, config, stop, note)?.ok_or_else(|| late(config, patience))
+    let found = newest(patience, End::Written, config, stop, note)?;
+    found
+        .map(|it| it.note)
+        .ok_or_else(|| late(config, patience))
 }
 
 /// The newest committed checkpoint up to an end; none when the end is not reached in time.
@@ -80,7 +83,30 @@ fn read_within(
     config: &Config,
     stop: &AtomicBool,
 ) -> Result<Option<Option<Checkpoint>>, Error> {
-    newest(patience, end, config, stop, parse)
+    let Some(found) = newest(patience, end, config, stop, parse)? else {
+        return Ok(None);
+    };
+    let Some(mut checkpoint) = found.note else {
+        return Ok(Some(None));
+    };
+    let published = found.published.map(|it| serde_json::from_slice(&it));
+    checkpoint.published = published.transpose().map_err(|error| {
+        let topic = &config.checkpoint_topic;
+        let text = format!(
+            "what topic {topic:?} says of the tables that are published cannot be read: {error}; nothing was changed: write the \
+             record as it was, or run the version of Walferry that wrote it"
+        );
+        Error::new(Kind::Unreadable, text)
+    })?;
+    Ok(Some(Some(checkpoint)))
+}
+
+/// The newest records of a connector.
+struct Newest<T> {
+    /// Under its name.
+    note: Option<T>,
+    /// Under the key of what is published of its tables.
+    published: Option<Vec<u8>>,
 }
 
 fn late(config: &Config, patience: Duration) -> Error {
@@ -89,19 +115,23 @@ fn late(config: &Config, patience: Duration) -> Error {
     Error::new(Kind::Unreachable, text)
 }
 
-/// The newest committed record with the connector's name as its key, up to an end; none when the end is not reached in time.
+/// The newest committed records of the connector, up to an end; none when the end is not reached in time.
 fn newest<T>(
     patience: Duration,
     end: End,
     config: &Config,
     stop: &AtomicBool,
     parse: impl Fn(&str, i64, &[u8]) -> Result<T, Error>,
-) -> Result<Option<Option<T>>, Error> {
+) -> Result<Option<Newest<T>>, Error> {
     let topic = &config.checkpoint_topic;
+    let mut newest = Newest {
+        note: None,
+        published: None,
+    };
     let failed = |error: KafkaError| describe(topic, &error);
     let (low, high) = ends(end, config, stop)?;
     if high <= low {
-        return Ok(Some(None));
+        return Ok(Some(newest));
     }
     let reader: Leaving<BaseConsumer<Journal>> = config
         .consumer("read_committed")?
@@ -113,14 +143,17 @@ fn newest<T>(
         .map_err(failed)?;
     reader.assign(&from).map_err(failed)?;
     let until = Instant::now() + patience;
-    let mut newest = None;
+    let published = published_key(&config.connector);
     loop {
         match reader.poll(POLL) {
             Some(Ok(message)) if message.key() == Some(config.connector.as_bytes()) => {
-                newest = match message.payload() {
+                newest.note = match message.payload() {
                     Some(value) => Some(parse(topic, message.offset(), value)?),
                     None => None,
                 };
+            }
+            Some(Ok(message)) if message.key() == Some(published.as_bytes()) => {
+                newest.published = message.payload().map(<[u8]>::to_vec);
             }
             Some(Err(error)) if is_final(&error) => return Err(failed(error)),
             Some(Err(error)) => tracing::debug!(%error, "reading the checkpoint topic"),

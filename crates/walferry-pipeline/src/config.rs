@@ -81,8 +81,24 @@ pub struct Source {
     pub slot_retained_bytes_max: Option<u64>,
     /// How often an idle stream writes a checkpoint, in milliseconds.
     pub heartbeat_ms: u64,
+    /// What is done with tables and partitions that come to match while the connector runs.
+    pub new_tables: NewTables,
     /// Take over a slot that exists while there is no checkpoint.
     pub adopt_slot: bool,
+    /// Read every table beside the stream of a slot that is taken over.
+    pub adopt_with_snapshot: bool,
+}
+
+/// What is done with tables that come to match and are not in the publication.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NewTables {
+    /// They are added to the publication, and their rows are read.
+    #[default]
+    Follow,
+    /// They are left out, and that is told.
+    Warn,
+    /// They are left out.
+    Ignore,
 }
 
 /// How rows that the stream does not bring are read.

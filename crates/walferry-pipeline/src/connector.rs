@@ -22,7 +22,7 @@ use walferry_kafka::{Checkpoint, Health, Publisher};
 use walferry_postgres::{Catalog, Feedback, Replication};
 use walferry_registry::Registry;
 
-pub(crate) use resync::can_be_followed_again;
+pub(crate) use resync::{has_key, jobs_of};
 
 use crate::{
     block::{Memory, QUEUE_BLOCKS_MAX},
@@ -33,6 +33,7 @@ use crate::{
     error::{Error, Passing},
     monitor::Monitor,
     publish::Publishing,
+    published,
     recovery::{Decision, Server},
     relations::Relations,
     retry::{self, Retry},
@@ -162,6 +163,7 @@ impl Start {
         if !self.has_turned {
             self.status.set_state(State::Starting, None);
         }
+        self.status.set_config(self.config.clone());
         self.config.kafka.check()?;
         let stopping = Arc::new(AtomicBool::new(false));
         let mut stop = self.stop.clone();
@@ -203,19 +205,15 @@ impl Start {
                     position,
                     ..parked.unwrap_or_else(|| Held::at(position))
                 };
-                let added = source::added(&self.config, &found.catalog, &found.tables).await?;
-                let before = checkpoint
-                    .as_ref()
-                    .map_or(&[][..], |it| it.tables.as_slice());
-                let again = self.followed_again(&found, before).await?;
-                let progress = snapshot::added(progress, &added, &again);
-                let progress = self.again(&found, progress).await?;
-                // A table is in the record before it is in the publication, so that no crash forgets its history.
-                publisher = claim(publisher, stamp.next(Some(&held), progress.as_ref())).await?;
-                self.resync.store(false, Ordering::Relaxed);
-                source::take_out(&self.config, &found.catalog, &found.left_out).await?;
-                source::add_tables(&self.config, &found.catalog, &added).await?;
-                source::ensure_publication(&self.config, &found.catalog, &found.tables).await?;
+                let (taken, progress) = self
+                    .go_on(
+                        &found,
+                        (publisher, &stamp),
+                        &held,
+                        (checkpoint.as_ref(), progress),
+                    )
+                    .await?;
+                publisher = taken;
                 Begin::Stream(held, progress)
             }
             Decision::Create | Decision::StartOver => {
@@ -236,6 +234,41 @@ impl Start {
             registry,
             stamp,
         })
+    }
+
+    /// Goes on where the topics stand: what was published meanwhile of other tables, or not, is made good beside the stream.
+    async fn go_on(
+        &self,
+        found: &Found,
+        (publisher, stamp): (Publisher, &Stamp),
+        held: &Held,
+        (checkpoint, progress): (Option<&Checkpoint>, Option<snapshot::Progress>),
+    ) -> Result<(Publisher, Option<snapshot::Progress>), Error> {
+        let (config, catalog, status) = (&self.config, &found.catalog, &self.status);
+        let committed = checkpoint.and_then(|it| it.published.as_ref());
+        let globs = checkpoint.map_or(&[][..], |it| it.tables.as_slice());
+        let mut begun = published::begin(config, catalog, status, committed, globs).await?;
+        let progress = begun.plan.progress(progress);
+        let progress = self.again(found, progress).await?;
+        let mut progress = match checkpoint {
+            None => self.adopted(found, progress, &mut begun.known).await?,
+            Some(_) => progress,
+        };
+        // A table is in the record before it is in the publication, so that no crash forgets its history.
+        stamp.set_published(&Arc::new(begun.known.record.clone()));
+        let publisher = claim(publisher, stamp.next(Some(held), progress.as_ref())).await?;
+        self.resync.store(false, Ordering::Relaxed);
+        source::take_out(config, catalog, &found.left_out).await?;
+        begun.add(config, catalog, status, &mut progress).await?;
+        begun.ensure(config, catalog, &found.tables).await?;
+        self.known(stamp, begun.known).await;
+        Ok((publisher, progress))
+    }
+
+    /// From here on, this is what is known to be published.
+    async fn known(&self, stamp: &Stamp, known: published::Known) {
+        stamp.set_published(&Arc::new(known.record.clone()));
+        *self.status.published.lock().await = known;
     }
 
     /// Connects to PostgreSQL and checks it.
@@ -265,7 +298,7 @@ impl Start {
             slot: config.source.slot.clone(),
             publication: config.source.publication.clone(),
         });
-        survey.choice.tell(&config, &self.status.findings);
+        survey.choice.tell(config, &self.status.findings);
         Ok(Found {
             catalog,
             replication,
@@ -375,6 +408,7 @@ impl Start {
             self.status.clone(),
             runtime.clone(),
             control,
+            stamp.published(),
         ));
         let (work, works) = mpsc::channel();
         let ring = Ring {

@@ -289,6 +289,7 @@ impl Encoder {
         // What came last may stand behind this transaction, when the stream is read again from an earlier place.
         let before = self.last_commit_lsn.or(self.builder.course().last_commit());
         self.last_commit_lsn = before.filter(|it| *it <= commit_lsn);
+        self.relations.begins(xid);
         let told = self.told(xid, commit_lsn);
         self.transaction = Some(Transaction {
             commit_lsn,

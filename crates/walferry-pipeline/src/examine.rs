@@ -7,6 +7,7 @@
 mod options;
 mod plan;
 mod postgres;
+mod published;
 mod tables;
 
 use std::sync::{Arc, atomic::AtomicBool};
@@ -83,9 +84,14 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
     let Some(source) = &source else {
         return findings;
     };
-    let start = checkpoint.map(|checkpoint| plan::decide(config, source, checkpoint.as_ref()));
+    let start = checkpoint
+        .as_ref()
+        .map(|checkpoint| plan::decide(config, source, checkpoint.as_ref()));
+    let committed = checkpoint.flatten();
     tables::publication(config, source, start.as_ref(), &mut findings);
     tables::left_out(source, &mut findings);
+    let committed = committed.as_ref().filter(|_| start.is_some());
+    published::published(config, &source.catalog, committed, &mut findings).await;
     for (table, (_, options)) in source.tables.iter().zip(&source.options) {
         tables::table(config, source, table, start.as_ref(), &mut findings).await;
         findings.extend(options.iter().cloned());

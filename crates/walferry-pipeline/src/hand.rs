@@ -65,6 +65,7 @@ pub async fn set_checkpoint(config: &Config, lsn: Lsn) -> Result<Checkpoint, Err
                 .map(|it| it.topics.clone())
                 .unwrap_or_default(),
             snapshot: found.as_ref().and_then(|it| it.snapshot.clone()),
+            published: None,
             instance: uuid::Uuid::new_v4().to_string(),
             counter: found.map_or(0, |it| it.counter) + 1,
             written_at: walferry_kafka::now_rfc3339(),

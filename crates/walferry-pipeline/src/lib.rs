@@ -26,6 +26,7 @@ mod options;
 mod parking;
 mod pausing;
 mod publish;
+mod published;
 pub mod recovery;
 mod refusals;
 mod relations;
@@ -50,7 +51,7 @@ pub use connector::run;
 pub use error::Error;
 pub use examine::{Finding, Severity, checkpoint, examine};
 pub use ledger::Positions;
-pub use reload::reload;
+pub use reload::{reload, resync};
 pub use replay::{Replay, ReplayReport, TableReplay, replay};
 pub use snapshot::{Progress, Refused, TableJob, TableProgress, TableState};
 pub use status::{

@@ -18,7 +18,7 @@ use walferry_registry::Registry;
 use crate::{
     block::Memory,
     config::Config,
-    parking,
+    parking, published,
     status::{Lag, Peer, Status},
 };
 
@@ -59,6 +59,7 @@ impl Monitor {
             )),
             spawn(watch_registry(status.clone(), registry.clone())),
             spawn(parking::watch(config.clone(), status.clone(), registry)),
+            spawn(published::watch(config.clone(), status.clone())),
             spawn(watch_lag(config, status, stream.clone())),
         ];
         Monitor { tasks, stream }

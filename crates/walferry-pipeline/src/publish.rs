@@ -318,6 +318,9 @@ impl Publishing {
         if let Some(tables) = self.snapshot.as_ref().and_then(|it| it.followed.clone()) {
             self.stamp.set_tables(tables);
         }
+        if let Some(published) = self.snapshot.as_ref().and_then(|it| it.published.as_ref()) {
+            self.stamp.set_published(published);
+        }
         let checkpoint = self.stamp.next(Some(&held), self.snapshot.as_deref());
         let committed = self.publisher.commit(checkpoint);
         let report = committed.map_err(|error| self.failed(error))?;

@@ -331,8 +331,9 @@ fn adopt_or_refuse(e: &Evidence) -> Decision {
         (Some(confirmed), true) => Decision::Resume(Position::at(confirmed)),
         (Some(confirmed), false) => Decision::Refuse(format!(
             "slot {:?} exists, confirmed up to {confirmed}, but there is no checkpoint of connector {:?}: adopting it would publish \
-             the changes after {confirmed} and none before; start with --adopt-slot to do so, or drop the slot with \
-             SELECT pg_drop_replication_slot('{}') to begin with a snapshot",
+             the changes after {confirmed} and none before; start with --adopt-slot --with-snapshot to read the tables beside it, \
+             with --adopt-slot alone when their topics hold what was before, or drop the slot with SELECT \
+             pg_drop_replication_slot('{}') to begin with a snapshot",
             e.slot_name, e.connector, e.slot_name
         )),
         (None, _) => Decision::Refuse(format!(

@@ -137,6 +137,8 @@ pub(crate) struct Relations {
     runtime: tokio::runtime::Handle,
     stop: watch::Receiver<bool>,
     catalog: Option<Catalog>,
+    /// The transaction that the stream is in, until the catalog is known to show what it has changed.
+    unseen: Option<u32>,
     /// Topics that exist, each with what it takes.
     known_topics: Vec<(Arc<str>, TopicTakes)>,
     entries: BTreeMap<u32, Entry>,
@@ -169,6 +171,7 @@ impl Relations {
             runtime,
             stop,
             catalog: None,
+            unseen: None,
             known_topics: Vec::new(),
             entries: BTreeMap::new(),
             described: HashMap::new(),
@@ -181,6 +184,11 @@ impl Relations {
     /// The entry of a relation that the stream has described.
     pub(crate) fn entry(&mut self, oid: u32) -> Option<&mut Entry> {
         self.entries.get_mut(&oid)
+    }
+
+    /// A transaction begins.
+    pub(crate) fn begins(&mut self, xid: u32) {
+        self.unseen = Some(xid);
     }
 
     /// What knows the schemas.

@@ -1,121 +1,120 @@
-//! A configuration that takes the place of another while the connector runs: tables are added, readers get other limits.
+//! What people ask of a connector while it runs: another configuration, or that topics are made to agree with their tables again.
 //!
-//! Owns the order of the steps. Tables that were added stand in the checkpoint before they are in the publication, as at a start, so
-//! that no crash forgets their history; they are read when they are in it. The stream goes on all the while. Never: decides which
+//! Owns the examination, and the order of the steps. What is to be read stands in the checkpoint before tables are added to the
+//! publication, as at a start, so that no crash forgets their history. The stream goes on all the while. Never: decides which
 //! keys may change; whoever reads the file does.
 //! Start reading at [`reload`].
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use tokio::{sync::oneshot, time};
 use walferry_postgres::{Catalog, TableInfo};
 
 use crate::{
     config::Config,
-    connector::can_be_followed_again,
+    connector,
     error::Error,
+    published::{self, Follow, Known, Plan},
     snapshot::{Event, Refused},
     source,
-    status::{State, Status},
+    status::Status,
 };
-
-/// Between two looks at the checkpoint.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// What the encode thread is given.
 pub(crate) struct Reload {
     pub(crate) config: Arc<Config>,
-    /// Tables that are to be read, once they are in the publication.
-    pub(crate) added: Vec<TableInfo>,
-    /// Tables that are in it, and were not followed.
-    pub(crate) again: Vec<TableInfo>,
-    pub(crate) reply: oneshot::Sender<()>,
+    /// What becomes of tables because of it.
+    pub(crate) follow: Follow,
 }
 
-/// Puts a configuration in force that differs from the `running` one in `source.tables`, in limits of `snapshot`, and in the
+/// Puts a configuration in force that differs from the one that runs in `source.tables`, in limits of `snapshot`, and in the
 /// settings of tables that were not followed. The tables that are read because of it.
 ///
 /// # Errors
 /// The connector does not stream now, or the configuration cannot be put in force; then the old one stays.
-pub async fn reload(
-    status: &Status,
-    running: &Config,
-    config: Config,
-) -> Result<Vec<String>, Refused> {
+pub async fn reload(status: &Status, config: Config) -> Result<Vec<String>, Refused> {
     let control = status.snapshots().ok_or(Refused::NotStreaming)?;
     let config = Arc::new(config);
     let connect = &config.source.connect;
     let catalog = Catalog::connect(connect)
         .await
         .map_err(|error| invalid(error.into()))?;
-    let examined = examined(status, running, &config, &catalog).await;
-    let (added, again) = examined.map_err(invalid)?;
-    let read = again.iter().map(TableInfo::qualified_name);
-    let names: Vec<String> = added.iter().map(TableInfo::qualified_name).collect();
-    let (reply, answer) = oneshot::channel();
+    let mut known = status.published.lock().await;
+    known.forget_mended(status);
+    let examined = examined(status, &config, &catalog, &known).await;
+    let plan = examined.map_err(invalid)?;
+    let (follow, answer) = Follow::of(&plan);
     let told = Reload {
         config: config.clone(),
-        added: added.clone(),
-        again: again.clone(),
-        reply,
+        follow,
     };
     let gone = || Refused::NotStreaming;
     control
         .send(Event::Reload(Box::new(told)))
         .map_err(|_| gone())?;
     // At the end of the transaction that the stream is in; the connector may end before.
-    answer.await.map_err(|_| gone())?;
+    let serial = answer.await.map_err(|_| gone())?;
     status.set_config(config.clone());
-    while !names.iter().all(|name| recorded(status, name)) {
-        if control.is_closed() {
-            return Err(gone());
-        }
-        time::sleep(LOOK).await;
-    }
-    let tables: Vec<&TableInfo> = added.iter().collect();
-    let published = source::add_tables(&config, &catalog, &tables).await;
-    let outcome = Event::Published(names.clone(), published.is_ok());
-    control.send(outcome).map_err(|_| gone())?;
-    published
-        .map(|()| names.into_iter().chain(read).collect())
-        .map_err(invalid)
+    plan.tell(status, &mut known);
+    let read = plan.read();
+    published::finish(&config, &catalog, status, &mut known, (plan, serial)).await?;
+    Ok(read)
 }
 
-/// The tables that have to be added to the publication, and those that are in it and were not followed, when nothing speaks
-/// against the configuration.
+/// Makes the topics of these tables agree with them again while the connector runs.
+///
+/// # Errors
+/// The connector does not stream now, or a table cannot be read again.
+pub async fn resync(status: &Status, tables: &[String]) -> Result<(), Refused> {
+    let config = status.config().ok_or(Refused::NotStreaming)?;
+    let catalog = Catalog::connect(&config.source.connect)
+        .await
+        .map_err(|error| invalid(error.into()))?;
+    let mut known = status.published.lock().await;
+    known.forget_mended(status);
+    let jobs = connector::jobs_of(&config, &catalog, tables);
+    let plan = Plan {
+        jobs: jobs.await.map_err(invalid)?,
+        ..Plan::default()
+    };
+    tracing::info!(target: "audit", tables = tables.join(", "), "tables are read again, as asked for");
+    published::carry_out(&config, &catalog, status, &mut known, plan).await
+}
+
+/// What becomes of tables, when nothing speaks against the configuration.
 async fn examined(
     status: &Status,
-    running: &Config,
     config: &Config,
     catalog: &Catalog,
-) -> Result<(Vec<TableInfo>, Vec<TableInfo>), Error> {
+    known: &Known,
+) -> Result<Plan, Error> {
     let choice = source::choose(config, catalog).await?;
     choice.tell(config, &status.findings);
     source::take_out(config, catalog, &choice.left_out).await?;
     let tables = choice.tables;
-    let added = source::added(config, catalog, &tables).await?;
-    let added: Vec<TableInfo> = added.into_iter().cloned().collect();
-    let is_added = |it: &TableInfo| added.iter().any(|other| other.oid == it.oid);
-    let others: Vec<TableInfo> = tables.iter().filter(|it| !is_added(it)).cloned().collect();
-    source::ensure_publication(config, catalog, &others).await?;
-    let again = source::again(config, catalog, &tables, &running.source.tables).await?;
-    can_be_followed_again(config, catalog, &again).await?;
-    let again: Vec<TableInfo> = again.into_iter().cloned().collect();
-    match added.iter().chain(&again).find(|it| !it.can_select) {
-        None => Ok((added, again)),
-        Some(blind) => Err(Error::invalid(format!(
-            "table {name}: its rows may not be read; GRANT SELECT ON {name} TO the role of source.url",
-            name = blind.qualified_name()
-        ))),
+    let plan = published::plan_of_config(config, catalog, known).await?;
+    // A table that this configuration chooses has to be one that can be followed.
+    let before = |it: &str| {
+        let chosen = tables.iter().any(|table| table.qualified_name() == it);
+        !chosen || known.left_out.contains(it) || known.record.tables.contains_key(it)
+    };
+    let left_out = plan.left_out.iter().map(|(name, reason)| (name, reason));
+    let lacking = plan
+        .told
+        .iter()
+        .filter_map(|it| Some((&it.table, it.lack()?.1)));
+    let fresh = left_out
+        .map(|(name, reason)| (name, reason.as_str()))
+        .chain(lacking)
+        .find(|(name, _)| !before(name));
+    if let Some((name, reason)) = fresh {
+        return Err(Error::invalid(format!("table {name}: {reason}")));
     }
-}
-
-/// Whether the committed checkpoint says that the table is to be read.
-fn recorded(status: &Status, name: &str) -> bool {
-    let report = status.report();
-    let mut tables = report.snapshot.iter().map(|it| &it.table);
-    tables.any(|it| it.name == name && it.id == "added" && it.state == crate::TableState::Waiting)
-        || report.state == State::Halted
+    let add: Vec<u32> = plan.add.iter().map(|it| it.oid).collect();
+    let listed =
+        |it: &&TableInfo| !add.contains(&it.oid) && !known.left_out.contains(&it.qualified_name());
+    let listed: Vec<TableInfo> = tables.iter().filter(listed).cloned().collect();
+    source::ensure_publication(config, catalog, &listed).await?;
+    Ok(plan)
 }
 
 fn invalid(error: Error) -> Refused {

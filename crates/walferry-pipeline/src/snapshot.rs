@@ -23,7 +23,6 @@ mod watermark;
 mod window;
 
 pub(crate) use consistent::{Outcome, Run, Task};
-pub(crate) use control::added;
 pub use control::{Refused, cancel, pause, resume, start};
 pub(crate) use progress::RESYNC;
 pub use progress::{Progress, TableJob, TableProgress, TableState};

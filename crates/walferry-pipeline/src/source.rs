@@ -16,8 +16,8 @@ pub(crate) use choice::{
     Choice, LATER_LEAVES, LeftOut, admit, asks, choose, later_leaves, take_out,
 };
 pub(crate) use publication::{
-    Limits, Unpublished, add_tables, added, again, ensure_publication, lists, may_be_added,
-    unpublished, vet_publication,
+    Limits, Unpublished, add_tables, added, ensure_publication, lists, may_be_added,
+    named_otherwise, unpublished, vet_publication,
 };
 pub(crate) use writers::{Refused, refused};
 
@@ -74,7 +74,7 @@ pub(crate) fn origin_unknown(source: &Source, server_version: u32) -> Option<Str
 /// The tables that the globs choose. A table that is named outright and does not exist is an error.
 pub(crate) async fn select(source: &Source, catalog: &Catalog) -> Result<Vec<TableInfo>, Error> {
     let selection = Selection::new(&source.tables);
-    let mut tables = catalog.tables().await?;
+    let tables = catalog.tables().await?;
     let names: Vec<String> = tables.iter().map(TableInfo::qualified_name).collect();
     if let Some(missing) = selection.missing(&names).first() {
         return Err(Error::invalid(format!(
@@ -83,10 +83,7 @@ pub(crate) async fn select(source: &Source, catalog: &Catalog) -> Result<Vec<Tab
             source.connect.database, source.connect.user
         )));
     }
-    tables.retain(|table| {
-        selection.includes(&table.qualified_name()) && table.followed(source.partitions_root)
-    });
-    tables.sort_by_key(TableInfo::qualified_name);
+    let tables = followed(source, tables);
     if tables.is_empty() {
         return Err(Error::invalid(format!(
             "source.tables = {:?} matches no table in database {:?}",
@@ -116,6 +113,20 @@ pub(crate) fn readable(config: &Config, tables: &[TableInfo]) -> Result<(), Erro
         }
     }
     Ok(())
+}
+
+/// The tables that the globs choose now, be it none.
+pub(crate) async fn chosen(source: &Source, catalog: &Catalog) -> Result<Vec<TableInfo>, Error> {
+    Ok(followed(source, catalog.tables().await?))
+}
+
+fn followed(source: &Source, mut tables: Vec<TableInfo>) -> Vec<TableInfo> {
+    let selection = Selection::new(&source.tables);
+    tables.retain(|table| {
+        selection.includes(&table.qualified_name()) && table.followed(source.partitions_root)
+    });
+    tables.sort_by_key(TableInfo::qualified_name);
+    tables
 }
 
 /// The slot as the recovery table wants it.
@@ -199,7 +210,8 @@ pub(crate) async fn may_create_slot(config: &Config, catalog: &Catalog) -> Resul
         return Ok(());
     }
     Err(Error::invalid(format!(
-        "slot {:?} does not exist and source.create is false: SELECT pg_create_logical_replication_slot({}, 'pgoutput')",
+        "slot {:?} does not exist and source.create is false: SELECT pg_create_logical_replication_slot({}, 'pgoutput'), \
+         then start with --adopt-slot --with-snapshot",
         source.slot,
         walferry_postgres::quote_literal(&source.slot)
     )))

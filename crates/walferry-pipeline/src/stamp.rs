@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use walferry_event::Position;
 use walferry_kafka::{Checkpoint, KnownTopics};
 
-use crate::{config::Source, course::Held, recovery, snapshot::Progress};
+use crate::{config::Source, course::Held, published::Record, recovery, snapshot::Progress};
 
 /// The writer of checkpoint records.
 #[derive(Debug)]
@@ -27,6 +27,9 @@ struct Inner {
     durable: Held,
     /// What is followed.
     tables: Arc<[String]>,
+    /// What is published of the tables, as it was written last, and whether it has still to be written.
+    published: Option<Arc<Record>>,
+    published_due: bool,
 }
 
 impl Stamp {
@@ -43,6 +46,8 @@ impl Stamp {
                 counter,
                 durable: Held::at(Position::default()),
                 tables: source.tables.as_slice().into(),
+                published: None,
+                published_due: false,
             }),
             snapshot_finished: watch::Sender::new(false),
             slot: source.slot.clone(),
@@ -60,7 +65,11 @@ impl Stamp {
     pub(crate) fn next(&self, held: Option<&Held>, snapshot: Option<&Progress>) -> Checkpoint {
         let mut inner = self.lock();
         inner.counter += 1;
+        let due = std::mem::take(&mut inner.published_due);
+        let published = inner.published.as_deref().filter(|_| due);
+        let published = published.and_then(|it| serde_json::to_value(it).ok());
         Checkpoint {
+            published,
             version: 1,
             system_id: inner.server.system_id.clone(),
             timeline: inner.server.timeline,
@@ -83,6 +92,21 @@ impl Stamp {
     /// Other tables are followed from the next checkpoint on.
     pub(crate) fn set_tables(&self, tables: Arc<[String]>) {
         self.lock().tables = tables;
+    }
+
+    /// What is published from the next checkpoint on.
+    pub(crate) fn set_published(&self, published: &Arc<Record>) {
+        let mut inner = self.lock();
+        let same = |it: &Arc<Record>| Arc::ptr_eq(it, published);
+        if !inner.published.as_ref().is_some_and(same) {
+            inner.published = Some(published.clone());
+            inner.published_due = true;
+        }
+    }
+
+    /// What is published, as the newest checkpoint has it.
+    pub(crate) fn published(&self) -> Option<Arc<Record>> {
+        self.lock().published.clone()
     }
 
     /// What the newest committed checkpoint covers.

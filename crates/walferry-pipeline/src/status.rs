@@ -28,6 +28,7 @@ use crate::{
     ledger::Ledger,
     parking::Parking,
     pausing::Pausing,
+    published::Known,
     refusals::Refusals,
     snapshot::{Event, Progress, Rates},
 };
@@ -128,6 +129,8 @@ pub struct Status {
     pub(crate) parking: Parking,
     /// What is wrong with tables that were chosen.
     pub(crate) findings: Findings,
+    /// What is published of the tables; locked while that is looked at or changed.
+    pub(crate) published: tokio::sync::Mutex<Known>,
     /// What Kafka does not take.
     pub(crate) refusals: Refusals,
     /// Publishing that an operator holds.
@@ -173,6 +176,7 @@ impl Status {
             ledger: Ledger::default(),
             parking: Parking::default(),
             findings: Findings::default(),
+            published: tokio::sync::Mutex::default(),
             refusals: Refusals::default(),
             pausing: Pausing::default(),
             waits: Waits::default(),
@@ -303,6 +307,11 @@ impl Status {
     /// Whether rows that were there before are being read, and nothing streams yet.
     pub(crate) fn is_snapshotting(&self) -> bool {
         self.inner().state == State::Snapshotting
+    }
+
+    /// What it is doing, whoever answers.
+    pub(crate) fn state(&self) -> State {
+        self.inner().state
     }
 
     pub(crate) fn set_state(&self, state: State, reason: Option<String>) {
@@ -509,6 +518,7 @@ impl Status {
             let state = match finding.lack {
                 Lack::LeftOut => TableActivity::LeftOut,
                 Lack::Incomplete => TableActivity::Incomplete,
+                Lack::Surplus => TableActivity::Surplus,
                 Lack::Uneven => TableActivity::Streaming,
             };
             say(name, state, finding.reason, None);

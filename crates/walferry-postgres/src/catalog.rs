@@ -13,6 +13,7 @@ mod condition;
 mod identity;
 mod key;
 mod publications;
+mod published;
 mod slots;
 mod tables;
 mod trial;
@@ -41,6 +42,7 @@ use crate::{
 pub use identity::{IdentityColumn, RelationIdentity, Shows};
 pub use key::KeyRules;
 pub use publications::{PublicationInfo, Publish, PublishedTable, change_sql};
+pub use published::{Leaf, Member, PublicationVersion};
 pub use slots::SlotInfo;
 pub use tables::{RelationKind, TableInfo, TableName};
 pub use trial::Trial;
@@ -244,6 +246,17 @@ impl Catalog {
         let text: String = value(doing, &row, 0)?;
         text.parse()
             .map_err(|_| unexpected(doing, "what is no transaction id"))
+    }
+
+    /// Whether a transaction, by the 32 bits that the stream has of its id, is still running or ending. What it has changed may be in
+    /// the stream before anybody else sees it: its commit is in the WAL before it is over.
+    pub async fn is_ending(&self, xid: u32) -> Result<bool, Error> {
+        const QUESTION: &str = "\
+            SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_locks
+                           WHERE locktype = 'transactionid' AND granted AND transactionid::text = $1)";
+        let doing = "asking whether a transaction is over";
+        let row = self.one(doing, QUESTION, &[&xid.to_string()]).await?;
+        value(doing, &row, 0)
     }
 
     /// Whether the server answers.

@@ -4,6 +4,7 @@
 //! Invariant: every other answer is drawn from what the pipeline has noted; no such request makes it ask a server.
 
 mod control;
+mod resync;
 mod server;
 mod snapshots;
 
@@ -61,6 +62,7 @@ fn router(shown: Shown) -> Router {
         .route("/control/pause", post(control::pause))
         .route("/control/resume", post(control::resume))
         .route("/control/schema/approve", post(control::approve_schema))
+        .route("/control/resync", post(resync::start))
         .route("/snapshots", post(snapshots::start).get(snapshots::list))
         .route("/snapshots/{id}", delete(snapshots::cancel))
         .route("/snapshots/{id}/pause", post(snapshots::pause))

@@ -25,6 +25,9 @@ pub(crate) enum Command {
         /// Take over a slot that exists while there is no checkpoint; what is before its position is not published
         #[arg(long)]
         adopt_slot: bool,
+        /// With --adopt-slot: read every table beside the stream, so that what is before the slot's position is published too
+        #[arg(long, requires = "adopt_slot")]
+        with_snapshot: bool,
     },
     /// Look at everything that a run needs, and say what it would do; changes nothing
     Check {

@@ -43,6 +43,8 @@ pub(crate) struct Loaded {
 pub(crate) struct Choices {
     /// Take over a slot that exists while there is no checkpoint.
     pub(crate) adopt_slot: bool,
+    /// Read every table beside the stream of that slot.
+    pub(crate) adopt_with_snapshot: bool,
     /// Make the topics agree with all tables again, or with those that are named; then end.
     pub(crate) resync: Option<Vec<String>>,
 }

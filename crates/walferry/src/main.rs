@@ -111,7 +111,11 @@ fn run(line: CommandLine) -> Result<(), Failure> {
             leave,
             json,
         } => commands::replay::run(&file.path, Replay { table, leave }, json),
-        Command::Run { path, adopt_slot } => commands::run::run(&path, adopt_slot),
+        Command::Run {
+            path,
+            adopt_slot,
+            with_snapshot,
+        } => commands::run::run(&path, adopt_slot, with_snapshot),
         Command::Check {
             file,
             fix_sql,

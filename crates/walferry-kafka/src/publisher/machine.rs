@@ -24,6 +24,7 @@ use std::{
 use super::{CommitReport, batch::Batch};
 use crate::{
     Checkpoint, Config, Error, Health, RecordBlock, RecordRef, Refused,
+    checkpoint::published_key,
     config::RetryLimits,
     error::Kind,
     transactions::{End, Fault, Grouping, Transactions},
@@ -187,19 +188,12 @@ impl<T: Transactions> Machine<T> {
     fn try_commit(&mut self, checkpoint: &Checkpoint) -> Result<CommitReport, Fault> {
         self.health.step();
         self.open_transaction()?;
-        let value = serde_json::to_vec(checkpoint).map_err(|error| {
-            Fault::Final(
-                Kind::Broken,
-                format!("the checkpoint cannot be written: {error}"),
-            )
-        })?;
-        let record = RecordRef {
-            topic: &self.topic,
-            key: Some(self.key.as_bytes()),
-            value: Some(&value),
-            headers: None,
-        };
-        self.client.send_one(&record, usize::MAX)?;
+        if let Some(published) = &checkpoint.published {
+            let key = published_key(&self.key);
+            self.note(&key, published)?;
+        }
+        let key = self.key.clone();
+        self.note(&key, checkpoint)?;
         let timing = self.client.commit()?;
         if timing.suspect {
             self.renew = Some("the last commit was slow or saw a disconnect");
@@ -210,6 +204,23 @@ impl<T: Transactions> Machine<T> {
             end_txn_us: micros(timing.end),
             ..CommitReport::default()
         })
+    }
+
+    /// Sends a record of the checkpoint topic in the open transaction.
+    fn note(&mut self, key: &str, value: &impl serde::Serialize) -> Result<(), Fault> {
+        let value = serde_json::to_vec(value).map_err(|error| {
+            Fault::Final(
+                Kind::Broken,
+                format!("the checkpoint cannot be written: {error}"),
+            )
+        })?;
+        let record = RecordRef {
+            topic: &self.topic,
+            key: Some(key.as_bytes()),
+            value: Some(&value),
+            headers: None,
+        };
+        self.client.send_one(&record, usize::MAX)
     }
 
     /// The guard: after a suspect commit the producer is replaced before anything is begun, so that a late EndTxn meets a

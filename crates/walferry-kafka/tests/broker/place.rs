@@ -227,6 +227,7 @@ pub(crate) fn checkpoint(instance: &str, counter: u64) -> Checkpoint {
         written_at: walferry_kafka::now_rfc3339(),
         walferry: "0.1.0".into(),
         tables: Vec::new(),
+        published: None,
         topics: Default::default(),
     }
 }

@@ -10,8 +10,8 @@ use walferry_postgres::{CreatedSlot, SnapshotReader, TableInfo};
 
 use super::{Found, Start, claim};
 use crate::{
-    config::SnapshotMode, course::Held, error::Error, options, ring::Begin, snapshot, source,
-    stamp::Stamp,
+    config::SnapshotMode, course::Held, error::Error, options, published, ring::Begin, snapshot,
+    source, stamp::Stamp,
 };
 
 impl Start {
@@ -39,6 +39,8 @@ impl Start {
         };
         let created = self.create_slot(found, with_rows).await?;
         tracing::info!(target: "audit", slot = source.slot, lsn = %created.consistent_point, "slot created");
+        let known = published::first(&self.config, &found.catalog).await?;
+        self.known(stamp, known).await;
         let position = Position::at(created.consistent_point);
         let held = Held::at(position);
         let Some((reader, sources)) = prepared else {

@@ -27,8 +27,7 @@ impl Start {
         source::flushed_by_now(&mut found.replication, &mut found.server).await?;
         let (row, decision, progress) = self.decision(&found, slot, checkpoint.as_ref())?;
         tracing::debug!(row, ?decision, "nothing is fenced yet");
-        self.vet(&found, decision, checkpoint.as_ref(), progress)
-            .await?;
+        self.vet(&found, decision, progress).await?;
         Ok(found)
     }
 
@@ -91,17 +90,15 @@ impl Start {
         &self,
         found: &Found,
         decision: Decision,
-        checkpoint: Option<&Checkpoint>,
         progress: Option<snapshot::Progress>,
     ) -> Result<(), Error> {
         let config = &self.config;
         match decision {
             Decision::Refuse(reason) => return Err(Error::refused(reason)),
             Decision::Resume(_) => {
-                source::added(config, &found.catalog, &found.tables).await?;
-                let before = checkpoint.map_or(&[][..], |it| it.tables.as_slice());
-                self.followed_again(found, before).await?;
                 self.again(found, progress).await?;
+                // A table that the publication does not hold is added, or left out.
+                return source::vet_publication(config, &found.catalog, &[]).await;
             }
             Decision::Create | Decision::StartOver => {
                 if config.snapshot.mode != SnapshotMode::Never {

@@ -17,7 +17,7 @@ use crate::{
     config::{Config, Envelope, Operation},
     course::Held,
     error::Error,
-    options,
+    options, published,
     recovery::{self, Decision, Evidence},
     relations::choose_key,
     ring::Begin,
@@ -71,15 +71,35 @@ impl Start {
         Ok(Some(progress))
     }
 
-    /// Tables that were taken out of the configuration and are there again: their topics miss what was changed meanwhile.
-    pub(super) async fn followed_again<'a>(
+    /// The tables of a slot that is taken over with a snapshot: what the slot does not bring is read beside its stream. Without a key
+    /// it cannot be told what it brings.
+    pub(super) async fn adopted(
         &self,
-        found: &'a Found,
-        before: &[String],
-    ) -> Result<Vec<&'a TableInfo>, Error> {
-        let again = source::again(&self.config, &found.catalog, &found.tables, before).await?;
-        can_be_followed_again(&self.config, &found.catalog, &again).await?;
-        Ok(again)
+        found: &Found,
+        progress: Option<snapshot::Progress>,
+        known: &mut published::Known,
+    ) -> Result<Option<snapshot::Progress>, Error> {
+        if !self.config.source.adopt_with_snapshot {
+            return Ok(progress);
+        }
+        let mut progress = progress.unwrap_or_default();
+        for table in &found.tables {
+            let name = table.qualified_name();
+            if !has_key(&self.config, &found.catalog, table).await? {
+                known.lacks(
+                    &self.status,
+                    &name,
+                    "the slot was taken over, and without a key it cannot be told which rows it brings: what was there before is not \
+                     published",
+                );
+                continue;
+            }
+            let rows = u64::try_from(table.rows_estimated).unwrap_or(0);
+            let mut job = TableJob::new(name, "initial", rows);
+            job.added = true;
+            progress.tables.push(job);
+        }
+        Ok(Some(progress))
     }
 
     /// Whether every table may be read again.
@@ -138,39 +158,24 @@ impl Start {
             tables: jobs,
             ..snapshot::Progress::default()
         };
+        let known = published::first(&self.config, &found.catalog).await?;
+        self.known(stamp, known).await;
         let publisher = claim(publisher, stamp.next(Some(&held), Some(&progress))).await?;
         self.resync.store(false, Ordering::Relaxed);
         Ok((publisher, Begin::Stream(held, Some(progress))))
     }
 }
 
-/// Whether what tables miss can be told: without a key it cannot, once there is a topic.
-pub(crate) async fn can_be_followed_again(
+/// What has to be done for tables that are to be read again while the connector runs.
+pub(crate) async fn jobs_of(
     config: &Config,
     catalog: &Catalog,
-    again: &[&TableInfo],
-) -> Result<(), Error> {
-    for table in again {
-        let topic = config.topic(&table.schema, &table.name);
-        let (kafka, asked) = (config.kafka.clone(), topic.clone());
-        let missing = tokio::task::spawn_blocking(move || {
-            walferry_kafka::topics_missing(&kafka, &[&asked]).map(|it| !it.is_empty())
-        });
-        let missing = missing
-            .await
-            .map_err(|error| Error::failed(format!("looking for a topic: {error}")))??;
-        if !missing && !has_key(config, catalog, table).await? {
-            return Err(Error::refused(format!(
-                "table {} was taken out of source.tables and is there again, so that topic {topic:?} misses what was changed \
-                 meanwhile; without a key that cannot be told row by row: `walferry resync` tells its rows anew, or give it \
-                 a new topic",
-                table.qualified_name()
-            )));
-        }
-        tracing::info!(target: "audit", table = table.qualified_name(),
-            "the table was not followed until now: it is read again");
-    }
-    Ok(())
+    names: &[String],
+) -> Result<Vec<TableJob>, Error> {
+    let all = source::select(&config.source, catalog).await?;
+    let tables = named(config, &all, names)?;
+    let infos: Vec<TableInfo> = tables.into_iter().cloned().collect();
+    jobs(config, catalog, &infos, &all).await
 }
 
 /// What was deleted and created again is filled from now on.
@@ -236,6 +241,7 @@ async fn jobs(
         jobs.push(TableJob {
             sweep: keyed && !skips(Operation::Delete),
             truncate: !keyed,
+            mends: true,
             ..TableJob::new(name, RESYNC, rows)
         });
     }
@@ -243,7 +249,11 @@ async fn jobs(
 }
 
 /// Whether the records of a table have keys.
-async fn has_key(config: &Config, catalog: &Catalog, table: &TableInfo) -> Result<bool, Error> {
+pub(crate) async fn has_key(
+    config: &Config,
+    catalog: &Catalog,
+    table: &TableInfo,
+) -> Result<bool, Error> {
     let (relation, _) = options::shape(config, catalog, table.oid).await?;
     let mut version = catalog.table(&relation, config.key_rules()).await?;
     choose_key(config, &mut version)?;

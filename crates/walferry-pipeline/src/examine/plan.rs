@@ -257,7 +257,7 @@ pub(super) fn start(config: &Config, source: &Examined, start: Start, findings: 
                 format!("slot {slot}"),
                 "does not exist, and source.create is false",
             )
-            .remedy("create it")
+            .remedy("create it, then start with `walferry run --adopt-slot --with-snapshot`")
             .sql(format!(
                 "SELECT pg_create_logical_replication_slot({}, 'pgoutput');",
                 quote_literal(slot)

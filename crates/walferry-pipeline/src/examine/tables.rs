@@ -56,6 +56,11 @@ pub(super) fn publication(
             findings.push(added(&subject, publication.owned, table, it));
             continue;
         }
+        let otherwise = source::named_otherwise(&config.source, publication, table);
+        if start.is_some_and(Start::resumes) && !otherwise {
+            findings.push(unpublished_yet(&subject, it));
+            continue;
+        }
         findings.push(
             Finding::new(Severity::Error, &subject, it.what)
                 .remedy(it.remedy)
@@ -107,9 +112,19 @@ fn added(subject: &str, owned: bool, table: &TableInfo, it: Unpublished) -> Find
     } else {
         "the publication"
     };
-    let message = format!("does not hold table {name}, and only the owner of {what} may add it");
-    Finding::new(Severity::Error, subject, message)
-        .remedy("let the owner of both or a superuser add it; the rows that it has by then come with `walferry snapshot start`")
+    let message = format!(
+        "does not hold table {name}, and only the owner of {what} may add it: it is left out until it is there"
+    );
+    Finding::new(Severity::Warning, subject, message)
+        .remedy("let the owner of both or a superuser add it; then it is followed with the rows that it has")
+        .sql(it.sql)
+}
+
+/// A table that a start leaves out because it may not be added.
+fn unpublished_yet(subject: &str, it: Unpublished) -> Finding {
+    let message = format!("{}: it is left out until it is there", it.what);
+    Finding::new(Severity::Warning, subject, message)
+        .remedy(it.remedy)
         .sql(it.sql)
 }
 

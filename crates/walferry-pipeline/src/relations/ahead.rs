@@ -4,10 +4,11 @@
 //! [`Relations::settle`]. One table after the other, two hundred took a minute in their snapshot, nearly all of it waiting.
 //! Never for a table without rows, whose topic and schema come with its first change.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use tokio::time::{self, Instant};
 use walferry_event::{Relation, ReplicaIdentity, Table};
-use walferry_postgres::Catalog;
+use walferry_postgres::{Catalog, KeyRules};
 
 use super::{Relations, choose_key, offers};
 use crate::{
@@ -15,6 +16,10 @@ use crate::{
     parking::Offer,
     schemas,
 };
+
+/// How long a transaction whose commit is in the WAL may take to be over: longer where it waits for a synchronous standby.
+const UNSEEN_MAX: Duration = Duration::from_secs(5);
+const UNSEEN_LOOK: Duration = Duration::from_millis(5);
 
 impl Relations {
     /// Makes what these tables need, as far as it goes.
@@ -38,16 +43,16 @@ impl Relations {
     pub(super) fn look_up(&mut self, relation: &Relation) -> Result<Table, Error> {
         let connect = &self.config.source.connect;
         let rules = self.config.key_rules();
-        let catalog = &mut self.catalog;
+        let (catalog, unseen) = (&mut self.catalog, self.unseen.take());
         let asked = self.runtime.block_on(async {
             if let Some(open) = catalog {
-                match open.table(relation, rules).await {
+                match table(open, relation, rules, unseen).await {
                     Err(error) if error.may_pass() => {}
                     answer => return answer,
                 }
             }
             let open = catalog.insert(Catalog::connect(connect).await?);
-            open.table(relation, rules).await
+            table(open, relation, rules, unseen).await
         });
         let mut table = asked.map_err(|error| {
             self.catalog = None;
@@ -124,6 +129,22 @@ impl Relations {
         self.known_topics.extend(topics.into_iter().zip(takes));
         Ok(())
     }
+}
+
+/// What the catalog says of a relation once it shows what the transaction has changed that the stream is in.
+async fn table(
+    catalog: &Catalog,
+    relation: &Relation,
+    rules: KeyRules,
+    unseen: Option<u32>,
+) -> Result<Table, walferry_postgres::Error> {
+    if let Some(xid) = unseen {
+        let until = Instant::now() + UNSEEN_MAX;
+        while catalog.is_ending(xid).await? && Instant::now() < until {
+            time::sleep(UNSEEN_LOOK).await;
+        }
+    }
+    catalog.table(relation, rules).await
 }
 
 fn pairs(offers: &[Offer]) -> Vec<(&str, &str)> {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::{Entry, Relations};
-use crate::{config::Config, selection::Selection};
+use crate::{config::Config, selection::Selection, status::Lack};
 
 impl Relations {
     /// Follows what this configuration selects, from the next change on.
@@ -27,7 +27,20 @@ impl Relations {
                 self.ignored.insert(oid, plan.table.relation);
             }
         }
-        let wanted = |it: &walferry_event::Relation| selection.includes(&it.qualified_name());
+        self.admit();
+    }
+
+    /// Follows from the next change on what was not followed and is to be.
+    pub(crate) fn admit(&mut self) {
+        let (selection, status) = (&self.selection, &self.status);
+        let left_out = |name: &str| {
+            let found = status.findings.of(name);
+            found.is_some_and(|it| it.lack == Lack::LeftOut)
+        };
+        let wanted = |it: &walferry_event::Relation| {
+            let name = it.qualified_name();
+            selection.includes(&name) && !left_out(&name)
+        };
         let (entries, described) = (&mut self.entries, &mut self.described);
         self.ignored.retain(|oid, relation| {
             if !wanted(relation) {

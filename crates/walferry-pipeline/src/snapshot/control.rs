@@ -9,13 +9,9 @@ use tokio::{
     sync::{mpsc, oneshot},
     time,
 };
-use walferry_postgres::{Contents, TableInfo, TableName};
+use walferry_postgres::{Contents, TableName};
 
-use super::{
-    chunk::Sessions,
-    progress::{Progress, TableJob},
-    watermark::Event,
-};
+use super::{chunk::Sessions, progress::TableJob, watermark::Event};
 use crate::status::Status;
 
 /// Why a request was not taken.
@@ -233,89 +229,4 @@ async fn found(answer: oneshot::Receiver<bool>) -> Result<(), Refused> {
 fn send(status: &Status, event: Event) -> Result<(), Refused> {
     let control = status.snapshots().ok_or(Refused::NotStreaming)?;
     control.send(event).map_err(|_| Refused::NotStreaming)
-}
-
-/// The progress with snapshots of tables that were added to the configuration; nothing when there is nothing to do. A table of
-/// `swept` was followed before, and what has gone from it since is deleted from its topic. One that is being read is read from its
-/// beginning: what was changed of the rows behind its cursor while it was not followed is in no topic. A snapshot of a part of
-/// its rows is no history.
-pub(crate) fn added(
-    progress: Option<Progress>,
-    tables: &[&TableInfo],
-    swept: &[&TableInfo],
-) -> Option<Progress> {
-    let mut progress = progress.unwrap_or_default();
-    let all = tables.iter().map(|it| (it, false));
-    for (table, sweep) in all.chain(swept.iter().map(|it| (it, true))) {
-        let name = table.qualified_name();
-        let estimated = u64::try_from(table.rows_estimated).unwrap_or(0);
-        let under_way = progress
-            .tables
-            .iter_mut()
-            .find(|it| it.shown.name == name && it.condition.is_none() && !it.ended());
-        let job = match under_way {
-            Some(job) => {
-                job.begin_again();
-                job
-            }
-            None => {
-                let job = TableJob::new(name, "added", estimated);
-                progress.tables.push(job);
-                let last = progress.tables.len() - 1;
-                &mut progress.tables[last]
-            }
-        };
-        (job.added, job.sweep) = (true, job.sweep || sweep);
-    }
-    (!progress.finished()).then_some(progress)
-}
-
-#[cfg(test)]
-mod tests {
-    use walferry_event::ReplicaIdentity;
-    use walferry_postgres::RelationKind;
-
-    use super::*;
-
-    fn table() -> TableInfo {
-        TableInfo {
-            oid: 7,
-            schema: "public".into(),
-            name: "t".into(),
-            replica_identity: ReplicaIdentity::Default,
-            kind: RelationKind::Table,
-            key_columns: Vec::new(),
-            rows_estimated: 0,
-            owned: true,
-            can_select: true,
-            unlogged: false,
-            guarded: false,
-        }
-    }
-
-    /// The table, of which a snapshot is under way that has read something.
-    fn under_way(condition: Option<&str>) -> Progress {
-        let mut job = TableJob::new("public.t".into(), "asked", 0);
-        job.condition = condition.map(str::to_owned);
-        job.advance(0, vec!["7".into()]);
-        Progress {
-            tables: vec![job],
-            ..Progress::default()
-        }
-    }
-
-    #[test]
-    fn a_table_that_is_put_back_is_read_whole_whatever_is_read_of_it() {
-        let table = table();
-        // Through no condition, also when a snapshot with one is under way (A4).
-        let progress = added(Some(under_way(Some("a > 1"))), &[], &[&table]).unwrap();
-        let whole = |it: &&TableJob| it.condition.is_none() && it.left[0].after.is_none();
-        assert_eq!(progress.tables.len(), 2);
-        let own = progress.tables.iter().find(whole).unwrap();
-        assert!(own.added && own.sweep);
-        // From its beginning, also when one without is.
-        let progress = added(Some(under_way(None)), &[&table], &[]).unwrap();
-        assert_eq!(progress.tables.len(), 1);
-        assert!(whole(&&progress.tables[0]) && progress.tables[0].added);
-    }
 }

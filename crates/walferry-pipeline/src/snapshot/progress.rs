@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use walferry_event::{RowKey, RowRange};
 use walferry_postgres::Contents;
 
+use crate::published::Record;
+
 /// The id of the snapshots that make topics agree with their tables after changes were lost.
 pub(crate) const RESYNC: &str = "resync";
 
@@ -24,6 +26,9 @@ pub struct Progress {
     /// The tables that are followed from here on, when they have changed since the start: they go into the same checkpoint.
     #[serde(skip)]
     pub(crate) followed: Option<Arc<[String]>>,
+    /// What is published of the tables from here on: it goes into the same transaction.
+    #[serde(skip)]
+    pub(crate) published: Option<Arc<Record>>,
 }
 
 /// One table of one snapshot.
@@ -53,6 +58,9 @@ pub struct TableJob {
     /// What the topic has is to be ended by a truncate, before anything else: nothing tells its rows apart.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncate: bool,
+    /// What is known to be wrong with the topic is right when this is done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mends: bool,
 }
 
 /// How far the snapshot of one table has come.
@@ -124,6 +132,7 @@ impl TableJob {
             added: false,
             sweep: false,
             truncate: false,
+            mends: false,
         }
     }
 

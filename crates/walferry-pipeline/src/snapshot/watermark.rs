@@ -34,6 +34,7 @@ use crate::{
     config::Config,
     encode::{Encoder, now_us},
     error::{Error, Labels, Passing},
+    published::{Follow, Record, RecordChange},
     reload::Reload,
     retry::Retry,
     status::Status,
@@ -60,8 +61,10 @@ pub(crate) enum Event {
     GoOn,
     /// Another configuration is to be put in force.
     Reload(Box<Reload>),
-    /// Tables that were added are in the publication now; or could not be put into it.
-    Published(Vec<String>, bool),
+    /// Something else is published of tables: what has to be done about it.
+    Follow(Box<Follow>),
+    /// The first are in the publication now, the others could not be added to it; and what is published now.
+    Published(Vec<String>, Vec<String>, RecordChange),
     /// Somebody asks for a snapshot.
     Start(Request),
     /// A request has been looked at, and may begin.
@@ -106,6 +109,8 @@ pub(crate) struct Engine {
     going_on: bool,
     /// A configuration that waits for the end of the transaction that the stream is in.
     reload: Option<Reload>,
+    /// What waits for the same.
+    follows: Vec<Follow>,
     /// Tables that were added and are not in the publication yet.
     unpublished: Vec<String>,
     next_id: u64,
@@ -128,6 +133,7 @@ impl Engine {
         status: Arc<Status>,
         runtime: tokio::runtime::Handle,
         events: mpsc::UnboundedSender<Event>,
+        published: Option<Arc<Record>>,
     ) -> Engine {
         Engine {
             sessions: Sessions::new(config.clone()),
@@ -137,6 +143,7 @@ impl Engine {
             events,
             progress: Progress {
                 serial: status.snapshot_serial(),
+                published,
                 ..Progress::default()
             },
             described: HashMap::new(),
@@ -148,6 +155,7 @@ impl Engine {
             held_back: HashMap::new(),
             going_on: false,
             reload: None,
+            follows: Vec::new(),
             unpublished: Vec::new(),
             status,
             next_id: 0,
@@ -198,7 +206,8 @@ impl Engine {
     /// The stream stands between two transactions and has brought everything before `at`.
     pub(crate) fn boundary(&mut self, encoder: &mut Encoder, at: Lsn) -> Result<(), Error> {
         self.stream_at = self.stream_at.max(at);
-        if self.windows.is_empty() && self.finished_told && self.reload.is_none() {
+        let asked = self.reload.is_some() || !self.follows.is_empty();
+        if self.windows.is_empty() && self.finished_told && !asked {
             return Ok(());
         }
         // Inside a transaction that is handed over in part, the position is not one to begin or give anything at.
@@ -278,7 +287,10 @@ impl Engine {
             Event::Searched(id, found) => self.searched(id, *found)?,
             Event::GoOn => self.going_on = false,
             Event::Reload(reload) => self.reload = Some(*reload),
-            Event::Published(names, published) => self.published(encoder, &names, published)?,
+            Event::Follow(follow) => self.follows.push(*follow),
+            Event::Published(added, refused, change) => {
+                self.published(encoder, &added, &refused, &change)?;
+            }
             Event::Start(request) => request.examine(&self.runtime, &self.sessions, &self.events),
             Event::Accepted(request) => self.accept(encoder, request)?,
             Event::Cancel(id, reply) => {
@@ -360,6 +372,7 @@ impl Engine {
             if !matches!(id.as_str(), "initial" | "added" | RESYNC) {
                 let stage = "snapshot";
                 self.status.count_error(Labels { stage, kind });
+                self.lacks(job, &reason);
                 return self.give_up(encoder, job, &reason);
             }
             if is_of_table(&error) {
@@ -472,6 +485,7 @@ impl Engine {
 
     /// Puts the cursor behind what stands in the block.
     fn mark(&mut self, encoder: &mut Encoder) -> Result<(), Error> {
+        self.mended();
         self.progress.serial += 1;
         let position = encoder.builder.course().position();
         let progress = Arc::new(self.progress.clone());

@@ -11,15 +11,15 @@ use crate::{
     config::{Config, Source},
     error::Error,
     options::{self, Wanted},
-    selection::Selection,
 };
 
-/// Creates the publication when it is missing and that is allowed; otherwise checks that it carries the tables.
+/// Creates the publication when it is missing and that is allowed; otherwise checks that it carries the tables. The tables of
+/// which something else is published from now on.
 pub(crate) async fn ensure_publication(
     config: &Config,
     catalog: &Catalog,
     tables: &[TableInfo],
-) -> Result<(), Error> {
+) -> Result<Vec<String>, Error> {
     let name = &config.source.publication;
     let Some(publication) = catalog.publication(name).await? else {
         if !config.source.create {
@@ -33,14 +33,17 @@ pub(crate) async fn ensure_publication(
             .create_publication(name, &wanted, config.source.partitions_root)
             .await?;
         tracing::info!(target: "audit", publication = name, tables = wanted.len(), "publication created");
-        return Ok(());
+        return Ok(Vec::new());
     };
+    let mut changed = Vec::new();
     for table in tables {
         let wanted = options::wanted(config, catalog, table).await?;
         check(config, catalog, &publication, table, &wanted.publish).await?;
-        limit(config, catalog, &publication, table, wanted).await?;
+        if limit(config, catalog, &publication, table, wanted).await? {
+            changed.push(table.qualified_name());
+        }
     }
-    Ok(())
+    Ok(changed)
 }
 
 /// Refuses a publication that can be neither used nor created nor extended, before anything is touched.
@@ -132,25 +135,6 @@ async fn still_there(catalog: &Catalog, tables: &[&TableInfo]) -> Result<(), Err
     Ok(())
 }
 
-/// The chosen tables that the publication lists, and that were not followed `before`: what was changed meanwhile is not in
-/// their topics.
-pub(crate) async fn again<'a>(
-    config: &Config,
-    catalog: &Catalog,
-    tables: &'a [TableInfo],
-    before: &[String],
-) -> Result<Vec<&'a TableInfo>, Error> {
-    let selection = Selection::new(before);
-    let fresh = |it: &&TableInfo| !before.is_empty() && !selection.includes(&it.qualified_name());
-    let fresh: Vec<&TableInfo> = tables.iter().filter(fresh).collect();
-    if fresh.is_empty() {
-        return Ok(fresh);
-    }
-    let publication = catalog.publication(&config.source.publication).await?;
-    let listed = |it: &&TableInfo| publication.as_ref().is_some_and(|of| lists(of, it));
-    Ok(fresh.into_iter().filter(listed).collect())
-}
-
 /// Whether a table is to be added to a publication that is there.
 pub(crate) fn may_be_added(
     source: &Source,
@@ -235,37 +219,41 @@ pub(crate) fn lists(publication: &PublicationInfo, table: &TableInfo) -> bool {
 }
 
 /// Whether it carries partitions, or what has them, under the other's name.
-fn named_otherwise(source: &Source, publication: &PublicationInfo, table: &TableInfo) -> bool {
+pub(crate) fn named_otherwise(
+    source: &Source,
+    publication: &PublicationInfo,
+    table: &TableInfo,
+) -> bool {
     table.kind != RelationKind::Table && publication.via_root != source.partitions_root
 }
 
-/// Makes the publication say what the options of a table want, or refuses to go on.
+/// Makes the publication say what the options of a table want, or refuses to go on. Whether it was changed.
 async fn limit(
     config: &Config,
     catalog: &Catalog,
     publication: &PublicationInfo,
     table: &TableInfo,
     wanted: Wanted,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let name = &config.source.publication;
     let limits = Limits::of(config, catalog, publication, table, wanted).await?;
     let (qualified, severe) = (table.qualified_name(), limits.breaks);
     let Some(why) = limits.differs.clone() else {
-        return Ok(());
+        return Ok(false);
     };
     if limits.can_change && config.source.create {
         catalog
             .change_published(name, &limits.wanted.publish)
             .await?;
         tracing::info!(target: "audit", publication = name, table = qualified, "what the publication holds of the table was changed");
-        return Ok(());
+        return Ok(true);
     }
     if severe {
         let sql = limits.sql(name);
         return Err(Error::invalid(format!("table {qualified}: {why}; {sql}")));
     }
     tracing::warn!(table = qualified, "{why}");
-    Ok(())
+    Ok(false)
 }
 
 /// How a publication that exists differs from what the options of a table want.
@@ -350,6 +338,8 @@ mod tests {
             slot_retained_bytes_max: None,
             heartbeat_ms: 1000,
             adopt_slot: false,
+            adopt_with_snapshot: false,
+            new_tables: crate::config::NewTables::Follow,
         }
     }
 

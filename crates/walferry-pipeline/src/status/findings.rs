@@ -15,6 +15,8 @@ pub(crate) enum Lack {
     LeftOut,
     /// It is published, and changes or rows of it are missing from its topic. The connector is not ready.
     Incomplete,
+    /// It is published, and its topic holds rows that the table has no more. The connector is ready.
+    Surplus,
     /// It is published and complete, and its topic is not as it was: that has to be known, and stops nothing.
     Uneven,
 }
@@ -49,6 +51,13 @@ impl Findings {
                         table,
                         reason,
                         "changes of the table are missing from its topic"
+                    );
+                }
+                Lack::Surplus => {
+                    tracing::warn!(
+                        table,
+                        reason,
+                        "its topic holds rows that the table has no more"
                     );
                 }
             }

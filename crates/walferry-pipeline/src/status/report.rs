@@ -86,6 +86,8 @@ pub enum TableActivity {
     LeftOut,
     /// It is published, and changes of it are missing from its topic, for the reason that is given.
     Incomplete,
+    /// It is published, and its topic holds rows that the table has no more, for the reason that is given.
+    Surplus,
 }
 
 /// A table that the connector has met.
@@ -103,7 +105,7 @@ pub struct TableStatus {
     pub changes: u64,
     /// Ids of the schemas in use.
     pub schema_ids: SchemaIds,
-    /// `streaming`, `parked`, `catching-up`, `left-out` or `incomplete`.
+    /// `streaming`, `parked`, `catching-up`, `left-out`, `incomplete` or `surplus`.
     pub state: TableActivity,
     /// Since when it waits or has waited, while it does.
     pub parked_since: Option<String>,

@@ -85,7 +85,7 @@ async fn put_in_force(status: &Status, old: &mut Loaded, new: &Loaded, hangup: &
     let keys = changes.reloaded.join(", ");
     let mut told = false;
     loop {
-        match walferry_pipeline::reload(status, &old.pipeline, new.pipeline.clone()).await {
+        match walferry_pipeline::reload(status, new.pipeline.clone()).await {
             Ok(tables) => {
                 tracing::info!(target: "audit", connector, keys, added = tables.join(", "),
                     "the new configuration is in force");

@@ -28,9 +28,10 @@ use crate::{
 /// Bound of the runtime's end: connectors have ended in order before it.
 const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(500);
 
-pub(crate) fn run(path: &Path, adopt_slot: bool) -> Result<(), Failure> {
+pub(crate) fn run(path: &Path, adopt_slot: bool, with_snapshot: bool) -> Result<(), Failure> {
     let choices = Choices {
         adopt_slot,
+        adopt_with_snapshot: with_snapshot,
         ..Choices::default()
     };
     let loaded = configuration::load_all(path, &choices).map_err(|error| Failure::usage(&error))?;

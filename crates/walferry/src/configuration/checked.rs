@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, anyhow, bail};
 use walferry_pipeline::config::{
-    BaseUrl, Config, ConnectConfig, Credentials, Errors, Format, Kafka, Operation, Policy, Publish,
-    Quirks, Registry, RequireAuth, RetryLimits, Snapshot, SnapshotMode, Source, SubjectStrategy,
-    TlsConfig, TlsMode,
+    BaseUrl, Config, ConnectConfig, Credentials, Errors, Format, Kafka, NewTables, Operation,
+    Policy, Publish, Quirks, Registry, RequireAuth, RetryLimits, Snapshot, SnapshotMode, Source,
+    SubjectStrategy, TlsConfig, TlsMode,
 };
 
 use super::{Choices, Loaded, file, file::File, readable, scalar::SecretSource, table};
@@ -163,7 +163,13 @@ fn source(file: &File, name: &str, choices: &Choices) -> Result<Source> {
         origin_none: section.origin == file::Origin::None,
         slot_retained_bytes_max: section.slot_retained_bytes_max.0,
         heartbeat_ms: positive("source.heartbeat_ms", section.heartbeat_ms)?,
+        new_tables: match section.new_tables {
+            file::NewTables::Follow => NewTables::Follow,
+            file::NewTables::Warn => NewTables::Warn,
+            file::NewTables::Ignore => NewTables::Ignore,
+        },
         adopt_slot: choices.adopt_slot,
+        adopt_with_snapshot: choices.adopt_with_snapshot,
     })
 }
 

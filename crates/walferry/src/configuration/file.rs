@@ -71,6 +71,7 @@ section! {
         publication: Option<String> = None, "`walferry_<name>`", "publication";
         create: bool = true, "true", "create slot and publication when missing; false: only use what is there";
         partitions: Partitions = Partitions::Root, "root", "`root`: a partitioned table is one stream; `leaf`: one per partition";
+        new_tables: NewTables = NewTables::Follow, "follow", "tables and partitions that come to match and are not in the publication: `follow` adds them and reads their rows, `warn` leaves them out and says so, `ignore` leaves them out";
         origin: Origin = Origin::Any, "any", "`none` skips what replication brought in (PostgreSQL 16)";
         slot_retained_bytes_max: Limit = Limit(Some(50 << 30)), "50 GiB", "readiness fails above; 0 for no limit";
         heartbeat_ms: u64 = 10_000, "10000", "an idle database's slot moves on this often; no table is written";
@@ -257,6 +258,11 @@ macro_rules! words {
 }
 
 words!(Partitions { Root, Leaf });
+words!(NewTables {
+    Follow,
+    Warn,
+    Ignore
+});
 words!(Origin { Any, None });
 words!(SnapshotMode {
     Initial,

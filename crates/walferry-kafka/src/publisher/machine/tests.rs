@@ -191,6 +191,7 @@ fn checkpoint(instance: &str, counter: u64) -> Checkpoint {
         written_at: String::new(),
         walferry: String::new(),
         tables: Vec::new(),
+        published: None,
         topics: Default::default(),
     }
 }

@@ -1,59 +1,120 @@
-//! Another configuration on the encode thread, between two transactions, and the tables that it adds.
+//! Another configuration, and tables of which something else is published than before, on the encode thread between two transactions.
 //!
-//! Owns the moment. Never: alters the publication; the tables wait until that is done.
-//! Invariant: a table that was added is not read before it is in the publication, since what changes before would be in neither.
+//! Owns the moment, and the record of what is published while the stream runs. Never: alters the publication; tables that are to be
+//! added wait until that is done.
+//! Invariants: a table that was added is not read before it is in the publication, since what changes before would be in neither;
+//! what is recorded is in the same checkpoint as the snapshots that make it true.
 
-use super::Engine;
+use std::sync::Arc;
+
+use super::{Engine, Follow};
 use crate::{
     encode::Encoder,
     error::Error,
-    snapshot::{added, chunk::Sessions, progress::TableState},
+    published::{KnownLack, RecordChange},
+    snapshot::{chunk::Sessions, progress::TableState},
+    status::Lack,
 };
 
 impl Engine {
-    /// Puts the configuration that waits in force.
+    /// Puts the configuration that waits in force, and begins what has to be done about tables.
     pub(super) fn reload(&mut self, encoder: &mut Encoder) -> Result<(), Error> {
-        let Some(reload) = self.reload.take() else {
-            return Ok(());
-        };
-        encoder.reload(reload.config.clone());
-        // Sessions that are open have the old limits.
-        self.sessions = Sessions::new(reload.config.clone());
-        self.config = reload.config;
-        // The tables that are followed stand in the same checkpoint as what is to be read because of it.
-        self.progress.followed = Some(self.config.source.tables.as_slice().into());
-        if !reload.added.is_empty() || !reload.again.is_empty() {
-            self.forget_finished();
-            let tables: Vec<_> = reload.added.iter().collect();
-            self.unpublished
-                .extend(tables.iter().map(|it| it.qualified_name()));
-            let again: Vec<_> = reload.again.iter().collect();
-            let progress = std::mem::take(&mut self.progress);
-            self.progress = added(Some(progress), &tables, &again).unwrap_or_default();
-            self.finished_told = self.progress.finished();
+        if let Some(reload) = self.reload.take() {
+            encoder.reload(reload.config.clone());
+            // Sessions that are open have the old limits.
+            self.sessions = Sessions::new(reload.config.clone());
+            self.config = reload.config;
+            // The tables that are followed stand in the same checkpoint as what is to be read because of it.
+            self.progress.followed = Some(self.config.source.tables.as_slice().into());
+            self.follows.push(reload.follow);
         }
-        self.mark(encoder)?;
-        let _ = reload.reply.send(());
+        for follow in std::mem::take(&mut self.follows) {
+            self.follow(encoder, follow)?;
+        }
         Ok(())
     }
 
-    /// The tables are in the publication, and may be read; or they cannot be, and are not.
+    fn follow(&mut self, encoder: &mut Encoder, follow: Follow) -> Result<(), Error> {
+        let whole = follow.jobs.iter().filter(|it| it.condition.is_none());
+        let names: Vec<&str> = whole.map(|it| it.shown.name.as_str()).collect();
+        self.cancel_if(|it| it.condition.is_none() && names.contains(&it.shown.name.as_str()));
+        if !follow.jobs.is_empty() {
+            self.forget_finished();
+            self.unpublished.extend(follow.adding);
+            self.progress.tables.extend(follow.jobs);
+            self.finished_told = self.progress.finished();
+        }
+        self.record(&follow.change);
+        encoder.relations().admit();
+        self.mark(encoder)?;
+        // Whoever asked may be gone; what was asked for is done all the same.
+        let _ = follow.reply.send(self.progress.serial);
+        Ok(())
+    }
+
+    /// Tables are in the publication, and may be read; others cannot be, and are not.
     pub(super) fn published(
         &mut self,
         encoder: &mut Encoder,
-        names: &[String],
-        published: bool,
+        added: &[String],
+        refused: &[String],
+        change: &RecordChange,
     ) -> Result<(), Error> {
-        self.unpublished.retain(|it| !names.contains(it));
-        if published {
-            return Ok(());
+        self.unpublished
+            .retain(|it| !added.contains(it) && !refused.contains(it));
+        self.cancel_if(|it| it.shown.id == "added" && refused.contains(&it.shown.name));
+        self.record(change);
+        self.mark(encoder)
+    }
+
+    fn record(&mut self, change: &RecordChange) {
+        if !change.is_empty() {
+            let record = self.progress.published.get_or_insert_default();
+            Arc::make_mut(record).apply(change);
         }
-        for table in &mut self.progress.tables {
-            if names.contains(&table.shown.name) && table.shown.id == "added" && !table.ended() {
-                table.left.clear();
-                table.shown.state = TableState::Cancelled;
+    }
+
+    /// What was known to be wrong with a topic is right when the last snapshot that mends it is done.
+    pub(super) fn mended(&mut self) {
+        let tables = &mut self.progress.tables;
+        let done: Vec<usize> = (0..tables.len())
+            .filter(|&job| tables[job].mends && tables[job].shown.state == TableState::Done)
+            .collect();
+        for job in done {
+            tables[job].mends = false;
+            let name = tables[job].shown.name.clone();
+            if tables
+                .iter()
+                .any(|it| it.mends && it.shown.name == name && !it.ended())
+            {
+                continue;
+            }
+            let record = self.progress.published.get_or_insert_default();
+            if record.tables.get(&name).is_some_and(|it| it.lack.is_some()) {
+                Arc::make_mut(record).mended(&name);
+            }
+            let found = self.status.findings.of(&name);
+            if found.is_some_and(|it| it.lack != Lack::LeftOut) {
+                self.status.findings.clear(&name);
             }
         }
-        self.mark(encoder)
+    }
+
+    /// A snapshot that was to complete a table cannot go on.
+    pub(super) fn lacks(&mut self, job: usize, why: &str) {
+        let Some(table) = self.progress.tables.get(job).filter(|it| it.mends) else {
+            return;
+        };
+        let name = &table.shown.name;
+        let reason =
+            format!("its rows cannot be read: {why}; mend that, then `walferry resync {name}`");
+        let record = self.progress.published.get_or_insert_default();
+        if let Some(entry) = Arc::make_mut(record).tables.get_mut(name) {
+            self.status.findings.set(name, Lack::Incomplete, &reason);
+            entry.lack = Some(KnownLack {
+                surplus: false,
+                reason,
+            });
+        }
     }
 }

@@ -3,7 +3,12 @@
 //! Owns the change of the progress. Never: answers before the mark that makes it durable is made.
 
 use super::{Engine, Request};
-use crate::{encode::Encoder, error::Error, snapshot::progress::TableState, status::Lack};
+use crate::{
+    encode::Encoder,
+    error::Error,
+    snapshot::progress::{TableJob, TableState},
+    status::Lack,
+};
 
 impl Engine {
     pub(super) fn accept(&mut self, encoder: &mut Encoder, request: Request) -> Result<(), Error> {
@@ -33,9 +38,15 @@ impl Engine {
     }
 
     pub(super) fn cancel(&mut self, id: &str) -> bool {
+        self.cancel_if(|table| table.shown.id == id)
+    }
+
+    /// Ends the snapshots of the tables that are chosen. Whether there was one.
+    pub(super) fn cancel_if(&mut self, chosen: impl Fn(&TableJob) -> bool) -> bool {
         let mut found = false;
         for (job, table) in self.progress.tables.iter_mut().enumerate() {
-            if table.shown.id == id && !table.ended() {
+            if chosen(table) && !table.ended() {
+                let id = table.shown.id.as_str();
                 found = true;
                 table.left.clear();
                 table.shown.state = TableState::Cancelled;

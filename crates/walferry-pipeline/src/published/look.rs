@@ -1,0 +1,130 @@
+//! A look at the catalog: the tables that are chosen, and what is published of each now.
+//!
+//! Owns the questions and their order. Never: compares.
+//! Invariant: nothing that is compared was changed between the first question and the last.
+
+use std::collections::{BTreeMap, HashMap};
+
+use walferry_postgres::{Catalog, Leaf, Member, PublicationInfo, RelationKind, TableInfo};
+
+use super::{Entry, Publication, Record};
+use crate::{config::Config, error::Error, selection::Selection, source};
+
+/// What there is now.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Look {
+    pub(crate) version: String,
+    pub(crate) publication: Option<Publication>,
+    pub(crate) info: Option<PublicationInfo>,
+    /// The tables that are chosen, by `schema.table`.
+    pub(crate) tables: BTreeMap<String, Seen>,
+    /// Those of them that are not to be followed, with the reason and the remedy.
+    pub(crate) refused: BTreeMap<String, String>,
+}
+
+/// One table.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) info: TableInfo,
+    /// What brings it in the publication.
+    pub(crate) member: Option<Member>,
+    pub(crate) leaves: Vec<Leaf>,
+}
+
+/// Looks that are taken while everything changes, before one is taken as it is: the next one is soon.
+const TRIES_MAX: u32 = 3;
+
+impl Seen {
+    pub(crate) fn entry(&self) -> Entry {
+        Entry {
+            oid: self.info.oid,
+            member: self.member.map(|it| it.entry),
+            leaves: self.leaves.iter().map(|it| (it.oid, it.file)).collect(),
+            lack: None,
+        }
+    }
+}
+
+impl Look {
+    /// What is refused is left out, but for tables that are followed: at a start those are taken out of the publication as well.
+    pub(crate) fn without_refused(&mut self, followed: Option<&Record>) {
+        let stays = |name: &String| followed.is_some_and(|it| it.tables.contains_key(name));
+        self.refused.retain(|name, _| !stays(name));
+        self.tables
+            .retain(|name, _| !self.refused.contains_key(name));
+    }
+
+    /// What is published now, of tables that `before` selects: all of it, when it selects nothing.
+    pub(crate) fn record(&self, before: &[String]) -> Record {
+        let selection = Selection::new(before);
+        let listed = self.tables.iter().filter(|(name, seen)| {
+            let followed = seen.member.is_some() && !self.refused.contains_key(*name);
+            followed && (before.is_empty() || selection.includes(name))
+        });
+        Record {
+            publication: self.publication.clone(),
+            tables: listed
+                .map(|(name, seen)| (name.clone(), seen.entry()))
+                .collect(),
+        }
+    }
+}
+
+/// Looks at what is published of the tables that are chosen.
+pub(crate) async fn look(config: &Config, catalog: &Catalog) -> Result<Look, Error> {
+    let mut tries = 1;
+    let publication = &config.source.publication;
+    let mut version = catalog.tables_version(publication).await?;
+    loop {
+        let mut seen = look_once(config, catalog).await?;
+        let after = catalog.tables_version(publication).await?;
+        if after == version || tries == TRIES_MAX {
+            seen.version = version;
+            return Ok(seen);
+        }
+        (version, tries) = (after, tries + 1);
+    }
+}
+
+async fn look_once(config: &Config, catalog: &Catalog) -> Result<Look, Error> {
+    let chosen = source::chosen(&config.source, catalog).await?;
+    let published = catalog.publishes(&config.source.publication).await?;
+    let info = catalog.publication(&config.source.publication).await?;
+    let choice = source::admit(config, catalog, info.as_ref(), chosen.clone()).await?;
+    let refused = choice.left_out.into_iter();
+    let refused = refused.map(|it| {
+        let name = it.table.qualified_name();
+        (name, format!("{}; {}", it.what, it.remedy))
+    });
+    let (publication, members) = match published {
+        Some((version, members)) => (Some(Publication::from(&version)), members),
+        None => (None, Vec::new()),
+    };
+    let members: HashMap<u32, Member> = members.into_iter().map(|it| (it.table, it)).collect();
+    let roots: Vec<u32> = chosen
+        .iter()
+        .filter(|it| it.kind == RelationKind::Partitioned)
+        .map(|it| it.oid)
+        .collect();
+    let mut leaves: HashMap<u32, Vec<Leaf>> = HashMap::new();
+    if !roots.is_empty() {
+        for leaf in catalog.leaves(&roots).await? {
+            leaves.entry(leaf.root).or_default().push(leaf);
+        }
+    }
+    let tables = chosen.into_iter().map(|info| {
+        let seen = Seen {
+            member: members.get(&info.oid).copied(),
+            leaves: leaves.remove(&info.oid).unwrap_or_default(),
+            info,
+        };
+        (seen.info.qualified_name(), seen)
+    });
+    Ok(Look {
+        version: String::new(),
+        publication,
+        info,
+        tables: tables.collect(),
+        refused: refused.collect(),
+    })
+}

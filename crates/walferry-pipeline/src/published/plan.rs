@@ -1,0 +1,431 @@
+//! What is to be done about the differences of a look, with what their remedies need.
+//!
+//! Owns the facts of each case and the words for the operator. Never: changes anything.
+//! Start reading at [`plan`].
+
+use walferry_postgres::{
+    Catalog, RelationKind, TableInfo, quote_ident, quote_literal, quote_table,
+};
+
+use super::{
+    Entry, KnownLack, Publication, Record, RecordChange,
+    compare::{Change, Difference, differences},
+    look::{Look, Seen},
+    remedy::{self, Case, Remedy},
+};
+use crate::{
+    config::{Config, Envelope, Operation},
+    connector,
+    error::Error,
+    options,
+    snapshot::TableJob,
+    source,
+    status::Lack,
+};
+
+/// What is to be done.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Plan {
+    /// Tables to be read, and partitions, and topics to be looked through.
+    pub(crate) jobs: Vec<TableJob>,
+    /// Tables to be added to the publication before they are read.
+    pub(crate) add: Vec<TableInfo>,
+    /// What the record is to say.
+    pub(crate) change: RecordChange,
+    /// Tables that are left out, and why.
+    pub(crate) left_out: Vec<(String, String)>,
+    /// What is said of tables that are followed.
+    pub(crate) told: Vec<Told>,
+}
+
+/// Something that is said of a table.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
+    pub(crate) table: String,
+    /// The row of the table of remedies.
+    pub(crate) row: &'static str,
+    /// What happened, for the log; nothing of what everybody may expect.
+    pub(crate) words: Option<String>,
+    /// What is known to be wrong from here on.
+    pub(crate) lack: Option<KnownLack>,
+}
+
+impl Plan {
+    /// Whether the connector has to do or remember anything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.jobs.is_empty() && self.add.is_empty() && self.change.is_empty()
+    }
+
+    /// The names of the tables that are read from their beginning.
+    pub(crate) fn read(&self) -> Vec<String> {
+        let whole = self.jobs.iter().filter(|it| it.condition.is_none());
+        whole.map(|it| it.shown.name.clone()).collect()
+    }
+}
+
+/// The differences between a record and a look, and what is to be done about each.
+pub(crate) async fn plan(
+    config: &Config,
+    catalog: &Catalog,
+    before: &Record,
+    now: &Look,
+) -> Result<Plan, Error> {
+    let mut plan = Plan {
+        left_out: now.refused.clone().into_iter().collect(),
+        ..Plan::default()
+    };
+    let differences = differences(before, now);
+    let topics = topics_missing(config, &differences, now).await?;
+    for difference in &differences {
+        let Some(seen) = now.tables.get(&difference.table) else {
+            plan.gone(difference, before, now);
+            continue;
+        };
+        let case = case(config, catalog, before, now, (difference, seen), &topics).await?;
+        let row = remedy::decide(&case);
+        let old = before.tables.get(&difference.table);
+        plan.add_remedy(config, catalog, &case, row, (old, seen))
+            .await?;
+    }
+    let publication = now.publication.as_ref().map(|it| Publication {
+        operations: united(before.publication.as_ref(), it),
+        ..it.clone()
+    });
+    if publication != before.publication {
+        plan.change.publication = Some(publication);
+    }
+    Ok(plan)
+}
+
+/// Every operation that was published once.
+fn united(before: Option<&Publication>, now: &Publication) -> String {
+    let before = before.map_or("", |it| &it.operations);
+    let either = |it: &char| before.contains(*it) || now.operations.contains(*it);
+    "iudt".chars().filter(either).collect()
+}
+
+/// What the publication published once and does not publish now.
+fn narrowed(before: &Record, now: &Look) -> Option<String> {
+    let (before, now) = (before.publication.as_ref()?, now.publication.as_ref()?);
+    let words = [
+        ('i', "inserts"),
+        ('u', "updates"),
+        ('d', "deletes"),
+        ('t', "truncates"),
+    ];
+    let missing = words
+        .iter()
+        .filter(|(it, _)| before.operations.contains(*it) && !now.operations.contains(*it));
+    let missing: Vec<&str> = missing.map(|(_, word)| *word).collect();
+    (!missing.is_empty()).then(|| missing.join(", "))
+}
+
+/// Of the tables whose remedy depends on it, the topics that do not exist.
+async fn topics_missing(
+    config: &Config,
+    differences: &[Difference],
+    now: &Look,
+) -> Result<Vec<String>, Error> {
+    let fresh = differences.iter().filter(|it| it.change == Change::New);
+    let fresh = fresh.filter_map(|it| now.tables.get(&it.table));
+    let topic = |it: &Seen| config.topic(&it.info.schema, &it.info.name);
+    let topics: Vec<String> = fresh.map(topic).collect();
+    if topics.is_empty() {
+        return Ok(topics);
+    }
+    let kafka = config.kafka.clone();
+    let asked = tokio::task::spawn_blocking(move || {
+        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+        let missing = walferry_kafka::topics_missing(&kafka, &names)?;
+        Ok::<_, walferry_kafka::Error>(missing.into_iter().map(|it| it.to_string()).collect())
+    });
+    let missing = asked
+        .await
+        .map_err(|error| Error::failed(format!("looking for topics: {error}")))?;
+    Ok(missing?)
+}
+
+async fn case(
+    config: &Config,
+    catalog: &Catalog,
+    before: &Record,
+    now: &Look,
+    (difference, seen): (&Difference, &Seen),
+    topics_missing: &[String],
+) -> Result<Case, Error> {
+    let topic = config.topic(&seen.info.schema, &seen.info.name);
+    let listed = seen.member.is_some();
+    let mut bar = match listed {
+        true => None,
+        false => bar(config, catalog, now, seen).await?,
+    };
+    let keyed = match connector::has_key(config, catalog, &seen.info).await {
+        Ok(keyed) => keyed,
+        Err(error) if error.is_away() || error.is_diverged() => return Err(error),
+        Err(error) => {
+            bar.get_or_insert(error.to_string());
+            false
+        }
+    };
+    let filled = match &difference.change {
+        Change::Attached(leaves) => !catalog.filled(leaves).await?.is_empty(),
+        _ => false,
+    };
+    Ok(Case {
+        change: difference.change.clone(),
+        listed,
+        bar,
+        unreadable: unreadable(config, &seen.info),
+        keyed,
+        truncates: !config.skipped_operations.contains(&Operation::Truncate)
+            && config.format.envelope != Envelope::Flat,
+        has_topic: !topics_missing.contains(&topic),
+        since_creation: seen.member.is_some_and(|it| it.by_itself && it.untouched),
+        narrowed: match difference.change {
+            Change::Altered => narrowed(before, now),
+            _ => None,
+        },
+        filled,
+        new_tables: config.source.new_tables,
+    })
+}
+
+/// Why the rows of a table cannot be read, and what mends that.
+fn unreadable(config: &Config, table: &TableInfo) -> Option<String> {
+    let role = quote_ident(&config.source.connect.user);
+    let name = table.qualified_name();
+    let again = format!("`walferry resync {name}` reads them then");
+    if !table.can_select {
+        let table = quote_table(&table.schema, &table.name);
+        return Some(format!(
+            "its rows may not be read: GRANT SELECT ON {table} TO {role}; {again}"
+        ));
+    }
+    table.guarded.then(|| {
+        format!("row level security hides rows of it from role {role}: ALTER ROLE {role} BYPASSRLS; {again}")
+    })
+}
+
+/// Why a table cannot be added to the publication, and what mends that.
+async fn bar(
+    config: &Config,
+    catalog: &Catalog,
+    now: &Look,
+    seen: &Seen,
+) -> Result<Option<String>, Error> {
+    let name = &config.source.publication;
+    let Some(publication) = &now.info else {
+        return Ok(Some(format!(
+            "publication {name:?} does not exist any more: changes are lost, and `walferry resync` creates it anew"
+        )));
+    };
+    let publish = match options::wanted(config, catalog, &seen.info).await {
+        Ok(wanted) => wanted.publish,
+        Err(error) if error.is_away() || error.is_diverged() => return Err(error),
+        Err(error) => return Ok(Some(error.to_string())),
+    };
+    let Some(it) = source::unpublished(&config.source, publication, &seen.info, &publish) else {
+        return Ok(None);
+    };
+    let why = match () {
+        () if source::may_be_added(&config.source, publication, &seen.info) => {
+            match (publication.owned, seen.info.owned) {
+                (true, true) => return Ok(None),
+                (true, false) => "; only the owner of the table may add it",
+                (false, _) => "; only the owner of the publication may add it",
+            }
+        }
+        () if !config.source.create => "; source.create is false",
+        () => "",
+    };
+    Ok(Some(format!(
+        "publication {name:?} {}{why}: {}",
+        it.what, it.sql
+    )))
+}
+
+impl Plan {
+    /// A table that is not there any more, or not chosen any more.
+    fn gone(&mut self, difference: &Difference, before: &Record, now: &Look) {
+        let name = &difference.table;
+        let oid = before.tables.get(name).map(|it| it.oid);
+        let renamed = now
+            .tables
+            .iter()
+            .find(|(_, seen)| Some(seen.info.oid) == oid);
+        let words = match renamed {
+            Some((to, _)) => format!("the table is called {to} now"),
+            None => {
+                "the table was dropped, renamed or made unlogged, or is not chosen any more".into()
+            }
+        };
+        self.change.entries.push((name.clone(), None));
+        if now.refused.contains_key(name) {
+            return;
+        }
+        self.told.push(Told {
+            table: name.clone(),
+            row: "gone",
+            words: Some(format!("{words}; its topic stays as it is")),
+            lack: None,
+        });
+    }
+
+    /// Does what a remedy says of one table.
+    async fn add_remedy(
+        &mut self,
+        config: &Config,
+        catalog: &Catalog,
+        case: &Case,
+        row: &'static remedy::Row,
+        (old, seen): (Option<&Entry>, &Seen),
+    ) -> Result<(), Error> {
+        let name = seen.info.qualified_name();
+        let rows = u64::try_from(seen.info.rows_estimated).unwrap_or(0);
+        let mut entry = seen.entry();
+        let mut lack = None;
+        match row.remedy {
+            Remedy::Ignore => return Ok(()),
+            Remedy::LeaveOut => {
+                self.left_out.push((name, left_out(config, case)));
+                return Ok(());
+            }
+            Remedy::Note | Remedy::Forget => {}
+            Remedy::Read => {
+                let mut job = TableJob::new(name.clone(), "added", rows);
+                (job.added, job.mends) = (true, true);
+                self.jobs.push(job);
+            }
+            Remedy::ReadAgain => {
+                let mut job = TableJob::new(name.clone(), "added", rows);
+                (job.added, job.mends) = (true, true);
+                (job.sweep, job.truncate) = (case.keyed, !case.keyed);
+                self.jobs.push(job);
+                lack = (case.change != Change::New).then(|| "it is read again now".to_owned());
+            }
+            Remedy::Sweep => {
+                let mut job = TableJob::new(name.clone(), "added", 0);
+                (job.mends, job.sweep) = (true, true);
+                job.left.clear();
+                self.jobs.push(job);
+                lack = Some("what its topic holds beside its rows is deleted now".into());
+            }
+            Remedy::ReadPartitions => {
+                self.read_partitions(catalog, case, &name).await?;
+                lack = Some("their rows are read now".into());
+            }
+            Remedy::Tell => {
+                lack = Some(mending(config, case, &name));
+                // What cannot be mended now is found again when it can.
+                let again = !case.listed || (case.keyed && case.unreadable.is_some());
+                if let Some(old) = old.filter(|_| again) {
+                    entry = old.clone();
+                }
+            }
+            Remedy::TellSurplus => {
+                lack = Some(format!(
+                    "the rows stay in its topic until `walferry resync {name}` deletes them"
+                ));
+            }
+        }
+        if !case.listed && matches!(row.remedy, Remedy::Read | Remedy::ReadAgain) {
+            self.add.push(seen.info.clone());
+            entry.member = None;
+        }
+        let lack = lack.map(|remedy| KnownLack {
+            surplus: row.remedy == Remedy::TellSurplus,
+            reason: format!("{}; {remedy}", remedy::words(case)),
+        });
+        let quiet = matches!(case.change, Change::Joined)
+            || (row.remedy == Remedy::Note && case.change != Change::New);
+        let known = old.and_then(|it| it.lack.clone());
+        entry.lack = lack.clone().or_else(|| known.clone());
+        if old != Some(&entry) {
+            self.change.entries.push((name.clone(), Some(entry)));
+        }
+        if !quiet && (lack.is_none() || lack != known) {
+            self.told.push(Told {
+                table: name,
+                row: row.name,
+                words: lack.is_none().then(|| remedy::words(case)),
+                lack,
+            });
+        }
+        Ok(())
+    }
+
+    /// A snapshot of the rows of each partition that has come with rows.
+    async fn read_partitions(
+        &mut self,
+        catalog: &Catalog,
+        case: &Case,
+        name: &str,
+    ) -> Result<(), Error> {
+        let Change::Attached(leaves) = &case.change else {
+            return Ok(());
+        };
+        for leaf in catalog.filled(leaves).await? {
+            let Some(condition) = catalog.partition_condition(leaf).await? else {
+                continue;
+            };
+            let mut job = TableJob::new(name.to_owned(), "attached", 0);
+            (job.added, job.mends, job.condition) = (true, true, Some(condition));
+            self.jobs.push(job);
+        }
+        Ok(())
+    }
+}
+
+/// Why a table that was chosen is left out.
+fn left_out(config: &Config, case: &Case) -> String {
+    let why = [&case.bar, &case.unreadable].into_iter().flatten().next();
+    match why {
+        Some(why) => why.clone(),
+        None => format!(
+            "it is not in publication {:?}, and source.new_tables is \"warn\": it is followed with its rows when that is \"follow\"",
+            config.source.publication
+        ),
+    }
+}
+
+/// What a person has to do.
+fn mending(config: &Config, case: &Case, name: &str) -> String {
+    let ident = quote_ident(&config.source.publication);
+    if case.narrowed.is_some() {
+        return format!(
+            "changes are missing: ALTER PUBLICATION {ident} SET (publish = {}); it is read again then",
+            quote_literal("insert, update, delete, truncate")
+        );
+    }
+    if let Some(bar) = case.bar.as_ref().filter(|_| !case.listed) {
+        return format!("{bar} (it is read again then)");
+    }
+    if !case.keyed {
+        return match &case.bar {
+            Some(bar) => bar.clone(),
+            None => "without a key its topic would have to be ended by a truncate, and truncates are not published \
+                     (format.skipped_operations, format.envelope): give it a key, or a new topic".into(),
+        };
+    }
+    match &case.unreadable {
+        Some(why) => why.clone(),
+        None => format!("`walferry resync {name}` makes its topic agree with it"),
+    }
+}
+
+/// Partitions of other servers, whose changes are never streamed.
+pub(crate) fn foreign(now: &Look) -> Vec<&str> {
+    let has = |seen: &Seen| {
+        seen.info.kind == RelationKind::Partitioned && seen.leaves.iter().any(|it| it.foreign)
+    };
+    let tables = now.tables.iter().filter(|(_, seen)| has(seen));
+    tables.map(|(name, _)| name.as_str()).collect()
+}
+
+impl Told {
+    /// Whether readiness is at stake.
+    pub(crate) fn lack(&self) -> Option<(Lack, &str)> {
+        let lack = self.lack.as_ref()?;
+        Some((lack.lack(), &lack.reason))
+    }
+}
