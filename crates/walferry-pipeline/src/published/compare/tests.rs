@@ -1,3 +1,5 @@
+//! What a comparison of two looks at a publication finds.
+
 use walferry_event::ReplicaIdentity;
 use walferry_postgres::{Leaf, Member, RelationKind, TableInfo};
 

@@ -1,3 +1,5 @@
+//! What is done about each change of what is published.
+
 use super::*;
 
 fn case(change: Change) -> Case {
