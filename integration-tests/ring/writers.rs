@@ -337,10 +337,15 @@ fn a_table_that_breaks_its_writers_is_taken_out_of_our_publication_and_not_out_o
     let place = Place::shared("writers_published");
     place.sql(
         "create table good (id int primary key, n int); create table bad (id int primary key, n int);
+         create table lost (id int primary key, n int);
          insert into good values (1, 1); insert into bad values (1, 1)",
     );
     let settings = place.all();
     let mut walferry = place.streaming(&settings);
+    // An identity that is lost while the table is followed is told.
+    place.sql("alter table lost drop constraint lost_pkey");
+    let line = walferry.wait_log("a start takes the table out", READY);
+    assert!(line.contains("public.lost"), "{line}");
     walferry.sigterm();
     assert_eq!(walferry.wait_exit(READY), Some(0));
     place.sql("alter table bad drop constraint bad_pkey");

@@ -49,6 +49,9 @@ impl Look {
     /// What is refused is left out, but for tables that are followed: at a start those are taken out of the publication as well.
     pub(crate) fn without_refused(&mut self, followed: Option<&Record>) {
         let stays = |name: &String| followed.is_some_and(|it| it.tables.contains_key(name));
+        for (table, reason) in self.refused.iter().filter(|(name, _)| stays(name)) {
+            tracing::warn!(target: "audit", table, "{reason}; a start takes the table out of the publication");
+        }
         self.refused.retain(|name, _| !stays(name));
         self.tables
             .retain(|name, _| !self.refused.contains_key(name));
