@@ -22,7 +22,7 @@ const KEPT: u64 = 256 * MIB;
 /// What the topics of these tests take.
 const TAKES: u64 = 20 * MIB;
 /// How long a step may take on a machine that runs other tests.
-const STEP: Duration = Duration::from_secs(120);
+const STEP: Duration = Duration::from_secs(300);
 /// The default of `shutdown_ms`, and what it takes to see that a process has ended.
 const STOPPED: Duration = Duration::from_millis(10_000 + 2_000);
 
