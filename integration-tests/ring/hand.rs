@@ -176,3 +176,36 @@ fn a_connector_that_is_removed_leaves_nothing_and_begins_anew() {
     let _walferry = place.streaming(&settings);
     place.drain("insert into t values (2)");
 }
+
+#[test]
+fn a_publication_of_another_role_is_told_of_before_anything_is_removed() {
+    let place = Place::shared("half_done");
+    let role = format!("dropper_{}", std::process::id());
+    place.sql(&format!(
+        "create table t (id int primary key); create publication {slot} for table t;
+         create role {role} login replication; grant select on t to {role}",
+        slot = place.slot()
+    ));
+    place.sql(&format!(
+        "select pg_create_logical_replication_slot('{}', 'pgoutput')",
+        place.slot()
+    ));
+    let mut settings = place.all();
+    settings.set_text(
+        "source.url",
+        &place.url.replace("postgres@", &format!("{role}@")),
+    );
+    let path = settings.write(&place.folder).unwrap();
+    let (code, text) =
+        crate::place::told(&["drop", "-c", path.to_str().unwrap(), "--yes", &place.name]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.contains("belongs to another role") && text.contains("nothing was removed"),
+        "{text}"
+    );
+    let left = place.value(&format!(
+        "select count(*) from pg_replication_slots where slot_name = '{}'",
+        place.slot()
+    ));
+    assert_eq!(left.as_deref(), Some("1"));
+}

@@ -100,6 +100,8 @@ fn ask(
 ) -> Result<(), String> {
     let until = Instant::now() + ANSWER;
     let answer = client.fetch_metadata(Some(topic), ANSWER);
+    // What librdkafka says of it comes by its events.
+    while client.poll(Duration::ZERO).is_some() {}
     let metadata = answer.map_err(|error| journal.why(&error))?;
     let leader = leader(&metadata, topic);
     judge(brokers, topic, &metadata)?;

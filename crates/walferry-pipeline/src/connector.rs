@@ -187,7 +187,7 @@ impl Start {
         let registry = Arc::new(registry);
         let (mut publisher, checkpoint) = self.kafka(stopping).await?;
         let (row, decision, progress) = self.judge(&mut found, checkpoint.as_ref()).await?;
-        tracing::info!(target: "audit", row, ?decision, "recovery decision");
+        tracing::info!(target: "audit", row, %decision, "recovery decision");
         let stamp = Arc::new(Stamp::new(
             found.server.clone(),
             &self.config.source,
@@ -290,6 +290,7 @@ impl Start {
             })
             .await?;
         let survey = source::survey(config, &catalog).await?;
+        source::tell_left_out(&config.source, &catalog).await?;
         let server = source::server(&mut replication, &identity).await?;
         self.status.set_source(SourceStatus {
             system_id: Some(server.system_id.clone()),

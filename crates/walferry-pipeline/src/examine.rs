@@ -8,13 +8,15 @@ mod options;
 mod plan;
 mod postgres;
 mod published;
+mod registry;
+mod rights;
+mod surroundings;
 mod tables;
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::atomic::AtomicBool;
 
 use serde::Serialize;
 use walferry_kafka::Checkpoint;
-use walferry_registry::Registry;
 
 use crate::config::Config;
 
@@ -48,7 +50,8 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub(crate) fn new(
+    /// Something that was looked at, and how bad it is.
+    pub fn new(
         severity: Severity,
         subject: impl Into<String>,
         message: impl Into<String>,
@@ -62,7 +65,8 @@ impl Finding {
         }
     }
 
-    pub(crate) fn remedy(mut self, remedy: impl Into<String>) -> Finding {
+    /// With what to do about it.
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Finding {
         self.remedy = Some(remedy.into());
         self
     }
@@ -80,7 +84,7 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
     let mut source = postgres::examine(config, &mut findings).await;
     let checkpoint = kafka(config, &mut findings).await;
     postgres::look_again(&mut source, &mut findings).await;
-    let registry = registry(config, &mut findings).await;
+    let registry = registry::examine(config, &mut findings).await;
     let Some(source) = &source else {
         return findings;
     };
@@ -120,6 +124,7 @@ async fn kafka(config: &Config, findings: &mut Vec<Finding>) -> Option<Option<Ch
                 },
             };
             findings.push(Finding::new(Severity::Ok, SUBJECT, message));
+            rights::needed(config, findings);
             Some(found)
         }
         Err(error) => {
@@ -140,23 +145,4 @@ pub async fn checkpoint(config: &Config) -> Result<Option<Checkpoint>, crate::Er
         .await
         .map_err(|error| crate::Error::failed(format!("reading the checkpoint: {error}")))?;
     Ok(read?)
-}
-
-async fn registry(config: &Config, findings: &mut Vec<Finding>) -> Option<Arc<Registry>> {
-    const SUBJECT: &str = "registry";
-    let asked = async {
-        let registry = Registry::new(config.registry.clone())?;
-        registry.ping().await?;
-        Ok::<_, walferry_registry::Error>(registry)
-    };
-    match asked.await {
-        Ok(registry) => {
-            findings.push(Finding::new(Severity::Ok, SUBJECT, "answers"));
-            Some(Arc::new(registry))
-        }
-        Err(error) => {
-            findings.push(Finding::new(Severity::Error, SUBJECT, error.to_string()));
-            None
-        }
-    }
 }

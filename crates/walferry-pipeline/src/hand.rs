@@ -135,12 +135,24 @@ pub async fn remove(config: &Config) -> Result<Removed, Error> {
     }
     let mut removed = Removed::default();
     let (name, publication) = (&config.source.slot, &config.source.publication);
+    let there = match config.source.create {
+        true => catalog.publication(publication).await?,
+        false => None,
+    };
+    if there.as_ref().is_some_and(|there| !there.owned) {
+        return Err(Error::invalid(format!(
+            "publication {publication:?} belongs to another role, and {:?} may not drop it: nothing was removed. Let its owner \
+             run DROP PUBLICATION {}, or set source.create = false to leave it, then drop again",
+            config.source.connect.user,
+            walferry_postgres::quote_ident(publication)
+        )));
+    }
     if slot != Slot::Missing {
         catalog.drop_slot(name).await?;
         tracing::info!(target: "audit", verb = "drop", slot = name, "slot dropped");
         removed.slot = true;
     }
-    if config.source.create && catalog.publication(publication).await?.is_some() {
+    if there.is_some() {
         catalog.drop_publication(publication).await?;
         tracing::info!(target: "audit", verb = "drop", publication, "publication dropped");
         removed.publication = true;

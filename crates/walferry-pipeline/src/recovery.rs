@@ -116,6 +116,18 @@ pub enum Decision {
     Refuse(String),
 }
 
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Decision::Create => f.write_str("create publication and slot"),
+            Decision::StartOver => f.write_str("drop the unfinished slot and create it anew"),
+            Decision::Resume(position) => write!(f, "go on at {}", position.end_lsn),
+            Decision::Resync => f.write_str("take a new slot and read every table again"),
+            Decision::Refuse(reason) => write!(f, "refuse: {reason}"),
+        }
+    }
+}
+
 /// One row of the table.
 pub struct Row {
     /// The row's name: in logs, in the plan of `walferry check`, in tests.

@@ -131,6 +131,12 @@ pub async fn compare(config: &Config, globs: &[String]) -> Result<Vec<Compared>,
     Ok(compared)
 }
 
+/// What differs from one schema, as the registry holds it, to another.
+pub(crate) fn differences(old: &str, new: &str) -> Vec<String> {
+    let found = difference::between(&parsed(old), &parsed(new));
+    found.iter().map(Difference::to_string).collect()
+}
+
 async fn wanted(
     config: &Config,
     catalog: &Catalog,

@@ -42,6 +42,17 @@ impl Selection {
             .is_some_and(|glob| glob.include)
     }
 
+    /// The including globs that match none of `names`.
+    pub(crate) fn idle<'a>(&self, names: impl Iterator<Item = &'a str> + Clone) -> Vec<&str> {
+        let idle = |glob: &&Glob| {
+            glob.include
+                && is_glob(&glob.pattern)
+                && !names.clone().any(|name| matches(&glob.pattern, name))
+        };
+        let idle = self.globs.iter().filter(idle);
+        idle.map(|glob| glob.pattern.as_str()).collect()
+    }
+
     /// The including patterns that name one table outright and match none of `names`: most likely a typing error.
     pub(crate) fn missing<'a>(&'a self, names: &[String]) -> Vec<&'a str> {
         self.globs

@@ -3,6 +3,7 @@
 //! Owns the questions and the DDL of a start; decides nothing (see `recovery`). Each check names its remedy.
 
 mod choice;
+mod left_out;
 mod publication;
 mod writers;
 
@@ -15,6 +16,7 @@ use walferry_postgres::{Catalog, Identity, Replication, TableInfo};
 pub(crate) use choice::{
     Choice, LATER_LEAVES, LeftOut, admit, asks, choose, later_leaves, take_out,
 };
+pub(crate) use left_out::tell as tell_left_out;
 pub(crate) use publication::{
     Limits, Unpublished, add_tables, added, ensure_publication, lists, may_be_added,
     named_otherwise, unpublished, vet_publication,
@@ -77,11 +79,7 @@ pub(crate) async fn select(source: &Source, catalog: &Catalog) -> Result<Vec<Tab
     let tables = catalog.tables().await?;
     let names: Vec<String> = tables.iter().map(TableInfo::qualified_name).collect();
     if let Some(missing) = selection.missing(&names).first() {
-        return Err(Error::invalid(format!(
-            "table {missing:?} of source.tables does not exist in database {:?}, or the role {:?} may not see it; create \
-             it, grant USAGE on its schema, or take it out of source.tables",
-            source.connect.database, source.connect.user
-        )));
+        return Err(left_out::absent(source, catalog, missing).await);
     }
     let tables = followed(source, tables);
     if tables.is_empty() {

@@ -15,6 +15,7 @@ mod key;
 mod publications;
 mod published;
 mod slots;
+mod surroundings;
 mod tables;
 mod trial;
 mod waits;
@@ -44,6 +45,7 @@ pub use key::KeyRules;
 pub use publications::{PublicationInfo, Publish, PublishedTable, change_sql};
 pub use published::{Leaf, Member, PublicationVersion};
 pub use slots::SlotInfo;
+pub use surroundings::{Connections, Holder, RelationName};
 pub use tables::{RelationKind, TableInfo, TableName};
 pub use trial::Trial;
 

@@ -78,7 +78,13 @@ const VERDICTS: &[Row] = &[
     auth("42501", "must be owner", "make the role the owner of the table, or create the publication as its owner and set \
         source.create = false"),
     auth("42501", "database", "GRANT CREATE, CONNECT ON DATABASE … TO the role"),
-    auth("42501", "", "GRANT USAGE ON SCHEMA and SELECT ON TABLE … TO the role"),
+    auth("42501", "for schema", "GRANT USAGE ON SCHEMA … TO the role"),
+    auth("42501", "for table", "GRANT SELECT ON TABLE … TO the role"),
+    auth("42501", "for view", "GRANT SELECT ON TABLE … TO the role"),
+    auth("42501", "terminate process", "end the process as its own role or a superuser, or GRANT pg_signal_backend TO the \
+        role"),
+    // What was not permitted is in the server's words; a remedy for something else would mislead.
+    auth("42501", "", ""),
     row("3D000", "", Halt, "create the database, or correct it in source.url"),
     row("55006", "is active", Retry, "another process follows this slot: stop it, or wait until it lets go"),
     row("55006", "", Retry, "it is in use: wait, or stop its user"),
@@ -105,6 +111,8 @@ const VERDICTS: &[Row] = &[
     row("25001", "", Halt, "such a statement cannot be tried: take it out of the script"),
     row("25P03", "", Reconnect, "idle_in_transaction_session_timeout of the role or the server ended the session"),
     row("25P04", "", Reconnect, "transaction_timeout of the role or the server ended the session"),
+    row("08P01", "unsupported startup parameter", Halt, "a connection pooler (PgBouncer) answers at source.url: logical \
+        replication and session settings need a direct connection to PostgreSQL"),
     row("40", "", Retry, ""),
     row("08", "", Reconnect, ""),
     // Out of disk, memory or file descriptors: the server is there and can do nothing until that is mended.

@@ -62,6 +62,12 @@ impl BaseUrl {
         ))
     }
 
+    /// Whether whoever is between can read what is sent to it: http, and not to this machine.
+    pub fn is_readable(&self) -> bool {
+        let near = ["localhost", "127.0.0.1", "[::1]"];
+        self.0.scheme() == "http" && !self.0.host_str().is_some_and(|host| near.contains(&host))
+    }
+
     /// The URL of a path below it.
     pub(crate) fn join(&self, path: &str) -> String {
         format!("{self}/{path}")

@@ -162,14 +162,27 @@ impl Registry {
 
     /// Whether a registry answers. Something else that does (a page, another API) is an error.
     pub async fn ping(&self) -> Result<(), Error> {
-        let mut last = Error::answered(404, "not found");
+        let mut last = self.no_registry("it answers 404");
         for path in PINGS {
             match self.call(|client, url| client.get(url), path).await? {
-                Answer::Body(_) => return Ok(()),
-                Answer::Missing(code) => last = Error::answered(code, "not found"),
+                Answer::Body(text) if is_json(&text) => return Ok(()),
+                Answer::Body(_) => last = self.no_registry("its answer is no JSON"),
+                Answer::Missing(_) => {}
             }
         }
         Err(last)
+    }
+
+    /// Somebody answers, and it is not a registry.
+    fn no_registry(&self, why: &str) -> Error {
+        Error::new(
+            Kind::Foreign,
+            format!(
+                "registry.url = {:?} is not a schema registry, or its path is wrong: {why} (Apicurio's path is \
+                 /apis/ccompat/v7)",
+                self.urls()
+            ),
+        )
     }
 
     /// Host and port of the first URL, to see whether its port answers.
@@ -267,6 +280,10 @@ impl Registry {
         let urls: Vec<String> = self.config.urls.iter().map(BaseUrl::to_string).collect();
         urls.join(",")
     }
+}
+
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
 /// What a call brought.

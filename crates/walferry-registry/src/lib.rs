@@ -12,6 +12,7 @@ mod client;
 mod config;
 mod error;
 mod ids;
+mod mode;
 mod subject;
 mod version;
 

@@ -14,6 +14,7 @@ mod properties;
 mod rest;
 mod source;
 mod tables;
+mod transforms;
 
 use std::collections::BTreeMap;
 
@@ -53,10 +54,12 @@ struct Migration {
     keys: Vec<(&'static str, String, Value)>,
     /// By table: keys of its `[[table]]`.
     tables: BTreeMap<String, Vec<(&'static str, Value)>>,
+    /// Without these, other records or topics would be written than Debezium writes; then the file is not ready to run.
+    blockers: Vec<String>,
     to_settle: Vec<String>,
+    /// What consumers see otherwise.
+    seen: Vec<(String, &'static str)>,
     without: Vec<(String, &'static str)>,
-    /// Whether more would be published than Debezium does; then the file is not ready to run.
-    held: bool,
 }
 
 /// Translates the text of a file, Java properties or JSON.
@@ -66,23 +69,25 @@ pub(crate) fn from_debezium(text: &str, place: &str) -> Result<Migrated> {
         left,
         keys: Vec::new(),
         tables: BTreeMap::new(),
+        blockers: Vec::new(),
         to_settle: Vec::new(),
+        seen: Vec::new(),
         without: Vec::new(),
-        held: false,
     };
     migration.check().with_context(|| place.to_owned())?;
-    migration.name();
+    let prefix = migration.name();
     migration.source();
     migration.selection();
     migration.columns();
+    migration.transforms(&prefix);
     migration.rest();
     let text = migration.text(place);
     configuration::parse(&text, "the file that came of it")
         .with_context(|| format!("{place}: cannot be translated"))?;
     Ok(Migrated {
         text,
-        without: migration.without.len(),
-        to_settle: migration.to_settle.len(),
+        without: migration.without.len() + migration.seen.len(),
+        to_settle: migration.to_settle.len() + migration.blockers.len(),
     })
 }
 
@@ -117,10 +122,13 @@ impl Migration {
         self.to_settle.push(what.into().replace(['\n', '\r'], " "));
     }
 
-    /// Leaves something without which more would be published than Debezium does.
+    /// Leaves something without which more, or something else, would be published than Debezium does.
     fn hold(&mut self, what: impl Into<String>) {
-        self.held = true;
-        self.settle(what);
+        self.blockers.push(what.into().replace(['\n', '\r'], " "));
+    }
+
+    fn held(&self) -> bool {
+        !self.blockers.is_empty()
     }
 
     fn lacks(&mut self, property: &str, why: &'static str) {
@@ -141,7 +149,8 @@ impl Migration {
         }
     }
 
-    fn name(&mut self) {
+    /// The connector's name. What topics begin with.
+    fn name(&mut self) -> String {
         let prefix = self.take("topic.prefix");
         let server = self.take("database.server.name");
         let prefix = prefix.or(server);
@@ -152,32 +161,45 @@ impl Migration {
         };
         let name = name.unwrap_or_else(|| "debezium".to_owned());
         let stem = name.chars().take(configuration::NAME_MAX).map(allowed);
-        match prefix {
-            Some(prefix) => self.set("kafka", "topic_prefix", prefix),
-            None => self.settle("topic.prefix is missing; topics begin with the name"),
+        let stem = stem.collect::<String>();
+        match &prefix {
+            Some(prefix) => self.set("kafka", "topic_prefix", prefix.as_str()),
+            None => self.hold("topic.prefix is missing; topics would begin with the name"),
         }
-        self.set("", "name", stem.collect::<String>());
+        self.set("", "name", stem.as_str());
+        prefix.unwrap_or(stem)
     }
 
     /// The file.
     fn text(&self, place: &str) -> String {
         let mut text =
             format!("# From {place}, a configuration of Debezium's PostgreSQL connector.\n");
-        if !self.to_settle.is_empty() {
-            text.push_str("#\n# To settle before the first start:\n");
-            if self.held {
-                text.push_str(
-                    "# - source.tables is a comment until what is published is settled\n",
-                );
-            }
-            for what in &self.to_settle {
-                text.push_str(&format!("# - {what}\n"));
-            }
-        }
-        if !self.without.is_empty() {
-            text.push_str("#\n# Without a counterpart:\n");
-            for (property, why) in &self.without {
-                text.push_str(&format!("# - {property}: {why}\n"));
+        let without = |of: &[(String, &str)]| -> Vec<String> {
+            of.iter()
+                .map(|(property, why)| format!("{property}: {why}"))
+                .collect()
+        };
+        for (title, lines) in [
+            (
+                "It does not start before this is settled, because topics or records would not be Debezium's. Then take the \
+                 comment sign off source.tables:",
+                self.blockers.clone(),
+            ),
+            ("To settle before the first start:", self.to_settle.clone()),
+            (
+                "Without a counterpart, and consumers may see it:",
+                without(&self.seen),
+            ),
+            (
+                "Without a counterpart, and nothing to do:",
+                without(&self.without),
+            ),
+        ] {
+            if !lines.is_empty() {
+                text.push_str(&format!("#\n# {title}\n"));
+                lines
+                    .iter()
+                    .for_each(|line| text.push_str(&format!("# - {line}\n")));
             }
         }
         for section in SECTIONS {
@@ -195,7 +217,7 @@ impl Migration {
                     true => Value::from(key.as_str()).to_string(),
                     false => key.clone(),
                 };
-                if self.held && key == "tables" {
+                if self.held() && key == "tables" {
                     text.push_str("# ");
                 }
                 text.push_str(&format!("{key} = {value}\n"));
@@ -310,9 +332,71 @@ mod tests {
             let (keys, _) = migrated(list);
             assert!(keys["source"].get("tables").is_none(), "{list}");
         }
-        let (keys, _) = migrated("column.exclude.list = .*\\\\.t\\\\.card");
+        let (keys, _) = migrated("topic.prefix = shop\ncolumn.exclude.list = .*\\\\.t\\\\.card");
         assert_eq!(keys["source"]["tables"].to_string(), r#"["*.*"]"#);
         assert_eq!(keys["table"][0]["name"].as_str(), Some("*.t"));
+    }
+
+    #[test]
+    fn a_file_that_would_write_other_records_or_topics_does_not_start() {
+        for lines in [
+            "transforms = outbox\ntransforms.outbox.type = io.debezium.transforms.outbox.EventRouter",
+            "transforms = a\ntransforms.a.type = org.apache.kafka.connect.transforms.Filter",
+            "transforms = a\ntransforms.a.type = io.debezium.transforms.ExtractNewRecordState",
+            "transforms = a\ntransforms.a.type = org.apache.kafka.connect.transforms.RegexRouter\n\
+             transforms.a.regex = .*tenant_(\\\\d+).*\ntransforms.a.replacement = x",
+            "decimal.handling.mode = strange",
+            "topic.naming.strategy = my.Own",
+            "converters = isbn\nisbn.type = my.Own",
+            "column.include.list = public.t.a",
+            "value.converter = org.apache.kafka.connect.json.JsonConverter",
+            "value.converter.value.subject.name.strategy = my.Own",
+            "message.key.columns = (a|b.t:x",
+        ] {
+            let (keys, text) = migrated(&format!("topic.prefix = shop\n{lines}\n"));
+            assert!(keys["source"].get("tables").is_none(), "{lines}:\n{text}");
+            let blockers = text.find("# It does not start before").unwrap();
+            let others = text.find("# To settle before the first start").unwrap();
+            assert!(blockers < others, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_has_a_key_is_mapped_and_starts() {
+        let (keys, text) = migrated(
+            "topic.prefix = shop\ntransforms = unwrap, route\n\
+             transforms.unwrap.type = io.debezium.transforms.ExtractNewRecordState\n\
+             transforms.unwrap.add.fields = op,lsn,ts_ms\ntransforms.unwrap.delete.tombstone.handling.mode = rewrite\n\
+             transforms.route.type = io.debezium.transforms.ByLogicalTableRouter\n\
+             transforms.route.topic.regex = (.*)\\\\.(.*)\\\\.(.*)\ntransforms.route.topic.replacement = $1.$3\n\
+             topic.naming.strategy = io.debezium.schema.SchemaTopicNamingStrategy\ntime.precision.mode = adaptive_time_microseconds\n\
+             value.converter.value.subject.name.strategy = io.confluent.kafka.serializers.subject.TopicRecordNameStrategy\n\
+             message.key.columns = public.t:a\npoll.interval.ms = 5\nsnapshot.locking.mode = none\n",
+        );
+        assert_eq!(keys["format"]["envelope"].as_str(), Some("flat"));
+        assert_eq!(keys["format"]["tombstones"].as_bool(), Some(false));
+        assert_eq!(keys["format"]["headers"].as_bool(), Some(true));
+        assert_eq!(
+            keys["format"]["time"].as_str(),
+            Some("adaptive-time-microseconds")
+        );
+        assert_eq!(
+            keys["registry"]["subject_strategy"].as_str(),
+            Some("topic-record")
+        );
+        assert!(keys["source"].get("tables").is_some(), "{text}");
+        for table in keys["table"].as_array().unwrap() {
+            assert_eq!(table["topic"].as_str(), Some("shop.{table}"), "{text}");
+            assert_eq!(table["table_in_key"].as_bool(), Some(true));
+        }
+        let seen = text.find("consumers may see it").unwrap();
+        let nothing = text.find("nothing to do").unwrap();
+        let place = |part: &str| {
+            text.find(part)
+                .unwrap_or_else(|| panic!("{part} is not in\n{text}"))
+        };
+        assert!(seen < place("snapshot.locking.mode") && place("snapshot.locking.mode") < nothing);
+        assert!(nothing < place("poll.interval.ms"), "{text}");
     }
 
     #[test]

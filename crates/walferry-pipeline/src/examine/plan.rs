@@ -7,7 +7,7 @@ use walferry_kafka::Checkpoint;
 use walferry_postgres::{TableInfo, quote_literal, quote_table};
 use walferry_registry::{Registry, Verdict};
 
-use super::{Finding, Severity, postgres::Examined};
+use super::{Finding, Severity, postgres::Examined, registry::refusal};
 use crate::{
     config::{Config, Envelope, Operation, Policy, SnapshotMode},
     recovery::{self, Decision, Slot},
@@ -135,10 +135,13 @@ async fn verdicts(
             ),
             Verdict::New => (Severity::Plan, format!("subject {subject} is new")),
             Verdict::Compatible => (Severity::Ok, format!("subject {subject} is compatible")),
-            Verdict::Incompatible(reasons) => (
-                Severity::Error,
-                format!("subject {subject} is incompatible: {}", reasons.join("; ")),
-            ),
+            Verdict::Incompatible(reasons) => {
+                let why = refusal(registry, subject, &schema.text, &reasons).await;
+                (
+                    Severity::Error,
+                    format!("subject {subject} is incompatible: {why}"),
+                )
+            }
         });
     }
     Ok(found)

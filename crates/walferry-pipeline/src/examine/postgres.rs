@@ -5,7 +5,7 @@ use walferry_postgres::{
     Catalog, Identity, PublicationInfo, Publish, Replication, TableInfo, quote_ident,
 };
 
-use super::{Finding, Severity, options};
+use super::{Finding, Severity, options, surroundings};
 use crate::{
     config::Config,
     error::Error,
@@ -57,10 +57,13 @@ fn unreachable(error: &Error) -> Finding {
 }
 
 async fn look(config: &Config, findings: &mut Vec<Finding>) -> Result<Examined, Error> {
-    let catalog = Catalog::connect(&config.source.connect).await?;
+    let catalog = connect(config, findings).await?;
     wal_level(&catalog, findings).await?;
     encoding(&catalog, findings).await?;
     role(config, &catalog, findings).await?;
+    surroundings::before(config, &catalog, findings).await?;
+    let slot = source::slot(config, &catalog).await?;
+    limits(&catalog, &slot, findings).await?;
     let mut replication = Replication::connect(&config.source.connect).await?;
     if let Err(error) = replication.expect_primary().await {
         findings.push(Finding::new(
@@ -75,8 +78,6 @@ async fn look(config: &Config, findings: &mut Vec<Finding>) -> Result<Examined, 
         findings.push(Finding::new(Severity::Error, "source.origin", reason));
     }
     let server = source::server(&mut replication, &identity).await?;
-    let slot = source::slot(config, &catalog).await?;
-    limits(&catalog, &slot, findings).await?;
     synchronous(config, &catalog, findings).await?;
     let tables = source::select(&config.source, &catalog).await?;
     let publication = catalog.publication(&config.source.publication).await?;
@@ -90,6 +91,8 @@ async fn look(config: &Config, findings: &mut Vec<Finding>) -> Result<Examined, 
         let publish = options::findings(config, &catalog, publication, table, &mut said).await?;
         options.push((publish, said));
     }
+    let there = (&slot, publication.as_ref());
+    surroundings::after(config, &catalog, there, tables, findings).await?;
     Ok(Examined {
         catalog,
         replication,
@@ -101,6 +104,26 @@ async fn look(config: &Config, findings: &mut Vec<Finding>) -> Result<Examined, 
         broken: choice.broken,
         options,
     })
+}
+
+/// Connects, and says which SQL lets the role in when it is that which lacks.
+async fn connect(config: &Config, findings: &mut Vec<Finding>) -> Result<Catalog, Error> {
+    let connected = Catalog::connect(&config.source.connect).await;
+    // Where a database exists, this is the one right that a log-in can lack.
+    if let Err(error) = &connected
+        && error.sqlstate() == Some("42501")
+    {
+        findings.push(
+            Finding::new(
+                Severity::Error,
+                format!("role {}", config.source.connect.user),
+                "may not connect to the database",
+            )
+            .remedy("grant it CONNECT")
+            .sql(surroundings::connect_sql(config)),
+        );
+    }
+    Ok(connected?)
 }
 
 fn describe(identity: &Identity, findings: &mut Vec<Finding>) {
@@ -128,8 +151,8 @@ async fn wal_level(catalog: &Catalog, findings: &mut Vec<Finding>) -> Result<(),
             "wal_level",
             format!("{level}; logical decoding needs \"logical\""),
         )
-        .remedy("set wal_level = logical and restart the server")
-        .sql("ALTER SYSTEM SET wal_level = 'logical';")
+        .remedy("set wal_level = logical, then restart the server: a reload is not enough")
+        .sql("ALTER SYSTEM SET wal_level = 'logical'; -- then restart the server")
     });
     Ok(())
 }
@@ -208,7 +231,10 @@ async fn limits(catalog: &Catalog, slot: &Slot, findings: &mut Vec<Finding>) -> 
                 .remedy(format!(
                     "raise {subject} and restart the server, or drop a slot that nobody reads"
                 ))
-                .sql(format!("ALTER SYSTEM SET {subject} = {};", max + 4))
+                .sql(format!(
+                    "ALTER SYSTEM SET {subject} = {}; -- then restart the server",
+                    max + 4
+                ))
         } else {
             Finding::new(Severity::Ok, subject, message)
         });

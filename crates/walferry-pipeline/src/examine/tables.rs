@@ -158,12 +158,13 @@ pub(super) async fn table(
             Finding::new(
                 Severity::Error,
                 &subject,
-                "may not be read, so its rows cannot be snapshot",
+                "may not be read, so its rows cannot be snapshot: SELECT on it or USAGE on its schema is missing",
             )
-            .remedy("grant SELECT on it")
+            .remedy("grant both")
             .sql(format!(
-                "GRANT SELECT ON {qualified} TO {};",
-                quote_ident(&config.source.connect.user)
+                "GRANT USAGE ON SCHEMA {} TO {role};\nGRANT SELECT ON {qualified} TO {role};",
+                quote_ident(&table.schema),
+                role = quote_ident(&config.source.connect.user)
             )),
         );
     }

@@ -130,7 +130,7 @@ impl Request {
     }
 
     pub(super) fn done(self) {
-        tracing::info!(target: "audit", id = self.id, tables = ?self.tables, "snapshot asked for");
+        tracing::info!(target: "audit", id = self.id, tables = self.tables.join(", "), "snapshot asked for");
         let _ = self.reply.send(Ok(()));
     }
 }

@@ -410,7 +410,11 @@ impl Engine {
                     .or_insert(self.config.snapshot.chunk_rows);
                 *rows = (*rows / 2).max(CHUNK_ROWS_MIN);
             }
-            tracing::info!(table = name, ?void, "a chunk is read again");
+            let reason = match void {
+                Void::Truncated => "the table was truncated",
+                Void::Full => "more rows of it changed meanwhile than are kept",
+            };
+            tracing::info!(table = name, reason, "a chunk is read again");
             return Ok(());
         }
         if is_unclear(&open.window, chunk)? {

@@ -108,12 +108,15 @@ fn connector(it: &Json) -> String {
             word(&it["positions"][position])
         ));
     }
-    for (label, key) in [
-        ("lag", "source_bytes"),
-        ("slot retains", "slot_retained_bytes"),
-        ("freshness ms", "freshness_ms"),
+    for (label, key, unit) in [
+        ("lag", "source_bytes", "bytes"),
+        ("slot retains", "slot_retained_bytes", "bytes"),
+        ("freshness", "freshness_ms", "ms"),
     ] {
-        text.push_str(&format!("  {label:<13} {}\n", word(&it["lag"][key])));
+        let value = &it["lag"][key];
+        let unit = if value.is_null() { "" } else { unit };
+        text.push_str(format!("  {label:<13} {} {unit}", word(value)).trim_end());
+        text.push('\n');
     }
     for key in ["errors", "dead_letters"] {
         text.push_str(&format!("  {key:<13} {}\n", word(&it[key])));
@@ -141,6 +144,14 @@ fn connector(it: &Json) -> String {
             word(&table["topic"]),
             word(&table["changes"])
         ));
+        let snapshot = list("snapshot");
+        let rows = snapshot
+            .iter()
+            .find(|it| it["name"] == table["name"])
+            .and_then(|it| it["rows"].as_u64());
+        if let Some(rows) = rows.filter(|rows| *rows > 0) {
+            text.push_str(&format!(", {rows} rows by snapshot"));
+        }
         if let (Some(state @ ("parked" | "catching-up")), reason) =
             (table["state"].as_str(), &table["reason"])
         {

@@ -3,25 +3,99 @@
 use super::Migration;
 
 /// Properties with a key of the same meaning and the same words.
-const WORDS: [(&str, &str); 5] = [
-    ("decimal.handling.mode", "decimal"),
-    ("time.precision.mode", "time"),
-    ("binary.handling.mode", "binary"),
-    ("interval.handling.mode", "interval"),
-    ("hstore.handling.mode", "hstore"),
+const WORDS: [(&str, &str, &[&str]); 5] = [
+    (
+        "decimal.handling.mode",
+        "decimal",
+        &["precise", "string", "double"],
+    ),
+    (
+        "time.precision.mode",
+        "time",
+        &[
+            "adaptive",
+            "adaptive-time-microseconds",
+            "microseconds",
+            "nanoseconds",
+            "connect",
+            "isostring",
+        ],
+    ),
+    (
+        "binary.handling.mode",
+        "binary",
+        &["bytes", "base64", "base64-url-safe", "hex"],
+    ),
+    ("interval.handling.mode", "interval", &["numeric", "string"]),
+    ("hstore.handling.mode", "hstore", &["json", "map"]),
 ];
-const SWITCHES: [(&str, &str); 3] = [
+const SWITCHES: [(&str, &str); 2] = [
     ("tombstones.on.delete", "tombstones"),
     ("provide.transaction.metadata", "transaction_metadata"),
-    ("extended.headers.enabled", "headers"),
+];
+
+/// Properties without a counterpart on which topics, records or what is published depend: the file does not start until they
+/// are settled. A value that is Debezium's default changes nothing.
+const BLOCKERS: [(&str, &str, &str); 7] = [
+    (
+        "column.include.list",
+        "",
+        "columns that are not in it would be published: say what to leave out, in a [[table]]'s exclude_columns",
+    ),
+    (
+        "converters",
+        "",
+        "custom converters change values; here every type has its mapping, with switches in [format]",
+    ),
+    (
+        "topic.naming.strategy",
+        "io.debezium.schema.SchemaTopicNamingStrategy",
+        "topics would have other names: give each [[table]] its topic",
+    ),
+    (
+        "topic.delimiter",
+        ".",
+        "topics would have other names: give each [[table]] its topic",
+    ),
+    (
+        "snapshot.select.statement.overrides",
+        "",
+        "rows that it leaves out would be published: see where in [[table]]",
+    ),
+    (
+        "snapshot.include.collection.list",
+        "",
+        "rows of tables that are not in it would be published by the first snapshot",
+    ),
+    (
+        "message.prefix.",
+        "",
+        "logical decoding messages that it keeps back would be published; see format.skipped_operations (m)",
+    ),
+];
+
+/// Beginnings of properties whose lack consumers may see.
+const SEEN: [&str; 9] = [
+    "column.propagate",
+    "datatype.propagate",
+    "field.name.adjustment",
+    "include.unknown",
+    "money.",
+    "schema.name.adjustment",
+    "snapshot.",
+    "topic.",
+    "heartbeat.",
+];
+
+/// How subjects are named, by the strategy's class.
+const STRATEGIES: [(&str, &str); 3] = [
+    ("TopicNameStrategy", "topic"),
+    ("TopicRecordNameStrategy", "topic-record"),
+    ("RecordNameStrategy", "record"),
 ];
 
 /// What is said of a property without a counterpart, by the beginning of its name; the first that fits.
-const WITHOUT: [(&str, &str); 38] = [
-    (
-        "column.include.list",
-        "say what to leave out, in a [[table]]'s exclude_columns",
-    ),
+const WITHOUT: [(&str, &str); 34] = [
     (
         "column.propagate.source.type",
         "schemas carry no parameters of columns",
@@ -29,10 +103,6 @@ const WITHOUT: [(&str, &str); 38] = [
     (
         "datatype.propagate.source.type",
         "schemas carry no parameters of columns",
-    ),
-    (
-        "converters",
-        "every type has its mapping; the switches are in [format]",
     ),
     ("connection.", "see [errors]"),
     ("custom.metric.tags", "metrics have the label connector"),
@@ -75,7 +145,6 @@ const WITHOUT: [(&str, &str); 38] = [
     ("offset", "positions are in Kafka, beside the records"),
     ("openlineage.", "no lineage is reported"),
     ("poll.interval.ms", "nothing is polled"),
-    ("predicates", "records are not changed on their way"),
     ("query.fetch.size", "rows come by COPY"),
     ("quarkus.", "see [admin] and [log]"),
     ("read.only", "nothing is written to the database"),
@@ -101,10 +170,6 @@ const WITHOUT: [(&str, &str); 38] = [
         "topic.",
         "a [[table]] may name its topic; see [kafka.topics]",
     ),
-    (
-        "transforms",
-        "records are not changed on their way; a [[table]] may name its topic, and format.envelope may be \"flat\"",
-    ),
     ("xmin.fetch.interval.ms", "no old rows are held back"),
     (
         "producer.override.",
@@ -119,12 +184,35 @@ impl Migration {
         self.kafka();
         self.registry();
         self.errors();
+        self.block();
         for property in std::mem::take(&mut self.left).into_keys() {
             let known = WITHOUT
                 .iter()
                 .find(|(start, _)| property.starts_with(start));
             let why = known.map_or("not known", |(_, why)| why);
-            self.lacks(&property, why);
+            match SEEN.iter().any(|start| property.starts_with(start)) {
+                true => self.seen.push((property.replace(['\n', '\r'], " "), why)),
+                false => self.lacks(&property, why),
+            }
+        }
+    }
+
+    /// What holds up the start.
+    fn block(&mut self) {
+        for (start, harmless, why) in BLOCKERS {
+            let found: Vec<String> = self
+                .left
+                .keys()
+                .filter(|it| it.starts_with(start))
+                .cloned()
+                .collect();
+            for property in found {
+                // Its value may be a list of names, or of classes; it is not needed to find it.
+                match self.left.remove(&property) {
+                    Some(value) if value.is_empty() || value == harmless => {}
+                    _ => self.hold(format!("{property}: {why}")),
+                }
+            }
         }
     }
 
@@ -152,9 +240,17 @@ impl Migration {
     }
 
     fn format(&mut self) {
-        for (property, key) in WORDS {
-            if let Some(word) = self.take(property) {
-                self.set("format", key, word.replace('_', "-"));
+        for (property, key, words) in WORDS {
+            let Some(word) = self.take(property) else {
+                continue;
+            };
+            let ours = word.replace('_', "-");
+            match words.contains(&ours.as_str()) {
+                true => self.set("format", key, ours),
+                false => self.hold(format!(
+                    "{property} = {word} is none of {}",
+                    words.join(", ")
+                )),
             }
         }
         if let Some(placeholder) = self.take("unavailable.value.placeholder") {
@@ -171,6 +267,13 @@ impl Migration {
                 self.set("format", key, word == "true");
             }
         }
+        // Debezium's default.
+        let headers = self.take("extended.headers.enabled");
+        self.set(
+            "format",
+            "headers",
+            headers.is_none_or(|word| word == "true"),
+        );
         let skipped = self
             .take("skipped.operations")
             .unwrap_or_else(|| "t".into());
@@ -221,10 +324,11 @@ impl Migration {
             let class = self.take(&format!("{part}.converter")).unwrap_or_default();
             match class.as_str() {
                 "" | "io.confluent.connect.avro.AvroConverter" | "avro" => {}
-                class => self.settle(format!(
+                class => self.hold(format!(
                     "{part}.converter is {class}: Walferry writes Avro in Confluent's wire format, so consumers have to change"
                 )),
             }
+            self.strategy(part);
             let theirs = self.take(&format!("{part}.converter.schema.registry.url"));
             url = url.or(theirs);
             self.left
@@ -243,6 +347,31 @@ impl Migration {
             "http://localhost:8081".into()
         });
         self.set("registry", "url", url);
+    }
+
+    /// How subjects are named: one way for keys and values.
+    fn strategy(&mut self, part: &str) {
+        for property in [
+            format!("{part}.converter.{part}.subject.name.strategy"),
+            format!("{part}.subject.name.strategy"),
+        ] {
+            let Some(class) = self.take(&property) else {
+                continue;
+            };
+            let name = class.rsplit('.').next().unwrap_or_default();
+            match STRATEGIES.iter().find(|(theirs, _)| *theirs == name) {
+                Some((_, ours)) if part == "value" => {
+                    self.set("registry", "subject_strategy", *ours)
+                }
+                Some((_, "topic")) => {}
+                Some(_) => {
+                    self.settle(format!("{property}: keys have the strategy of values here"))
+                }
+                None => self.hold(format!(
+                    "{property} = {class}: subjects would have other names"
+                )),
+            }
+        }
     }
 
     fn errors(&mut self) {

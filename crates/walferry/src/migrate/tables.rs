@@ -91,7 +91,7 @@ impl Migration {
             let halves = entry.split_once(':');
             let tables = halves.and_then(|(table, _)| patterns::globs(table));
             let (Some((_, columns)), Some(tables)) = (halves, tables) else {
-                self.settle(format!(
+                self.hold(format!(
                     "message.key.columns: {entry} cannot be told as a [[table]]"
                 ));
                 continue;
