@@ -296,6 +296,12 @@ impl Writer {
     pub(super) fn tell(&self, rules: &mut Rules) {
         rules.key_changes.clone_from(&self.told.keys);
         rules.read_again.clone_from(&self.told.read_again);
+        // A topic without keys is emptied and told anew whenever places or changes of its rows are lost.
+        let keyless = self.tables.iter().filter(|it| it.part == Part::Keyless);
+        rules.read_again.extend(keyless.map(|it| ReadAgain {
+            table: format!("public.{}", it.name),
+            from: 0,
+        }));
         rules.attached.clone_from(&self.told.attached);
         let pass = self.tables.iter().filter(|it| it.part == Part::Deferrable);
         rules.passing_keys = pass.map(|it| format!("public.{}", it.name)).collect();

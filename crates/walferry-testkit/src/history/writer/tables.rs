@@ -30,6 +30,9 @@ pub(super) fn rename(writer: &mut Writer, index: usize) -> Result<()> {
     let new = new.context("a table has two names")?.clone();
     table.name.clone_from(&new);
     table.moved = true;
+    // Under the other name it is another table to its topics: it is read there, and what that topic had before is deleted.
+    writer.note_read_again(&old)?;
+    writer.note_read_again(&new)?;
     writer.execute(&format!("alter table {old} rename to {new}"))?;
     writer.note_key(index)
 }
