@@ -55,11 +55,19 @@ fn ten_thousand_half_requests_leave_the_admin_port_open() {
     }
     assert!(slowest < PROBE, "a probe took {slowest:?}");
     let during = descriptors(walferry.pid());
-    assert!(during <= before + 70, "{before} descriptors, then {during}");
-    // Those that are half open are let go of, also when nobody needs their places.
-    let until = Instant::now() + Duration::from_secs(15);
-    while descriptors(walferry.pid()) > before + 5 {
-        assert!(Instant::now() < until, "half requests are held for ever");
+    // 64 that are served, as many that are ending, and a few of the connector's own.
+    assert!(
+        during <= before + 140,
+        "{before} descriptors, then {during}"
+    );
+    // Those that are half open are let go of, also when nobody needs their places; a few more are the connector's own by now.
+    let until = Instant::now() + READY;
+    while descriptors(walferry.pid()) > before + 20 {
+        assert!(
+            Instant::now() < until,
+            "half requests are held for ever: {before} descriptors before, {} now",
+            descriptors(walferry.pid())
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
     let body = "x".repeat(70_000);

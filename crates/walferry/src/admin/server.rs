@@ -1,7 +1,7 @@
 //! Connections of the admin server: how many there may be, and how long each may take.
 //!
 //! Owns the listener, the connections and their limits. Never: knows a path.
-//! Invariants: no more than [`CONNECTIONS_MAX`] connections are open, so that descriptors are left for the servers that a
+//! Invariants: no more than [`CONNECTIONS_MAX`] connections are served, and [`LEAVING_MAX`] more are ending, so that descriptors are left for the servers that a
 //! connector needs; a connection is accepted as soon as it comes. Where there is no room the one goes that has waited longest
 //! without a whole request: whoever asks at once is answered, however many others keep silent.
 //! Start reading at [`serve`].
@@ -26,13 +26,16 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Notify,
+    sync::{Notify, Semaphore},
     time,
 };
 use tower::ServiceExt;
 
 /// Connections at the same time. A dozen scrapers and probes and a few people need fewer.
 const CONNECTIONS_MAX: usize = 64;
+/// Those that were let go of and whose tasks have not ended yet: their descriptors are still open. A new one waits for room here,
+/// which comes by itself.
+const LEAVING_MAX: usize = 64;
 /// How long the head of a request may take, and how long a connection may wait for the next one.
 const HEAD_MAX: Duration = Duration::from_secs(5);
 /// How long the body of a request may take, and how large it may be: a few names and a condition.
@@ -52,13 +55,22 @@ const _: () = assert!(ANSWER_MAX.as_secs() < CONNECTION_MAX.as_secs());
 /// Answers connections until the process ends.
 pub(super) async fn serve(listener: TcpListener, router: Router) {
     let open = Open::default();
+    let descriptors = Arc::new(Semaphore::new(CONNECTIONS_MAX + LEAVING_MAX));
     let mut refused = false;
     loop {
+        // It is never closed.
+        let Ok(descriptor) = descriptors.clone().acquire_owned().await else {
+            return;
+        };
         match listener.accept().await {
             Ok((stream, _)) => {
                 refused = false;
                 if let Some(place) = open.take() {
-                    tokio::spawn(connection(stream, router.clone(), place));
+                    let served = connection(stream, router.clone(), place);
+                    tokio::spawn(async move {
+                        served.await;
+                        drop(descriptor);
+                    });
                 }
             }
             Err(error) => {
