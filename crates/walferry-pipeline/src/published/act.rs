@@ -75,15 +75,12 @@ impl Plan {
         }
     }
 
-    /// The snapshots that are under way, with those of the plan: one that reads a table from its beginning takes the place of another
-    /// that does.
+    /// The snapshots that are under way, with those of the plan.
     pub(crate) fn progress(&self, progress: Option<Progress>) -> Option<Progress> {
         let mut progress = progress.unwrap_or_default();
-        let read = self.read();
-        let superseded =
-            |it: &TableJob| it.condition.is_none() && !it.ended() && read.contains(&it.shown.name);
-        progress.tables.retain(|it| !superseded(it));
-        progress.tables.extend(self.jobs.iter().cloned());
+        for job in &self.jobs {
+            progress.begin(job.clone());
+        }
         (!progress.finished()).then_some(progress)
     }
 }
@@ -417,5 +414,44 @@ mod tests {
             let own = progress.tables.iter().find(whole).unwrap();
             assert!(own.added && own.sweep);
         }
+    }
+
+    #[test]
+    fn a_table_that_is_only_looked_through_loses_nothing_that_is_still_to_be_read() {
+        let mut sweep = TableJob::new("public.t".into(), "added", 0);
+        (sweep.sweep, sweep.mends) = (true, true);
+        sweep.left.clear();
+        let plan = Plan {
+            jobs: vec![sweep.clone()],
+            ..Plan::default()
+        };
+        let begun = under_way(None);
+        let mut waits = Progress::default();
+        waits.begin(TableJob::new("public.t".into(), "initial", 0));
+        for before in [begun, waits] {
+            let left = before.tables[0].left.clone();
+            let progress = plan.progress(Some(before)).unwrap();
+            let [job] = progress.tables.as_slice() else {
+                panic!("{progress:?}");
+            };
+            assert_eq!((&job.left, job.sweep, job.mends), (&left, true, true));
+        }
+        // Beside one that reads a part, or has ended, it stands by itself.
+        let mut ended = under_way(None);
+        ended.tables[0].give_up("cancelled");
+        for before in [under_way(Some("a > 1")), ended] {
+            let progress = plan.progress(Some(before.clone())).unwrap();
+            assert_eq!(progress.tables, [before.tables[0].clone(), sweep.clone()]);
+        }
+        // What takes its place looks through the topic as well.
+        let again = Plan {
+            jobs: vec![TableJob::new("public.t".into(), "added", 0)],
+            ..Plan::default()
+        };
+        let progress = again.progress(plan.progress(None)).unwrap();
+        let [job] = progress.tables.as_slice() else {
+            panic!("{progress:?}");
+        };
+        assert!(job.sweep && job.mends && !job.left.is_empty());
     }
 }

@@ -103,6 +103,17 @@ pub enum TableState {
     Cancelled,
 }
 
+/// What becomes of a snapshot of a whole table that is under way when something else has to be done about the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meeting {
+    /// They have nothing to do with each other.
+    Apart,
+    /// The one that is under way does what the other was to do, beside what is left of it.
+    Joined,
+    /// The other reads the table from its beginning, in place of the one that is under way.
+    Replaced,
+}
+
 fn is_none(priority: &i32) -> bool {
     *priority == 0
 }
@@ -143,6 +154,32 @@ impl TableJob {
         self.shown.rows = 0;
         if !self.ended() && self.shown.state != TableState::Paused {
             self.shown.state = TableState::Waiting;
+        }
+    }
+
+    /// What becomes of one that is `under_way` when this one begins. One that only sweeps never takes the place of one that may
+    /// have rows to read.
+    pub(crate) fn meets(&self, under_way: &TableJob) -> Meeting {
+        let whole = self.condition.is_none() && under_way.condition.is_none();
+        if !whole || under_way.ended() || self.shown.name != under_way.shown.name {
+            return Meeting::Apart;
+        }
+        match self.left.is_empty() {
+            true => Meeting::Joined,
+            false => Meeting::Replaced,
+        }
+    }
+
+    /// Does what another was to do as well, when its own rows have been read.
+    pub(crate) fn join(&mut self, other: &TableJob) {
+        (self.sweep, self.mends) = (self.sweep || other.sweep, self.mends || other.mends);
+    }
+
+    /// Does what another, in whose place it is, had still to do about the topic.
+    pub(crate) fn take_over(&mut self, other: &TableJob) {
+        self.mends |= other.mends;
+        if !self.sweep && !self.truncate {
+            (self.sweep, self.truncate) = (other.sweep, other.truncate);
         }
     }
 
@@ -210,6 +247,26 @@ impl TableJob {
 }
 
 impl Progress {
+    /// Begins the snapshot of one more table, before anything is read of any.
+    pub(crate) fn begin(&mut self, mut job: TableJob) {
+        let mut joined = false;
+        self.tables.retain_mut(|it| match job.meets(it) {
+            Meeting::Apart => true,
+            Meeting::Joined => {
+                it.join(&job);
+                joined = true;
+                true
+            }
+            Meeting::Replaced => {
+                job.take_over(it);
+                false
+            }
+        });
+        if !joined {
+            self.tables.push(job);
+        }
+    }
+
     /// Whether no snapshot has anything left to do.
     pub(crate) fn finished(&self) -> bool {
         self.tables.iter().all(TableJob::ended)

@@ -12,7 +12,10 @@ use crate::{
     encode::Encoder,
     error::Error,
     published::{KnownLack, RecordChange},
-    snapshot::{chunk::Sessions, progress::TableState},
+    snapshot::{
+        chunk::Sessions,
+        progress::{Meeting, TableJob, TableState},
+    },
     status::Lack,
 };
 
@@ -35,13 +38,12 @@ impl Engine {
     }
 
     fn follow(&mut self, encoder: &mut Encoder, follow: Follow) -> Result<(), Error> {
-        let whole = follow.jobs.iter().filter(|it| it.condition.is_none());
-        let names: Vec<&str> = whole.map(|it| it.shown.name.as_str()).collect();
-        self.cancel_if(|it| it.condition.is_none() && names.contains(&it.shown.name.as_str()));
         if !follow.jobs.is_empty() {
             self.forget_finished();
             self.unpublished.extend(follow.adding);
-            self.progress.tables.extend(follow.jobs);
+            for job in follow.jobs {
+                self.begin_job(job);
+            }
             self.finished_told = self.progress.finished();
         }
         self.record(&follow.change);
@@ -50,6 +52,29 @@ impl Engine {
         // Whoever asked may be gone; what was asked for is done all the same.
         let _ = follow.reply.send(self.progress.serial);
         Ok(())
+    }
+
+    /// Begins a snapshot beside those that are under way. One that goes on looks at its table anew.
+    fn begin_job(&mut self, mut job: TableJob) {
+        let tables = &mut self.progress.tables;
+        let mut joined = Vec::new();
+        for (at, table) in tables.iter_mut().enumerate() {
+            match job.meets(table) {
+                Meeting::Apart => {}
+                Meeting::Joined => {
+                    table.join(&job);
+                    joined.push(at);
+                }
+                Meeting::Replaced => job.take_over(table),
+            }
+        }
+        for &at in &joined {
+            self.let_go(at);
+        }
+        if joined.is_empty() {
+            self.cancel_if(|it| job.meets(it) == Meeting::Replaced);
+            self.progress.tables.push(job);
+        }
     }
 
     /// Tables are in the publication, and may be read; others cannot be, and are not.
