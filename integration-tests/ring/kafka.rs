@@ -93,6 +93,8 @@ fn a_record_without_a_key_for_a_compacted_topic_follows_the_policy_of_its_table(
     walferry.wait_status("the others go on", READY, |it| {
         table(it, "public.skips")["changes"].as_u64() >= Some(2) && it["dead_letters"] == 1
     });
+    // A letter is counted before the batch that holds it is committed.
+    place.drain("insert into beside values (3)");
     let (letter, kind) = letters(&place).remove(0);
     assert_eq!(
         (letter["op"].as_str(), kind.as_str()),
@@ -331,7 +333,7 @@ fn names_that_kafka_takes_for_the_same_are_told_and_a_line_break_in_a_name_break
     let settings = place.all();
     let told = check(&place, &settings);
     assert!(
-        told.contains("Kafka takes '.' and '_' for the same"),
+        told.contains("names that differ in . and _ alone collide"),
         "{told}"
     );
     assert!(!told.lines().any(|line| line.starts_with("d")), "{told}");

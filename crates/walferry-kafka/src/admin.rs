@@ -447,9 +447,11 @@ fn check_checkpoint_topic(config: &Config, admin: &Admin) -> Result<(), Error> {
 }
 
 fn setting(admin: &Admin, topic: &str, name: &str) -> Result<String, Code> {
+    // The crate drops the error of a single resource and answers with no settings at all; of a topic that exists, that is a
+    // missing right.
     settings(admin, &[topic], &[name])?
         .remove(&(topic.to_owned(), name.to_owned()))
-        .ok_or(Code::Fail)
+        .ok_or(Code::TopicAuthorizationFailed)
 }
 
 /// Settings of topics, by topic and name.

@@ -3,7 +3,7 @@
 //! Owns the threads of the ring and their order at a start and a stop. Decides by `recovery`, never by itself.
 //! Invariants: nothing is created or fenced before PostgreSQL, registry and Kafka have all answered and the decision is to go
 //! on, and nothing is streamed before the connector is claimed in Kafka; a server that is away is waited for without an end.
-//! Start reading at [`run`]; a start is [`Start::prepare`].
+//! Start reading at [`run`]; a start is `Start::prepare`.
 
 mod create;
 mod held_up;

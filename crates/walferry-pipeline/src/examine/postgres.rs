@@ -194,7 +194,7 @@ async fn role(
                 &subject,
                 "is a superuser: whoever can change this configuration or holds admin.token acts with its rights",
             )
-            .remedy("follow the database with a role of its own that has REPLICATION and SELECT alone; `walferry init` prints its SQL"),
+            .remedy("follow the database with a role of its own that has REPLICATION and SELECT alone: CREATE ROLE walferry LOGIN REPLICATION; GRANT SELECT ON …"),
         );
     }
     let publication = catalog.publication(&config.source.publication).await?;
