@@ -111,6 +111,16 @@ impl SnapshotReader {
         })
     }
 
+    /// Where the WAL ends now: every commit that anybody has seen is before it.
+    pub async fn wal_insert(&self) -> Result<Lsn, Error> {
+        let doing = "asking for the end of the WAL";
+        let question = "SELECT (CASE WHEN pg_catalog.pg_is_in_recovery() \
+             THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_insert_lsn() END)::text";
+        let lsn = self.text(doing, question).await?;
+        lsn.parse()
+            .map_err(|error| Error::protocol(format!("{doing}: {error}")))
+    }
+
     /// Keeps the table, and what is read with it, from being rewritten, truncated or dropped until the transaction ends.
     pub async fn lock(&self, scan: &TableScan) -> Result<(), Error> {
         let doing = format!("locking table {}", scan.relation.qualified_name());

@@ -308,7 +308,8 @@ impl Plan {
                 (job.mends, job.sweep) = (true, true);
                 job.left.clear();
                 self.jobs.push(job);
-                lack = Some("what its topic holds beside its rows is deleted now".into());
+                let words = "what its topic holds beside its rows is deleted now";
+                lack = (case.change != Change::New).then(|| words.to_owned());
             }
             Remedy::ReadPartitions => {
                 self.read_partitions(catalog, case, &name).await?;

@@ -1,7 +1,8 @@
 //! The remedy of each difference: what to do when something else is published of a table than before.
 //!
 //! Owns the decision only. The table [`ROWS`] is executed, and the first row that matches decides.
-//! Invariant: a table whose changes were not published for a while is read again, or known to be incomplete; none of these ends
+//! Invariants: nothing tells whether an earlier table of a name wrote, or is still to write, to the topic: a table that is new is
+//! never read without looking for keys that it does not have; a table whose changes were not published for a while is read again, or known to be incomplete; none of these ends
 //! the connector.
 //! Start reading at [`ROWS`].
 
@@ -75,9 +76,10 @@ pub(super) const ROWS: &[Row] = &[
     Row { name: "new, and new tables are ignored",   applies: |c| new(c) && !c.listed && c.new_tables == NewTables::Ignore, remedy: Remedy::Ignore },
     Row { name: "new, and new tables are told of",   applies: |c| new(c) && !c.listed && c.new_tables == NewTables::Warn,   remedy: Remedy::LeaveOut },
     Row { name: "new, may not be added",             applies: |c| new(c) && !c.listed && c.bar.is_some(), remedy: Remedy::LeaveOut },
-    Row { name: "new, published since its creation", applies: |c| new(c) && c.listed && c.since_creation, remedy: Remedy::Note },
+    Row { name: "new, published since its creation, cannot be looked through", applies: |c| born_published(c) && (!c.keyed || c.unreadable.is_some()), remedy: Remedy::Note },
+    Row { name: "new, published since its creation", applies: born_published,                          remedy: Remedy::Sweep },
     Row { name: "new, may not be read",              applies: |c| new(c) && !c.listed && c.unreadable.is_some(), remedy: Remedy::LeaveOut },
-    Row { name: "new, without a topic",              applies: |c| new(c) && !c.has_topic && c.unreadable.is_none(), remedy: Remedy::Read },
+    Row { name: "new, without a topic, a key and truncates", applies: |c| new(c) && !c.has_topic && !c.keyed && !c.truncates && c.unreadable.is_none(), remedy: Remedy::Read },
     Row { name: "partitions came empty",             applies: |c| attached(c) && !c.filled,            remedy: Remedy::Note },
     Row { name: "operations not published",          applies: |c| c.narrowed.is_some(),                remedy: Remedy::Tell },
     Row { name: "may not be added",                  applies: |c| !c.listed && c.bar.is_some(),        remedy: Remedy::Tell },
@@ -86,11 +88,16 @@ pub(super) const ROWS: &[Row] = &[
     Row { name: "may not be read",                   applies: |c| c.unreadable.is_some(),              remedy: Remedy::Tell },
     Row { name: "partitions came with rows",         applies: |c| attached(c) && c.keyed,              remedy: Remedy::ReadPartitions },
     Row { name: "partitions emptied",                applies: |c| c.change == Change::Emptied && c.keyed, remedy: Remedy::Sweep },
-    Row { name: "replaced, taken out, put back, altered, new with a topic", applies: |_| true,         remedy: Remedy::ReadAgain },
+    Row { name: "replaced, taken out, put back, altered, new",   applies: |_| true,                        remedy: Remedy::ReadAgain },
 ];
 
 fn new(case: &Case) -> bool {
     case.change == Change::New
+}
+
+/// All of its rows come with the stream; what an earlier table of its name has left in the topic does not.
+fn born_published(case: &Case) -> bool {
+    new(case) && case.listed && case.since_creation
 }
 
 fn attached(case: &Case) -> bool {

@@ -236,6 +236,17 @@ impl Sessions {
         Ok(())
     }
 
+    /// Where the WAL ends now.
+    pub(crate) async fn wal_insert(&self) -> Result<Lsn, walferry_postgres::Error> {
+        let session = match self.take() {
+            Some(session) => session,
+            None => self.open().await?,
+        };
+        let end = session.reader.wal_insert().await?;
+        self.keep(session);
+        Ok(end)
+    }
+
     fn keep(&self, session: Session) {
         self.idle
             .lock()

@@ -2,7 +2,7 @@
 //!
 //! Owns [`Described`] and the choice of what tells its rows apart. Never: keeps a description for longer than its caller.
 
-use walferry_event::{Relation, ReplicaIdentity};
+use walferry_event::{Lsn, Relation, ReplicaIdentity};
 use walferry_postgres::{Contents, TableScan, Visibility};
 
 use super::{chunk::Sessions, window::Identity};
@@ -17,6 +17,8 @@ pub(crate) struct Described {
     pub(super) added_at: Option<Visibility>,
     /// What the rows have to be as old as, for a table without a key of which that is not settled yet.
     pub(super) base: Option<String>,
+    /// Where the WAL ended: what happened to the table, or to another of its name, before it was described is before that.
+    pub(super) wal_insert: Lsn,
 }
 
 /// The table of that name; nothing when there is none. Of a table that is `added`, what runs now matters; `based` says that a base is
@@ -42,6 +44,7 @@ pub(super) async fn describe(
     } else {
         Some(sessions.base().await?.0)
     };
+    let wal_insert = sessions.wal_insert().await?;
     Ok(Some(Described {
         oid,
         base,
@@ -49,6 +52,7 @@ pub(super) async fn describe(
         contents,
         relation,
         added_at,
+        wal_insert,
     }))
 }
 

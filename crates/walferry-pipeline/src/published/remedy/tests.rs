@@ -39,7 +39,12 @@ fn each_row_decides_a_case() {
             Remedy::LeaveOut,
         ),
         (Change::New, bar, Remedy::LeaveOut),
-        (Change::New, |it| it.since_creation = true, Remedy::Note),
+        (Change::New, |it| it.since_creation = true, Remedy::Sweep),
+        (
+            Change::New,
+            |it| (it.since_creation, it.keyed) = (true, false),
+            Remedy::Note,
+        ),
         (
             Change::New,
             |it| (it.listed, it.unreadable) = (false, Some("GRANT".into())),
@@ -48,11 +53,16 @@ fn each_row_decides_a_case() {
         (
             Change::New,
             |it| (it.listed, it.has_topic) = (false, false),
-            Remedy::Read,
+            Remedy::ReadAgain,
         ),
         (
             Change::New,
             |it| (it.keyed, it.has_topic) = (false, false),
+            Remedy::ReadAgain,
+        ),
+        (
+            Change::New,
+            |it| (it.keyed, it.truncates, it.has_topic) = (false, false, false),
             Remedy::Read,
         ),
         (

@@ -144,13 +144,22 @@ impl Engine {
         let (name, added) = (table.shown.name.clone(), table.added);
         // A table that is read anew gets its base with the place at which its topic is ended.
         let based = table.base.is_some() || table.truncate;
+        let sweeps = table.sweep && table.left.is_empty();
         let (sessions, events, pause) = (self.sessions.clone(), self.events.clone(), self.pause());
+        let status = self.status.clone();
         self.runtime.spawn(async move {
             time::sleep(pause).await;
             let described = describe(&sessions, &name, added, based)
                 .await
                 .map(|it| it.map(Box::new));
-            let _ = events.send(Event::Described(job, described));
+            let passed = match &described {
+                Ok(Some(it)) if sweeps => Some(goal(it.wal_insert)),
+                _ => None,
+            };
+            let told = events.send(Event::Described(job, described));
+            if let (Ok(()), Some(passed)) = (told, passed) {
+                follow(&sessions, &status, &events, passed).await;
+            }
         });
     }
 }

@@ -20,7 +20,9 @@ use crate::{
 const SLICE: usize = 10_000;
 
 impl Engine {
-    /// Looks for what is gone from a table whose rows have been read.
+    /// Looks for what is gone from a table whose rows have been read, when the stream has brought all that was written to its
+    /// topic's name before: by the table before its partitions were emptied, or by an earlier table. What came later would be
+    /// taken for rows that the table has.
     pub(super) fn begin_sweep(
         &mut self,
         encoder: &mut Encoder,
@@ -28,7 +30,8 @@ impl Engine {
         table: &Described,
     ) -> Result<(), Error> {
         let reads = self.windows.iter().any(|open| open.job == job);
-        if reads || self.sweeps.iter().any(|it| it.job == job) {
+        let behind = self.stream_at < goal(table.wal_insert);
+        if reads || behind || self.sweeps.iter().any(|it| it.job == job) {
             return Ok(());
         }
         if !encoder.relations().follows(&table.relation) {
