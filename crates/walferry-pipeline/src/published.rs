@@ -18,14 +18,14 @@ mod watch;
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use walferry_postgres::PublicationVersion;
 
 pub(crate) use act::{Follow, begin, carry_out, finish, first, foresee, plan_of_config};
 pub(crate) use plan::Plan;
 pub(crate) use watch::watch;
 
-use crate::status::Lack;
+use crate::status::{Lack, Mend, Status};
 
 /// What was published when it was last known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,9 +58,14 @@ pub(crate) struct Entry {
     /// Its partitions with rows, each with its file.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) leaves: BTreeMap<u32, u32>,
-    /// What is known to be wrong with its topic, until it is read again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) lack: Option<KnownLack>,
+    /// What is known to be wrong with its topic, each until its remedy has run.
+    #[serde(
+        default,
+        rename = "lack",
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "one_or_many"
+    )]
+    pub(crate) lacks: Vec<KnownLack>,
 }
 
 /// What is known to be wrong with a topic.
@@ -69,11 +74,50 @@ pub(crate) struct KnownLack {
     /// It holds rows that the table has no more, and lacks none.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) surplus: bool,
+    /// What mends it.
+    #[serde(default, skip_serializing_if = "Mend::is_whole")]
+    pub(crate) until: Mend,
     /// Cause and remedy.
     pub(crate) reason: String,
 }
 
+/// Earlier versions knew one at most.
+fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<KnownLack>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Lacks {
+        One(KnownLack),
+        Many(Vec<KnownLack>),
+    }
+    Ok(match Lacks::deserialize(from)? {
+        Lacks::One(lack) => vec![lack],
+        Lacks::Many(lacks) => lacks,
+    })
+}
+
+impl Entry {
+    /// Whether nothing else is published, whatever is known to be wrong with the topic.
+    fn is_but_for_lacks(&self, other: &Entry) -> bool {
+        (self.oid, self.member, &self.leaves) == (other.oid, other.member, &other.leaves)
+    }
+
+    /// Something is known to be wrong with the topic, beside what was, or in place of the same.
+    fn lacks(&mut self, lack: KnownLack) {
+        let same = |it: &&mut KnownLack| (it.until, it.surplus) == (lack.until, lack.surplus);
+        match self.lacks.iter_mut().find(same) {
+            Some(known) => *known = lack,
+            None => self.lacks.push(lack),
+        }
+    }
+}
+
 impl KnownLack {
+    /// Says it in log and status.
+    pub(crate) fn tell(&self, status: &Status, table: &str) {
+        let findings = &status.findings;
+        findings.set_known(table, self.until, self.lack(), &self.reason);
+    }
+
     pub(crate) fn lack(&self) -> Lack {
         match self.surplus {
             true => Lack::Surplus,
@@ -115,21 +159,31 @@ impl Record {
                     self.tables.remove(name);
                 }
                 Some(entry) => {
-                    let before = self.tables.get(name).and_then(|it| it.lack.clone());
-                    let entry = Entry {
-                        lack: entry.lack.clone().or(before),
+                    let before = self.tables.remove(name).unwrap_or_default();
+                    let mut now = Entry {
+                        lacks: before.lacks,
                         ..entry.clone()
                     };
-                    self.tables.insert(name.clone(), entry);
+                    for lack in &entry.lacks {
+                        now.lacks(lack.clone());
+                    }
+                    self.tables.insert(name.clone(), now);
                 }
             }
         }
     }
 
-    /// A table has been read again: nothing is wrong with its topic any more. Whether something was.
-    pub(crate) fn mended(&mut self, table: &str) -> bool {
+    /// What was wrong with a topic until this had run is right.
+    pub(crate) fn mended(&mut self, table: &str, until: Mend) {
+        if let Some(entry) = self.tables.get_mut(table) {
+            entry.lacks.retain(|it| it.until != until);
+        }
+    }
+
+    /// Something is known to be wrong with the topic of a table. Whether the table is followed.
+    pub(crate) fn lacks(&mut self, table: &str, lack: KnownLack) -> bool {
         let entry = self.tables.get_mut(table);
-        entry.is_some_and(|it| it.lack.take().is_some())
+        entry.map(|it| it.lacks(lack)).is_some()
     }
 }
 
@@ -138,7 +192,7 @@ impl Record {
 pub(crate) struct RecordChange {
     /// The publication as it is now, when that has changed.
     pub(crate) publication: Option<Option<Publication>>,
-    /// Tables as they are now; none for one that is followed no more.
+    /// Tables as they are now, with what is newly known to be wrong with their topics; none for one that is followed no more.
     pub(crate) entries: Vec<(String, Option<Entry>)>,
 }
 
@@ -155,4 +209,55 @@ pub(crate) struct Known {
     pub(crate) record: Record,
     /// Tables that are left out because of what is published of them.
     pub(crate) left_out: std::collections::BTreeSet<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lack(until: Mend, surplus: bool, reason: &str) -> KnownLack {
+        KnownLack {
+            surplus,
+            until,
+            reason: reason.into(),
+        }
+    }
+
+    fn change(lacks: &[KnownLack]) -> RecordChange {
+        let entry = Entry {
+            lacks: lacks.to_vec(),
+            ..Entry::default()
+        };
+        RecordChange {
+            entries: vec![("public.t".into(), Some(entry))],
+            ..RecordChange::default()
+        }
+    }
+
+    #[test]
+    fn a_lack_stands_beside_another_until_its_own_remedy_has_run() {
+        let dropped = lack(Mend::Sweep, true, "dropped");
+        let attached = lack(Mend::Part, false, "attached");
+        let mut record = Record::default();
+        record.apply(&change(std::slice::from_ref(&dropped)));
+        record.apply(&change(std::slice::from_ref(&attached)));
+        record.apply(&change(&[]));
+        let json = serde_json::to_value(&record).unwrap();
+        let mut record = Record::read(Some(&json)).unwrap().unwrap();
+        assert_eq!(record.tables["public.t"].lacks, [dropped.clone(), attached]);
+        record.mended("public.t", Mend::Part);
+        assert_eq!(record.tables["public.t"].lacks, [dropped]);
+        let again = lack(Mend::Sweep, true, "dropped again");
+        assert!(record.lacks("public.t", again.clone()));
+        assert_eq!(record.tables["public.t"].lacks, [again]);
+        record.mended("public.t", Mend::Sweep);
+        assert!(record.tables["public.t"].lacks.is_empty());
+    }
+
+    #[test]
+    fn the_one_lack_of_an_earlier_version_is_read() {
+        let json = serde_json::json!({"oid": 7, "lack": {"surplus": true, "reason": "dropped"}});
+        let entry: Entry = serde_json::from_value(json).unwrap();
+        assert_eq!(entry.lacks, [lack(Mend::Whole, true, "dropped")]);
+    }
 }

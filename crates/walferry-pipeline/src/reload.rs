@@ -101,7 +101,7 @@ async fn examined(
     let lacking = plan
         .told
         .iter()
-        .filter_map(|it| Some((&it.table, it.lack()?.1)));
+        .filter_map(|it| Some((&it.table, it.lack.as_ref()?.reason.as_str())));
     let fresh = left_out
         .map(|(name, reason)| (name, reason.as_str()))
         .chain(lacking)

@@ -33,7 +33,7 @@ use crate::{
     snapshot::{Event, Progress, Rates},
 };
 
-pub(crate) use findings::{Findings, Lack};
+pub(crate) use findings::{Findings, Lack, Mend};
 pub use report::{
     ConnectorStatus, Lag, SchemaIds, SnapshotStatus, SourceStatus, TableActivity, TableStatus,
 };

@@ -95,7 +95,7 @@ fn tell(
             found.insert(table.clone(), reason(table, topic, difference));
         }
     }
-    let seen = status.findings.seen();
+    let seen = status.findings.told();
     let ours = |table: &str, told: &BTreeMap<String, String>| match seen.get(table) {
         Some(finding) => told.get(table) == Some(&finding.reason),
         None => true,

@@ -11,7 +11,7 @@ use tokio::{sync::oneshot, time};
 use walferry_postgres::{Catalog, TableInfo};
 
 use super::{
-    Known, KnownLack, Record, RecordChange,
+    Entry, Known, KnownLack, Record, RecordChange,
     look::{Look, look},
     plan::{Plan, foreign, plan},
 };
@@ -20,7 +20,7 @@ use crate::{
     error::Error,
     snapshot::{Event, Progress, Refused, TableJob},
     source,
-    status::{Lack, Status},
+    status::{Lack, Mend, Status},
 };
 
 /// Between two looks at what is committed.
@@ -55,8 +55,10 @@ impl Plan {
     pub(crate) fn tell(&self, status: &Status, known: &mut Known) {
         for (table, entry) in &self.change.entries {
             let was_left_out = known.left_out.remove(table);
-            if was_left_out || entry.is_none() {
-                status.findings.clear(table);
+            match entry {
+                None => status.findings.forget(table),
+                Some(_) if was_left_out => status.findings.clear(table),
+                Some(_) => {}
             }
         }
         for (table, reason) in &self.left_out {
@@ -64,14 +66,7 @@ impl Plan {
             status.findings.set(table, Lack::LeftOut, reason);
         }
         for it in &self.told {
-            let (table, row) = (&it.table, it.row);
-            match (it.lack(), &it.words) {
-                (Some((lack, reason)), _) => status.findings.set(table, lack, reason),
-                (None, Some(words)) => {
-                    tracing::warn!(target: "audit", table, row, "{words}");
-                }
-                (None, None) => {}
-            }
+            it.tell(status);
         }
     }
 
@@ -116,8 +111,8 @@ pub(crate) async fn begin(
     known.record = before;
     known.record.apply(&plan.change);
     for (table, entry) in &known.record.tables {
-        if let Some(lack) = &entry.lack {
-            status.findings.set(table, lack.lack(), &lack.reason);
+        for lack in &entry.lacks {
+            lack.tell(status, table);
         }
     }
     Ok(Begun { plan, known, now })
@@ -157,7 +152,7 @@ pub(crate) async fn foresee(
     }
     record.apply(&plan.change);
     for (table, entry) in &record.tables {
-        if let Some(lack) = &entry.lack {
+        for lack in &entry.lacks {
             foreseen.lacks.push((table.clone(), lack.reason.clone()));
         }
     }
@@ -249,20 +244,20 @@ impl Known {
     /// What has been mended meanwhile is known to be wrong no more.
     pub(crate) fn forget_mended(&mut self, status: &Status) {
         for (table, entry) in &mut self.record.tables {
-            if entry.lack.is_some() && status.findings.of(table).is_none() {
-                entry.lack = None;
-            }
+            let stands = |it: &KnownLack| status.findings.knows(table, it.until, it.lack());
+            entry.lacks.retain(stands);
         }
     }
 
     /// Something is missing from a topic.
     pub(crate) fn lacks(&mut self, status: &Status, table: &str, reason: &str) {
-        if let Some(entry) = self.record.tables.get_mut(table) {
-            status.findings.set(table, Lack::Incomplete, reason);
-            entry.lack = Some(KnownLack {
-                surplus: false,
-                reason: reason.to_owned(),
-            });
+        let lack = KnownLack {
+            surplus: false,
+            until: Mend::Whole,
+            reason: reason.to_owned(),
+        };
+        if self.record.lacks(table, lack.clone()) {
+            lack.tell(status, table);
         }
     }
 
@@ -375,8 +370,13 @@ pub(crate) async fn finish(
     let now = look(config, catalog).await.map_err(invalid)?;
     known.record.members(&now, &added.added);
     let entries = added.added.iter();
-    let entries =
-        entries.filter_map(|it| Some((it.clone(), Some(known.record.tables.get(it)?.clone()))));
+    let entries = entries.filter_map(|it| {
+        let entry = Entry {
+            lacks: Vec::new(),
+            ..known.record.tables.get(it)?.clone()
+        };
+        Some((it.clone(), Some(entry)))
+    });
     change.entries.extend(entries);
     control
         .send(Event::Published(added.added, refused, change))

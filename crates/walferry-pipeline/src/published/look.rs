@@ -40,7 +40,7 @@ impl Seen {
             oid: self.info.oid,
             member: self.member.map(|it| it.entry),
             leaves: self.leaves.iter().map(|it| (it.oid, it.file)).collect(),
-            lack: None,
+            lacks: Vec::new(),
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::{
     options,
     snapshot::TableJob,
     source,
-    status::Lack,
+    status::{Mend, Status},
 };
 
 /// What is to be done.
@@ -305,7 +305,7 @@ impl Plan {
             }
             Remedy::Sweep => {
                 let mut job = TableJob::new(name.clone(), "added", 0);
-                (job.mends, job.sweep) = (true, true);
+                (job.mends, job.by, job.sweep) = (true, Mend::Sweep, true);
                 job.left.clear();
                 self.jobs.push(job);
                 let words = "what its topic holds beside its rows is deleted now";
@@ -321,6 +321,7 @@ impl Plan {
                 let again = !case.listed || (case.keyed && case.unreadable.is_some());
                 if let Some(old) = old.filter(|_| again) {
                     entry = old.clone();
+                    entry.lacks.clear();
                 }
             }
             Remedy::TellSurplus => {
@@ -335,16 +336,18 @@ impl Plan {
         }
         let lack = lack.map(|remedy| KnownLack {
             surplus: row.remedy == Remedy::TellSurplus,
+            until: row.remedy.mends(),
             reason: format!("{}; {remedy}", remedy::words(case)),
         });
         let quiet = matches!(case.change, Change::Joined)
             || (row.remedy == Remedy::Note && case.change != Change::New);
-        let known = old.and_then(|it| it.lack.clone());
-        entry.lack = lack.clone().or_else(|| known.clone());
-        if old != Some(&entry) {
+        let is_known = |it: &KnownLack| old.is_some_and(|old| old.lacks.contains(it));
+        let fresh = lack.as_ref().is_none_or(|it| !is_known(it));
+        entry.lacks = lack.iter().filter(|_| fresh).cloned().collect();
+        if !old.is_some_and(|old| old.is_but_for_lacks(&entry)) || !entry.lacks.is_empty() {
             self.change.entries.push((name.clone(), Some(entry)));
         }
-        if !quiet && (lack.is_none() || lack != known) {
+        if !quiet && fresh {
             self.told.push(Told {
                 table: name,
                 row: row.name,
@@ -370,7 +373,8 @@ impl Plan {
                 continue;
             };
             let mut job = TableJob::new(name.to_owned(), "attached", 0);
-            (job.added, job.mends, job.condition) = (true, true, Some(condition));
+            (job.added, job.condition) = (true, Some(condition));
+            (job.mends, job.by) = (true, Mend::Part);
             self.jobs.push(job);
         }
         Ok(())
@@ -424,9 +428,13 @@ pub(crate) fn foreign(now: &Look) -> Vec<&str> {
 }
 
 impl Told {
-    /// Whether readiness is at stake.
-    pub(crate) fn lack(&self) -> Option<(Lack, &str)> {
-        let lack = self.lack.as_ref()?;
-        Some((lack.lack(), &lack.reason))
+    /// Says in log and status what has happened.
+    pub(super) fn tell(&self, status: &Status) {
+        let Told { table, row, .. } = self;
+        match (&self.lack, &self.words) {
+            (Some(lack), _) => lack.tell(status, table),
+            (None, Some(words)) => tracing::warn!(target: "audit", table, row, "{words}"),
+            (None, None) => {}
+        }
     }
 }

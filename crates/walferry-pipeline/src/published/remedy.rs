@@ -7,7 +7,7 @@
 //! Start reading at [`ROWS`].
 
 use super::compare::Change;
-use crate::config::NewTables;
+use crate::{config::NewTables, status::Mend};
 
 /// What a decision rests on.
 #[derive(Clone, Debug)]
@@ -57,6 +57,17 @@ pub(super) enum Remedy {
     Tell,
     /// Its topic holds rows that the table has no more.
     TellSurplus,
+}
+
+impl Remedy {
+    /// What has to run before what this tells of a table is right.
+    pub(super) fn mends(self) -> Mend {
+        match self {
+            Remedy::Sweep | Remedy::TellSurplus => Mend::Sweep,
+            Remedy::ReadPartitions => Mend::Part,
+            _ => Mend::Whole,
+        }
+    }
 }
 
 /// One row of the table.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use walferry_event::{RowKey, RowRange};
 use walferry_postgres::Contents;
 
-use crate::published::Record;
+use crate::{published::Record, status::Mend};
 
 /// The id of the snapshots that make topics agree with their tables after changes were lost.
 pub(crate) const RESYNC: &str = "resync";
@@ -61,6 +61,9 @@ pub struct TableJob {
     /// What is known to be wrong with the topic is right when this is done.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub mends: bool,
+    /// How far that goes.
+    #[serde(default, skip_serializing_if = "Mend::is_whole")]
+    pub(crate) by: Mend,
 }
 
 /// How far the snapshot of one table has come.
@@ -144,6 +147,7 @@ impl TableJob {
             sweep: false,
             truncate: false,
             mends: false,
+            by: Mend::Whole,
         }
     }
 
@@ -172,7 +176,10 @@ impl TableJob {
 
     /// Does what another was to do as well, when its own rows have been read.
     pub(crate) fn join(&mut self, other: &TableJob) {
-        (self.sweep, self.mends) = (self.sweep || other.sweep, self.mends || other.mends);
+        self.sweep |= other.sweep;
+        if other.mends && !self.mends {
+            (self.mends, self.by) = (true, other.by);
+        }
     }
 
     /// Does what another, in whose place it is, had still to do about the topic.

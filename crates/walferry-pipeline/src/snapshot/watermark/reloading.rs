@@ -16,7 +16,7 @@ use crate::{
         chunk::Sessions,
         progress::{Meeting, TableJob, TableState},
     },
-    status::Lack,
+    status::Mend,
 };
 
 impl Engine {
@@ -99,7 +99,7 @@ impl Engine {
         }
     }
 
-    /// What was known to be wrong with a topic is right when the last snapshot that mends it is done.
+    /// What was known to be wrong with a topic is right when the last snapshot that mends that is done.
     pub(super) fn mended(&mut self) {
         let tables = &mut self.progress.tables;
         let done: Vec<usize> = (0..tables.len())
@@ -108,19 +108,17 @@ impl Engine {
         for job in done {
             tables[job].mends = false;
             let name = tables[job].shown.name.clone();
-            if tables
-                .iter()
-                .any(|it| it.mends && it.shown.name == name && !it.ended())
-            {
-                continue;
-            }
-            let record = self.progress.published.get_or_insert_default();
-            if record.tables.get(&name).is_some_and(|it| it.lack.is_some()) {
-                Arc::make_mut(record).mended(&name);
-            }
-            let found = self.status.findings.of(&name);
-            if found.is_some_and(|it| it.lack != Lack::LeftOut) {
-                self.status.findings.clear(&name);
+            let by = tables[job].by;
+            for until in Mend::ALL.into_iter().filter(|it| by.covers(*it)) {
+                let waits = |it: &TableJob| {
+                    it.mends && it.by.covers(until) && it.shown.name == name && !it.ended()
+                };
+                if tables.iter().any(waits) {
+                    continue;
+                }
+                let record = self.progress.published.get_or_insert_default();
+                Arc::make_mut(record).mended(&name, until);
+                self.status.findings.mended(&name, until);
             }
         }
     }
@@ -134,12 +132,13 @@ impl Engine {
         let reason =
             format!("its rows cannot be read: {why}; mend that, then `walferry resync {name}`");
         let record = self.progress.published.get_or_insert_default();
-        if let Some(entry) = Arc::make_mut(record).tables.get_mut(name) {
-            self.status.findings.set(name, Lack::Incomplete, &reason);
-            entry.lack = Some(KnownLack {
-                surplus: false,
-                reason,
-            });
+        let lack = KnownLack {
+            surplus: false,
+            until: Mend::Whole,
+            reason,
+        };
+        if Arc::make_mut(record).lacks(name, lack.clone()) {
+            lack.tell(&self.status, name);
         }
     }
 }
