@@ -148,7 +148,7 @@ impl Place<'_> {
         loop {
             let status = runs.connector.as_ref().context("it is down")?.status();
             let status = status.unwrap_or_default();
-            let told = told(&status);
+            let mut told = told(&status, &["left-out", "incomplete"]);
             let reading = reads(&status, &told);
             if reading {
                 read = Instant::now();
@@ -159,6 +159,15 @@ impl Place<'_> {
                 status["snapshot"]
             );
             let found = agreement(self.url, self.brokers, self.registry, tables)?;
+            // Of a table that is said to have too much, nothing else may be wrong.
+            let mut surplus = self::told(&status, &["surplus"]);
+            let only = |it: &&Agreement| it.faults() == it.extra;
+            told.extend(
+                found
+                    .iter()
+                    .filter(only)
+                    .filter_map(|it| surplus.remove_entry(&it.table)),
+            );
             let open = found
                 .iter()
                 .any(|it| it.faults() > 0 && !told.contains_key(&it.table));
@@ -255,10 +264,10 @@ fn audited(found: &Json, compared: &Compared) -> Audited {
     Audited::Found(parts.join("; "))
 }
 
-/// The tables that the connector calls left out or incomplete, with the reason.
-fn told(status: &Json) -> BTreeMap<String, String> {
+/// The tables that the connector shows in one of these states, with the reason.
+fn told(status: &Json, states: &[&str]) -> BTreeMap<String, String> {
     let tables = status["tables"].as_array().map_or(&[][..], Vec::as_slice);
-    let lacking = |it: &&Json| it["state"] == "left-out" || it["state"] == "incomplete";
+    let lacking = |it: &&Json| states.iter().any(|state| it["state"] == *state);
     let said = |it: &Json| {
         let reason = it["reason"].as_str().filter(|it| !it.is_empty())?;
         Some((it["name"].as_str()?.to_owned(), reason.to_owned()))
