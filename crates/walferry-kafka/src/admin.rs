@@ -127,8 +127,13 @@ pub fn ensure_topic(config: &Config, topic: &str) -> Result<TopicTakes, Error> {
 }
 
 /// As [`ensure_topic`], for one that takes what others refuse for its size: it is created with room for the largest
-/// record that the producer takes, where the cluster allows that.
+/// record that the producer takes, where the cluster allows that. It is never compacted, since letters without a key go there.
 pub fn ensure_roomy_topic(config: &Config, topic: &str) -> Result<TopicTakes, Error> {
+    let mut config = config.clone();
+    if let Some(policy) = config.topic_config.get_mut("cleanup.policy") {
+        "delete".clone_into(policy);
+    }
+    let config = &config;
     let mut roomy = config.clone();
     roomy
         .topic_config

@@ -251,11 +251,14 @@ impl Catalog {
     }
 
     /// Whether a transaction, by the 32 bits that the stream has of its id, is still running or ending. What it has changed may be in
-    /// the stream before anybody else sees it: its commit is in the WAL before it is over.
+    /// the stream before anybody else sees it: its commit is in the WAL before it is over. One that waits for a synchronous
+    /// standby does not count: that may be ourselves.
     pub async fn is_ending(&self, xid: u32) -> Result<bool, Error> {
         const QUESTION: &str = "\
-            SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_locks
-                           WHERE locktype = 'transactionid' AND granted AND transactionid::text = $1)";
+            SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_locks l
+                           LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+                           WHERE l.locktype = 'transactionid' AND l.granted AND l.transactionid::text = $1
+                             AND a.wait_event IS DISTINCT FROM 'SyncRep')";
         let doing = "asking whether a transaction is over";
         let row = self.one(doing, QUESTION, &[&xid.to_string()]).await?;
         value(doing, &row, 0)

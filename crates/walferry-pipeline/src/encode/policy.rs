@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use walferry_event::Origin;
+use walferry_event::{Lsn, Origin};
 
 use super::keys::Left;
 use crate::{
@@ -46,12 +46,21 @@ pub(super) fn unwritable(
         context.status.count_error(Labels { stage, kind });
     }
     match plan.policy {
-        Policy::Stop => Err(Error::failed(format!(
-            "table {}: a change at {} (commit {}, xid {}) cannot be published: {reason}; mend that or set errors = \
-             \"park\", \"dead-letter\" or \"skip\" for this table",
-            plan.name, origin.lsn, origin.commit_lsn, origin.xid
-        ))
-        .labelled(stage, kind)),
+        Policy::Stop => {
+            let what = match origin.commit_lsn {
+                Lsn::ZERO => "a row of its snapshot".to_owned(),
+                commit => format!(
+                    "a change at {} (commit {commit}, xid {})",
+                    origin.lsn, origin.xid
+                ),
+            };
+            Err(Error::failed(format!(
+                "table {}: {what} cannot be published: {reason}; mend that or set errors = \"park\", \"dead-letter\" or \
+                 \"skip\" for this table",
+                plan.name
+            ))
+            .labelled(stage, kind))
+        }
         Policy::Skip => {
             tracing::error!(table = &*plan.name, lsn = %origin.lsn, xid = origin.xid, error = reason, "change skipped");
             Ok(None)
