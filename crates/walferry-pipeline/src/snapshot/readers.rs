@@ -209,9 +209,8 @@ async fn read_all(shared: Arc<Shared>) {
             Err(error) => error,
         };
         open = None;
-        let told = match error.sqlstate() {
-            // The exported snapshot is not there any more: from PostgreSQL 17 on it is an undefined object.
-            Some("22023" | "55000" | "42704") => Told::Gone(error.to_string()),
+        let told = match &error {
+            _ if is_gone(&error) => Told::Gone(error.to_string()),
             // What is in the way of this table alone. When it or a column is gone, the stream knows its new shape, and a
             // snapshot from before does not.
             _ if is_of_table(&error) && unit.is_some() => match unit.take() {
@@ -235,6 +234,11 @@ async fn read_all(shared: Arc<Shared>) {
             return;
         }
     }
+}
+
+/// The exported snapshot is not there any more, which concerns every table: from PostgreSQL 17 on it is an undefined object.
+fn is_gone(error: &walferry_postgres::Error) -> bool {
+    matches!(error.sqlstate(), Some("22023" | "55000" | "42704"))
 }
 
 /// An error that the reading of one table has, and that trying again does not mend; other tables may be read.
@@ -306,7 +310,7 @@ impl Shared {
             };
             let (scan, ranges) = match self.cut(reader, source).await {
                 Ok(cut) => cut,
-                Err(error) if is_of_table(&error) => {
+                Err(error) if is_of_table(&error) && !is_gone(&error) => {
                     reader.leave().await?;
                     queue.next_table += 1;
                     let told = Told::Skipped(table, error.to_string());
