@@ -209,25 +209,26 @@ async fn read_all(shared: Arc<Shared>) {
             Err(error) => error,
         };
         open = None;
-        let told = match &error {
-            _ if is_gone(&error) => Told::Gone(error.to_string()),
+        let told = if is_gone(&error) {
+            Told::Gone(error.to_string())
+        } else if is_of_table(&error) && unit.is_some() {
             // What is in the way of this table alone. When it or a column is gone, the stream knows its new shape, and a
             // snapshot from before does not.
-            _ if is_of_table(&error) && unit.is_some() => match unit.take() {
+            match unit.take() {
                 Some((_, unit)) => Told::Left(unit, error.to_string()),
                 None => continue,
-            },
-            _ if error.may_pass() || error.is_shut_out() || cancelled(&error) => {
-                match retry.failed(error.is_outage() || error.is_shut_out()) {
-                    Some(pause) => {
-                        tracing::warn!(%error, "a reader of the snapshot begins its range anew");
-                        retry::pause(pause, None, &mut shared.stop.clone()).await;
-                        continue;
-                    }
-                    None => Told::Failed(error),
-                }
             }
-            _ => Told::Failed(error),
+        } else if error.may_pass() || error.is_shut_out() || cancelled(&error) {
+            match retry.failed(error.is_outage() || error.is_shut_out()) {
+                Some(pause) => {
+                    tracing::warn!(%error, "a reader of the snapshot begins its range anew");
+                    retry::pause(pause, None, &mut shared.stop.clone()).await;
+                    continue;
+                }
+                None => Told::Failed(error),
+            }
+        } else {
+            Told::Failed(error)
         };
         let ends = !matches!(told, Told::Left(..));
         if shared.told.send(told).await.is_err() || ends {
