@@ -3,7 +3,7 @@
 //! Owns the bytes, which sort by key, then records in the order of their partition, then the table's row:
 //!
 //! ```text
-//! key length u32 BE | key | side u8 | partition u32 BE | offset u64 BE | lsn u64 | operation u8 | flags u8 | columns u64 ...
+//! key length u32 BE | key | side u8 | partition u32 BE | offset u64 BE | lsn u64 | key schema u32 | operation u8 | flags u8 | columns u64 ...
 //! ```
 
 /// Who says it.
@@ -27,6 +27,9 @@ pub(crate) struct Entry {
     pub(crate) offset: u64,
     /// LSN of the change.
     pub(crate) lsn: u64,
+    /// Id of the key's schema, of a record that comes from no transaction: a key that is gone is deleted under each schema that it
+    /// was written with. Else 0, because a change is told once, whatever its schema.
+    pub(crate) key_schema: u32,
     /// The letter of the operation, or [`TOMBSTONE`].
     pub(crate) operation: u8,
     /// Whether the table's snapshot sees the transaction.
@@ -57,7 +60,7 @@ pub(crate) fn is_value(column: u64) -> bool {
     column >= HASH_MIN
 }
 
-const FIXED_BYTES: usize = 4 + 1 + 4 + 8 + 8 + 1 + 1;
+const FIXED_BYTES: usize = 4 + 1 + 4 + 8 + 8 + 4 + 1 + 1;
 
 impl Entry {
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
@@ -68,6 +71,7 @@ impl Entry {
         out.extend_from_slice(&self.partition.to_be_bytes());
         out.extend_from_slice(&self.offset.to_be_bytes());
         out.extend_from_slice(&self.lsn.to_le_bytes());
+        out.extend_from_slice(&self.key_schema.to_le_bytes());
         out.push(self.operation);
         out.push(u8::from(self.seen));
         for column in &self.columns {
@@ -87,6 +91,7 @@ impl Entry {
         let (partition, rest) = rest.split_at_checked(4)?;
         let (offset, rest) = rest.split_at_checked(8)?;
         let (lsn, rest) = rest.split_at_checked(8)?;
+        let (key_schema, rest) = rest.split_at_checked(4)?;
         let (operation, rest) = rest.split_first()?;
         let (seen, columns) = rest.split_first()?;
         Some(Entry {
@@ -95,6 +100,7 @@ impl Entry {
             partition: u32::from_be_bytes(partition.try_into().ok()?),
             offset: u64::from_be_bytes(offset.try_into().ok()?),
             lsn: u64::from_le_bytes(lsn.try_into().ok()?),
+            key_schema: u32::from_le_bytes(key_schema.try_into().ok()?),
             operation: *operation,
             seen: *seen == 1,
             columns: columns
@@ -116,6 +122,7 @@ mod tests {
             partition: u32::from(offset == 300),
             offset,
             lsn: 7,
+            key_schema: 9,
             operation: b'u',
             seen: true,
             columns: vec![hash(5), ABSENT],

@@ -41,8 +41,8 @@ struct State {
     /// Rows that the partitions before it tell.
     others: Vec<Row>,
     lsn_max: u64,
-    /// LSN and operation of each record.
-    seen: HashSet<(u64, u8)>,
+    /// LSN, operation and, where it matters, the key's schema of each record.
+    seen: HashSet<(u64, u8, u32)>,
     /// Whether the record before this one counts for the moment; a tombstone goes with it.
     last_counted: bool,
     table_came: bool,
@@ -133,10 +133,11 @@ impl<'a> Judge<'a> {
 
     fn order(&mut self, entry: &Entry) {
         let state = &mut self.state;
+        let record = (entry.lsn, entry.operation, entry.key_schema);
         let new = if state.seen.len() < REMEMBERED_MAX {
-            state.seen.insert((entry.lsn, entry.operation))
+            state.seen.insert(record)
         } else {
-            !state.seen.contains(&(entry.lsn, entry.operation))
+            !state.seen.contains(&record)
         };
         if !new {
             self.report.duplicates += 1;

@@ -109,6 +109,7 @@ impl<'a> Records<'a> {
             partition: u32::try_from(record.partition).unwrap_or_default(),
             offset: u64::try_from(record.offset).unwrap_or_default(),
             lsn: 0,
+            key_schema: 0,
             operation: TOMBSTONE,
             seen: true,
             columns: Vec::new(),
@@ -210,6 +211,9 @@ impl<'a> Records<'a> {
         }
         entry.lsn = found.lsn.unwrap_or_default();
         entry.operation = found.operation;
+        if found.xid.is_none() {
+            entry.key_schema = record.key.and_then(framed).map_or(0, |it| it.0);
+        }
         // A row of a snapshot has no transaction of its own, whatever its record says.
         let xid = found.xid.filter(|_| found.operation != b'r');
         entry.seen = self.moment.holds(entry.lsn, xid);

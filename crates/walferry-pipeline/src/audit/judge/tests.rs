@@ -15,6 +15,7 @@ fn entry(key: u8, offset: u64, operation: u8, lsn: u64, columns: &[u64]) -> Entr
         partition: 0,
         offset,
         lsn,
+        key_schema: 0,
         operation,
         seen: lsn < 1000,
         columns: columns.to_vec(),
@@ -185,4 +186,20 @@ fn a_row_of_one_key_in_two_partitions_is_found_and_one_that_has_moved_is_not() {
     // The delete is where the row is not.
     let (found, split) = split_at(&moved[..3], 1);
     assert_eq!((found, split), ([0, 1, 0, 0, 0], 0));
+}
+
+#[test]
+fn a_key_that_is_gone_is_deleted_once_under_each_schema_that_it_was_written_with() {
+    let deleted = |schemas: [u32; 2]| {
+        let deletes = schemas.iter().zip(2..);
+        let deletes = deletes.map(|(&key_schema, offset)| Entry {
+            key_schema,
+            ..entry(1, offset, b'd', 7, &[])
+        });
+        let mut history = vec![entry(1, 0, b'c', 5, &[A, B]), entry(1, 1, b'u', 6, &[A, C])];
+        history.extend(deletes);
+        counts(&judged(&history, None))
+    };
+    assert_eq!(deleted([3, 4]), [0; 5]);
+    assert_eq!(deleted([3, 3]), [0, 0, 0, 1, 0]);
 }
