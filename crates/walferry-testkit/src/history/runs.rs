@@ -268,6 +268,11 @@ impl<'a> Runs<'a> {
         Ok(())
     }
 
+    /// Whether the rows from before the start come when somebody asks for them, and only then.
+    pub(super) fn are_rows_asked_for(&self) -> bool {
+        self.menu.snapshot == Snapshot::Asked
+    }
+
     /// Its log of all runs.
     pub(super) fn log(&self) -> Result<String> {
         let path = self.folder.join(format!("{}.log", self.settings.name()));

@@ -19,6 +19,8 @@ use crate::process::{Settings, binary};
 
 /// How long snapshots may take after the last change.
 const READ: Duration = Duration::from_secs(240);
+/// What the audit says of a table that the next start takes out of the publication, and that is whole until then.
+const LEFT_OUT: &str = "the table is left out: PostgreSQL refuses the application's";
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -51,7 +53,7 @@ impl TableVerdict {
         match (self.agreement.faults(), &self.told, &self.audited) {
             (1.., None, _) => Some(format!("SILENT {}", self.agreement)),
             (1.., _, Audited::Clean) => Some(format!("the audit is blind to {}", self.agreement)),
-            (0, None, Audited::Found(found)) => Some(format!(
+            (0, None, Audited::Found(found)) if !found.starts_with(LEFT_OUT) => Some(format!(
                 "the audit finds what is not there in {name}: {found}"
             )),
             _ => None,
@@ -150,6 +152,9 @@ impl Place<'_> {
             let status = status.unwrap_or_default();
             let mut told = told(&status, &["left-out", "incomplete"]);
             let reading = reads(&status, &told);
+            if runs.are_rows_asked_for() {
+                told.extend(ended(&runs.log()?));
+            }
             if reading {
                 read = Instant::now();
             }
@@ -275,7 +280,34 @@ fn told(status: &Json, states: &[&str]) -> BTreeMap<String, String> {
     tables.iter().filter(lacking).filter_map(said).collect()
 }
 
-/// Whether rows are still being read, but for those of tables that are told.
+/// The tables whose snapshots that were asked for have ended with a reason, and none was complete since: where all rows come by
+/// being asked for, they are missing.
+fn ended(log: &str) -> BTreeMap<String, String> {
+    let (mut asked, mut ended) = (BTreeMap::new(), BTreeMap::new());
+    for line in log.lines() {
+        let Ok(line) = serde_json::from_str::<Json>(line) else {
+            continue;
+        };
+        let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
+        match text("message").as_str() {
+            "snapshot asked for" => {
+                asked.insert(text("id"), text("tables"));
+            }
+            "a snapshot that was asked for cannot go on" => {
+                if let Some(table) = asked.get(&text("id")) {
+                    ended.insert(table.clone(), text("reason"));
+                }
+            }
+            "snapshot of a table is complete" => {
+                ended.remove(&text("table"));
+            }
+            _ => {}
+        }
+    }
+    ended
+}
+
+/// Whether rows are still being read, but for those of tables that are told and wait for somebody.
 fn reads(status: &Json, told: &BTreeMap<String, String>) -> bool {
     let tables = status["snapshot"].as_array().map_or(&[][..], Vec::as_slice);
     let over = ["done", "failed", "cancelled", "paused"];
@@ -284,10 +316,11 @@ fn reads(status: &Json, told: &BTreeMap<String, String>) -> bool {
             .as_str()
             .is_some_and(|state| !over.contains(&state))
     };
-    let told = |it: &Json| {
-        it["name"]
-            .as_str()
-            .is_some_and(|name| told.contains_key(name))
+    let waits = |it: &Json| {
+        let reason = it["name"].as_str().and_then(|name| told.get(name));
+        reason.is_some_and(|reason| {
+            !reason.contains("read again now") && !reason.contains("read now")
+        })
     };
-    tables.iter().any(|it| open(it) && !told(it))
+    tables.iter().any(|it| open(it) && !waits(it))
 }
