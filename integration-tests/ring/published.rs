@@ -1,6 +1,7 @@
 //! What is published of a table changes under the connector: tables are replaced, come, are taken out of the publication and put
 //! back, and partitions come and go. It is noticed while it runs and at a start, and the topics agree with the tables again.
 
+mod again;
 mod partitions;
 
 use std::time::{Duration, Instant};

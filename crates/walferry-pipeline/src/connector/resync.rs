@@ -65,7 +65,7 @@ impl Start {
         for job in jobs(&self.config, &found.catalog, &infos, &found.tables).await? {
             let same = |it: &TableJob| it.shown.id == RESYNC && it.shown.name == job.shown.name;
             progress.tables.retain(|it| !same(it));
-            progress.tables.push(job);
+            progress.begin(job);
         }
         renew_topics(&self.config, &infos);
         Ok(Some(progress))

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use walferry_event::{RowKey, RowRange};
+use walferry_event::{Lsn, RowKey, RowRange};
 use walferry_postgres::Contents;
 
 use crate::{published::Record, status::Mend};
@@ -64,6 +64,10 @@ pub struct TableJob {
     /// How far that goes.
     #[serde(default, skip_serializing_if = "Mend::is_whole")]
     pub(crate) by: Mend,
+    /// Where the stream stood when its reading began: an earlier reading may have given the same rows there, and a record is told
+    /// once at a place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) beyond: Option<Lsn>,
 }
 
 /// How far the snapshot of one table has come.
@@ -148,13 +152,22 @@ impl TableJob {
             truncate: false,
             mends: false,
             by: Mend::Whole,
+            beyond: None,
         }
     }
 
-    /// What was read is not worth anything: all of it is left again.
-    pub(crate) fn begin_again(&mut self) {
+    /// Its reading begins while the stream stands at `at`. An initial one is the first that gives any rows.
+    pub(crate) fn begins_at(&mut self, at: Lsn) {
+        let fresh = self.left == [RowRange::default()];
+        if fresh && (self.shown.id != "initial" || self.beyond.is_some()) {
+            self.beyond = Some(at);
+        }
+    }
+
+    /// What was read is not worth anything: all of it is left again. The stream stands at `at`.
+    pub(crate) fn begin_again(&mut self, at: Lsn) {
         self.left = vec![RowRange::default()];
-        (self.base, self.contents) = (None, None);
+        (self.base, self.contents, self.beyond) = (None, None, Some(at));
         self.shown.rows = 0;
         if !self.ended() && self.shown.state != TableState::Paused {
             self.shown.state = TableState::Waiting;
@@ -185,6 +198,8 @@ impl TableJob {
     /// Does what another, in whose place it is, had still to do about the topic.
     pub(crate) fn take_over(&mut self, other: &TableJob) {
         self.mends |= other.mends;
+        // Of what is half in the stream, the rows have to wait for its end whoever reads them.
+        self.added |= other.added;
         if !self.sweep && !self.truncate {
             (self.sweep, self.truncate) = (other.sweep, other.truncate);
         }

@@ -3,7 +3,8 @@
 //! Owns [`Engine`], which lives on the encode thread: the windows that are open, the order of jobs, and the moment at which a
 //! chunk may be given. Never: asks a server itself; decides about a row (`window` does).
 //! Invariants: a chunk is given only outside a transaction, and only when the stream has passed the WAL's end of after its snapshot;
-//! the cursor goes with the last row before it; a chunk that cannot be judged is read again.
+//! the cursor goes with the last row before it; a chunk that cannot be judged is read again; a table is read by one job at a time, and
+//! each gives its rows at a later place of the stream than the one before, so that a key is told once at a place.
 //! Start reading at [`Engine::boundary`].
 
 mod again;
@@ -218,9 +219,11 @@ impl Engine {
         let at = self.stream_at;
         let course = encoder.builder.course();
         // A table that is parked, or catches up, is not where the stream is.
+        let place = course.position().end_lsn;
         let ready = |open: &Open| {
             let passed = |chunk: &Chunk| at >= goal(chunk.wal_insert);
             open.chunk.as_ref().is_some_and(passed)
+                && Some(place) > self.progress.tables[open.job].beyond
                 && !course.has(&open.table.relation.qualified_name())
         };
         let mut ready: Vec<u64> = self

@@ -64,7 +64,7 @@ impl Engine {
             self.status.findings.set(&name, Lack::Incomplete, reason);
             return self.mark(encoder);
         }
-        table.begin_again();
+        table.begin_again(encoder.builder.course().position().end_lsn);
         table.truncate |= by_place;
         let (id, ends_topic) = (table.shown.id.clone(), table.truncate);
         tracing::warn!(target: "audit", table = name, id, reason = %why, ends_topic,

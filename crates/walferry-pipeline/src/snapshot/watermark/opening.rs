@@ -1,7 +1,7 @@
 //! The opening of windows: what is read next, and the task that reads it.
 //!
 //! Owns the order of jobs and ranges. Never: waits; what the tasks find comes back as events.
-//! Invariant: a window is open before its chunk's snapshot is taken, and no range has two windows.
+//! Invariant: a window is open before its chunk's snapshot is taken, no range has two windows, and no table two jobs that read it.
 
 use std::time::Duration;
 
@@ -28,6 +28,7 @@ impl Engine {
     /// Opens windows for what is left, as many as there are readers.
     pub(super) fn open(&mut self, encoder: &mut Encoder) -> Result<(), Error> {
         let readers = self.config.snapshot.readers.max(1) as usize;
+        let mut taken: Vec<(String, usize)> = self.at_work();
         for job in self.progress.order() {
             let asking = self.described.values().filter(|it| it.is_none()).count();
             if self.windows.len() + self.sweeps.len() + asking >= readers {
@@ -41,6 +42,11 @@ impl Engine {
                 || encoder.builder.course().has(&table.shown.name)
             {
                 continue;
+            }
+            match taken.iter().find(|it| it.0 == table.shown.name) {
+                Some(&(_, other)) if other != job => continue,
+                Some(_) => {}
+                None => taken.push((table.shown.name.clone(), job)),
             }
             match self.described.get(&job) {
                 None => self.describe(job),
@@ -71,6 +77,15 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// The tables that are being read or looked through, each with its job.
+    fn at_work(&self) -> Vec<(String, usize)> {
+        let windows = self.windows.iter().map(|it| it.job);
+        let sweeps = self.sweeps.iter().map(|it| it.job);
+        let jobs = windows.chain(sweeps).chain(self.anew.keys().copied());
+        let name = |job: usize| self.progress.tables[job].shown.name.clone();
+        jobs.map(|job| (name(job), job)).collect()
     }
 
     fn open_one(&mut self, encoder: &mut Encoder, job: usize, table: &Described, range: RowRange) {
@@ -114,11 +129,17 @@ impl Engine {
             self.status.clone(),
         );
         let pause = self.pause();
+        let at = encoder.builder.course().position().end_lsn;
+        self.progress.tables[job].begins_at(at);
+        let beyond = self.progress.tables[job].beyond.map(|it| Lsn(it.0 + 1));
         self.runtime.spawn(async move {
             time::sleep(pause).await;
+            if Some(status.ledger.positions().received) < beyond {
+                let _ = sessions.nudge().await;
+            }
             let read = sessions.read(&order).await;
             let passed = match &read {
-                Ok(Read::Chunk(chunk)) => Some(goal(chunk.wal_insert)),
+                Ok(Read::Chunk(chunk)) => beyond.max(Some(goal(chunk.wal_insert))),
                 _ => None,
             };
             if events.send(Event::Chunk(id, read)).is_err() {
