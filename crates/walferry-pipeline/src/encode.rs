@@ -58,6 +58,8 @@ pub(crate) struct Encoder {
     /// Whether a table has a position of its own, or had until a moment ago.
     parked: bool,
     closing: Closing,
+    /// The stream is to begin anew at the next end of a transaction.
+    pub(crate) renewal: bool,
     messages: Option<Messages>,
     boundaries: Option<Boundaries>,
     /// Changes that Kafka has refused, whose tables are to be parked.
@@ -90,6 +92,7 @@ impl Encoder {
         Encoder {
             parked: builder.course().is_split(),
             closing: Closing::default(),
+            renewal: false,
             messages: None,
             received_bytes: metrics::counter!("walferry_bytes_total",
                 "connector" => config.name.clone(), "stage" => "session"),

@@ -1,6 +1,6 @@
 //! The ledger of positions: how far each stage of the ring has come.
 //!
-//! Owns four log positions. Never moves one backwards, and never lets one pass the one before it.
+//! Owns four log positions, and where the connection began that moves the first. Never moves one backwards, and never lets one pass the one before it.
 //! Invariant: `confirmed <= checkpointed <= published <= received`; a breach is our own mistake and asserts.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +14,7 @@ pub struct Ledger {
     published: AtomicU64,
     checkpointed: AtomicU64,
     confirmed: AtomicU64,
+    stream_began: AtomicU64,
 }
 
 /// The ledger at one moment.
@@ -36,6 +37,16 @@ impl Ledger {
             position.store(at.0, Ordering::SeqCst);
         }
         self.confirmed.store(confirmed.min(at).0, Ordering::SeqCst);
+    }
+
+    /// A connection streams from this position on.
+    pub fn stream_begins(&self, at: Lsn) {
+        self.stream_began.store(at.0, Ordering::SeqCst);
+    }
+
+    /// Where the present connection, or the last one, began to stream.
+    pub fn stream_began(&self) -> Lsn {
+        Lsn(self.stream_began.load(Ordering::SeqCst))
     }
 
     /// The stream has brought everything up to `lsn`.

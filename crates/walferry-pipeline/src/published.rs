@@ -3,7 +3,7 @@
 //! Owns [`Record`], which stands in Kafka beside the checkpoint: a table's oid, its entry in the publication, its partitions, and
 //! what is known to be missing from its topic. `compare` finds what has changed, `remedy` decides what is done about it (a table
 //! that is executed), `plan` gathers what that decision needs, `watch` looks and acts while the connector runs, and `begin` at a
-//! start.
+//! start; `renewal` is for servers that go by what was.
 //! Never: reads a row; publishes one. Snapshots beside the stream read what a plan says.
 //! Invariant: the record that says that a difference is dealt with is in the same Kafka transaction as the snapshot that does it, so
 //! that no crash forgets it.
@@ -14,6 +14,7 @@ mod compare;
 mod look;
 mod plan;
 mod remedy;
+mod renewal;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -209,6 +210,8 @@ pub(crate) struct Known {
     pub(crate) record: Record,
     /// Tables that are left out because of what is published of them.
     pub(crate) left_out: std::collections::BTreeSet<String>,
+    /// Tables with partitions whose changes are not in the WAL.
+    pub(crate) unlogged: std::collections::BTreeSet<String>,
 }
 
 #[cfg(test)]

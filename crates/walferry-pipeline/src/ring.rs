@@ -273,6 +273,7 @@ impl Ring {
         };
         let stream = stream.asking_at(source.connect.clone());
         let (handle, events) = walferry_postgres::spawn(stream, limits, self.feedback.clone());
+        self.status.ledger.stream_begins(from);
         tracing::info!(lsn = %from, backend_pid, "streaming");
         let connection = Connection {
             handle: Arc::new(handle),

@@ -30,4 +30,4 @@ pub(crate) use rate::Rates;
 pub(crate) use readers::{Anchor, Source, is_of_table};
 pub(crate) use recent::Recent;
 pub(crate) use sweep::search::Gone;
-pub(crate) use watermark::{Engine, Event};
+pub(crate) use watermark::{Engine, Event, goal};

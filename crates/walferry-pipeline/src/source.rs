@@ -19,7 +19,7 @@ pub(crate) use choice::{
 pub(crate) use left_out::tell as tell_left_out;
 pub(crate) use publication::{
     Limits, Unpublished, add_tables, added, ensure_publication, lists, may_be_added,
-    named_otherwise, unpublished, vet_publication,
+    named_otherwise, put_back, unpublished, vet_publication,
 };
 pub(crate) use writers::{Refused, refused};
 

@@ -1,5 +1,7 @@
 //! Partitions come and go: in leaf mode each is a stream of its own, in root mode rows come and go without an event.
 
+use walferry_testkit::process::Settings;
+
 use super::{Watched, While, agrees, settings};
 use crate::place::{Place, READY, told};
 
@@ -109,4 +111,73 @@ fn partitions_that_come_go_or_are_emptied_are_noticed() {
             });
         first = next + 1000;
     }
+}
+
+/// The server remembers under which name it publishes a relation; before PostgreSQL 15 also when that has become a partition, or is
+/// none any more.
+#[test]
+fn a_table_that_becomes_a_partition_or_is_none_any_more_is_streamed_as_what_it_is() {
+    // Our own publication lists its tables, somebody else's is of all of them.
+    for all_tables in [false, true] {
+        let place = Place::shared("becomes");
+        place.sql(
+            "create table m (id int primary key, note text) partition by range (id);
+             create table m_1 partition of m for values from (0) to (1000);
+             create table own (id int primary key, note text);
+             create table alone (id int primary key, note text);
+             insert into m select i, 'a' from generate_series(1, 99) i;
+             insert into own select i, 'a' from generate_series(1001, 1099) i;
+             insert into alone select i, 'a' from generate_series(2001, 2099) i",
+        );
+        if all_tables {
+            let publication = place.slot();
+            place.sql(&format!(
+                "create publication {publication} for all tables with (publish_via_partition_root)"
+            ));
+        }
+        let mut settings = settings(&place);
+        settings.set("source.tables", r#"["public.*", "!public.alone"]"#);
+        becomes(&place, &settings);
+    }
+}
+
+fn becomes(place: &Place, settings: &Settings) {
+    let mut it = Watched::new(place, settings);
+    // The stream meets each as what it is: two that are followed, and one that is not.
+    let write = |name: &str, from: u32, n: u32| {
+        let at = from + n;
+        format!(
+            "update {name} set note = 'c{n}' where id > {at} and id < {at} + 10; delete from {name} where id = {at} + 10;
+             insert into {name} values ({at} + 500, 'd');"
+        )
+    };
+    let all = |n| write("own", 1000, n) + &write("alone", 2000, n) + &write("m", 0, n);
+    place.drain(&all(0));
+    for (name, from) in [("own", 1000), ("alone", 2000)] {
+        let sql = format!(
+            "alter table m attach partition {name} for values from ({from}) to ({from} + 1000); {}",
+            write("m", from, 11)
+        );
+        it.meet(place, settings, While::Running, &sql);
+        it.reads("public.m");
+        agrees(place, settings, &write("m", from, 22), 1);
+    }
+    // Of the two that are taken away one has a topic of its own, the other is followed no more.
+    let sql = "alter table m detach partition own; alter table m detach partition alone;";
+    it.meet(
+        place,
+        settings,
+        While::Running,
+        &format!("{sql} {}", all(33)),
+    );
+    it.hears(&["public.m", "walferry resync public.m"]);
+    it.reads("public.own");
+    place.drain(&all(44));
+    let path = settings.write(&place.folder).unwrap();
+    it.seen = it.walferry.log().len();
+    let (code, said) = told(&["resync", "-c", path.to_str().unwrap(), "public.m"]);
+    assert_eq!(code, Some(0), "{said}");
+    it.reads("public.m");
+    agrees(place, settings, &all(55), 2);
+    it.walferry.wait_ready(READY);
 }

@@ -61,6 +61,11 @@ impl Encoder {
         released.iter().any(|table| course.waits(table))
     }
 
+    /// Whether the stream is to begin anew where it stands, once for each time that this was asked for.
+    pub(crate) fn takes_renewal(&mut self) -> bool {
+        std::mem::take(&mut self.renewal)
+    }
+
     /// Whether the server waits in vain for the connection to be confirmed before it ends.
     pub(crate) fn holds_up_the_server(&mut self) -> bool {
         self.closing.asked >= ASKED && self.builder.course().is_split()

@@ -27,6 +27,11 @@ pub(super) async fn published(
         let message = "a partition of it is a foreign table: its rows are read by snapshots, and its changes are never streamed";
         findings.push(Finding::new(Severity::Warning, subject(table), message));
     }
+    for table in &foreseen.unlogged {
+        let message = "a partition of it is unlogged: its rows are read by snapshots, its changes are not in the WAL and never streamed";
+        let remedy = "ALTER TABLE … SET LOGGED the partition";
+        findings.push(Finding::new(Severity::Warning, subject(table), message).remedy(remedy));
+    }
     for (table, reason) in &foreseen.lacks {
         findings.push(Finding::new(Severity::Warning, subject(table), reason));
     }

@@ -13,7 +13,7 @@ use walferry_postgres::{Catalog, TableInfo};
 use super::{
     Entry, Known, KnownLack, Record, RecordChange,
     look::{Look, look},
-    plan::{Plan, foreign, plan},
+    plan::{Plan, foreign, plan, unlogged},
 };
 use crate::{
     config::Config,
@@ -42,7 +42,12 @@ impl Follow {
         let (reply, answer) = oneshot::channel();
         let follow = Follow {
             jobs: plan.jobs.clone(),
-            adding: plan.add.iter().map(TableInfo::qualified_name).collect(),
+            adding: plan
+                .add
+                .iter()
+                .chain(&plan.relimit)
+                .map(TableInfo::qualified_name)
+                .collect(),
             change: plan.change.clone(),
             reply,
         };
@@ -68,6 +73,7 @@ impl Plan {
         for it in &self.told {
             it.tell(status);
         }
+        known.unlogged = self.unlogged.iter().cloned().collect();
     }
 
     /// The snapshots that are under way, with those of the plan.
@@ -104,7 +110,7 @@ pub(crate) async fn begin(
         ))
     })?;
     let before = committed.unwrap_or_else(|| now.record(globs));
-    let plan = plan(config, catalog, &before, &now).await?;
+    let plan = plan(config, catalog, &before, &now, Some(&[])).await?;
     let mut known = Known::default();
     plan.tell(status, &mut known);
     tell_foreign(&now);
@@ -123,6 +129,8 @@ pub(crate) async fn begin(
 pub(crate) struct Foreseen {
     /// Tables that have partitions of other servers.
     pub(crate) foreign: Vec<String>,
+    /// Tables that have unlogged partitions, where nothing was committed yet.
+    pub(crate) unlogged: Vec<String>,
     /// What is known to be wrong with topics, or will be.
     pub(crate) lacks: Vec<(String, String)>,
     /// What has changed of tables, and is made good.
@@ -142,9 +150,10 @@ pub(crate) async fn foresee(
     };
     let committed = checkpoint.and_then(|it| it.published.as_ref());
     let Some(mut record) = committed.and_then(|it| Record::read(Some(it)).ok().flatten()) else {
+        foreseen.unlogged = unlogged(&now).into_iter().map(str::to_owned).collect();
         return Ok(foreseen);
     };
-    let plan = plan(config, catalog, &record, &now).await?;
+    let plan = plan(config, catalog, &record, &now, None).await?;
     for it in &plan.told {
         if let Some(words) = &it.words {
             foreseen.changes.push((it.table.clone(), words.clone()));
@@ -168,6 +177,9 @@ impl Begun {
         status: &Status,
         progress: &mut Option<Progress>,
     ) -> Result<(), Error> {
+        for table in &self.plan.relimit {
+            source::put_back(config, catalog, table).await?;
+        }
         let added = add(config, catalog, &self.plan.add).await?;
         for (table, reason) in &added.refused {
             self.known.leave_out(status, table, reason);
@@ -205,7 +217,8 @@ impl Begun {
         };
         let carried: Vec<TableInfo> = tables.iter().filter(carried).cloned().collect();
         let mut ours = source::ensure_publication(config, catalog, &carried).await?;
-        ours.extend(self.plan.add.iter().map(TableInfo::qualified_name));
+        let changed = self.plan.add.iter().chain(&self.plan.relimit);
+        ours.extend(changed.map(TableInfo::qualified_name));
         if !ours.is_empty() {
             let now = look(config, catalog).await?;
             self.known.record.members(&now, &ours);
@@ -316,7 +329,7 @@ pub(crate) async fn plan_of_config(
 ) -> Result<Plan, Error> {
     let mut now = look(config, catalog).await?;
     now.without_refused(None);
-    plan(config, catalog, &known.record, &now).await
+    plan(config, catalog, &known.record, &now, Some(&[])).await
 }
 
 /// Carries a plan out while the connector runs: committed first, then added to the publication, then read. The lock on what is
@@ -356,11 +369,20 @@ pub(crate) async fn finish(
         time::sleep(LOOK).await;
     }
     known.record.apply(&plan.change);
-    if plan.add.is_empty() {
+    if plan.add.is_empty() && plan.relimit.is_empty() {
         return Ok(());
     }
     let invalid = |error: Error| Refused::Invalid(error.to_string());
-    let added = add(config, catalog, &plan.add).await.map_err(invalid)?;
+    for table in &plan.relimit {
+        // What is not put back now is found again: the record says that it is to be.
+        source::put_back(config, catalog, table)
+            .await
+            .map_err(invalid)?;
+    }
+    let mut added = add(config, catalog, &plan.add).await.map_err(invalid)?;
+    added
+        .added
+        .extend(plan.relimit.iter().map(TableInfo::qualified_name));
     let mut change = RecordChange::default();
     for (table, reason) in &added.refused {
         known.leave_out(status, table, reason);

@@ -4,19 +4,22 @@
 //! Invariant: what is equal to the record is no difference, whatever happened in between and left no trace that could be seen.
 //! Start reading at [`differences`].
 
-use super::{Entry, Record, look::Look, look::Seen};
+use super::{
+    Entry, Record,
+    look::{Look, Seen, file},
+};
 
 /// A table of which something else is published than before.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Difference {
+pub(crate) struct Difference {
     /// `schema.table`.
-    pub(super) table: String,
-    pub(super) change: Change,
+    pub(crate) table: String,
+    pub(crate) change: Change,
 }
 
 /// What is different.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub(crate) enum Change {
     /// It was not followed.
     New,
     /// It was to be added to the publication, and is in it.
@@ -37,6 +40,10 @@ pub(super) enum Change {
     Born,
     /// Partitions are no longer part of it.
     Detached,
+    /// Changes of partitions are not in the WAL any more.
+    Unlogged,
+    /// Changes of partitions are in the WAL again, and were not for a while.
+    Logged,
     /// The files of partitions are others: they were emptied by TRUNCATE, or written anew. Nothing that is there for sure tells which.
     Emptied,
 }
@@ -98,7 +105,7 @@ fn of_table(before: &Entry, now: &Seen, altered: bool) -> Option<Change> {
     }
 }
 
-fn of_partitions(before: &Entry, now: &Seen) -> Vec<Change> {
+pub(super) fn of_partitions(before: &Entry, now: &Seen) -> Vec<Change> {
     let fresh = now
         .leaves
         .iter()
@@ -106,14 +113,19 @@ fn of_partitions(before: &Entry, now: &Seen) -> Vec<Change> {
     let fresh: Vec<_> = fresh.collect();
     let stays = |oid: &&u32| now.leaves.iter().any(|it| it.oid == **oid);
     let gone = before.leaves.keys().filter(|it| !stays(it)).count();
-    let other = |it: &&walferry_postgres::Leaf| {
-        before
-            .leaves
-            .get(&it.oid)
-            .is_some_and(|file| *file != it.file)
-    };
+    let files = now
+        .leaves
+        .iter()
+        .filter_map(|it| Some((*before.leaves.get(&it.oid)?, file(it))));
+    let other = |change: fn(u32, u32) -> bool| files.clone().any(|(old, new)| change(old, new));
     let mut changes = Vec::new();
-    if now.leaves.iter().any(|it| other(&it)) {
+    if other(|old, new| old == 0 && new != 0) {
+        changes.push(Change::Logged);
+    }
+    if other(|old, new| old != 0 && new == 0) {
+        changes.push(Change::Unlogged);
+    }
+    if other(|old, new| old != 0 && new != 0 && old != new) {
         changes.push(Change::Emptied);
     }
     if gone > 0 {

@@ -20,6 +20,10 @@ pub(crate) struct Look {
     pub(crate) tables: BTreeMap<String, Seen>,
     /// Those of them that are not to be followed, with the reason and the remedy.
     pub(crate) refused: BTreeMap<String, String>,
+    /// The same, as they are taken out of our publication.
+    pub(crate) left_out: Vec<source::LeftOut>,
+    /// Tables that are followed although the application cannot change their rows, with the reason and the remedy.
+    pub(crate) broken: BTreeMap<String, String>,
 }
 
 /// One table.
@@ -39,20 +43,36 @@ impl Seen {
         Entry {
             oid: self.info.oid,
             member: self.member.map(|it| it.entry),
-            leaves: self.leaves.iter().map(|it| (it.oid, it.file)).collect(),
+            leaves: self.leaves.iter().map(|it| (it.oid, file(it))).collect(),
             lacks: Vec::new(),
         }
     }
 }
 
+/// The file of a partition; none while nothing that changes in it is in the WAL.
+pub(super) fn file(leaf: &Leaf) -> u32 {
+    match leaf.unlogged {
+        true => 0,
+        false => leaf.file,
+    }
+}
+
 impl Look {
-    /// What is refused is left out, but for tables that are followed: at a start those are taken out of the publication as well.
+    /// What is refused is left out, but for tables that are followed and cannot be taken out of the publication: a start leaves
+    /// those out.
     pub(crate) fn without_refused(&mut self, followed: Option<&Record>) {
-        let stays = |name: &String| followed.is_some_and(|it| it.tables.contains_key(name));
-        for (table, reason) in self.refused.iter().filter(|(name, _)| stays(name)) {
-            tracing::warn!(target: "audit", table, "{reason}; a start takes the table out of the publication");
+        let kept: Vec<String> = match followed {
+            None => Vec::new(),
+            Some(record) => {
+                let left_out = self.left_out.iter().filter(|it| !it.is_published());
+                let names = left_out.map(|it| it.table.qualified_name());
+                names.filter(|it| record.tables.contains_key(it)).collect()
+            }
+        };
+        for (table, reason) in self.refused.iter().filter(|(name, _)| kept.contains(name)) {
+            tracing::warn!(target: "audit", table, "{reason}; a start leaves the table out");
         }
-        self.refused.retain(|name, _| !stays(name));
+        self.refused.retain(|name, _| !kept.contains(name));
         self.tables
             .retain(|name, _| !self.refused.contains_key(name));
     }
@@ -94,11 +114,21 @@ async fn look_once(config: &Config, catalog: &Catalog) -> Result<Look, Error> {
     let published = catalog.publishes(&config.source.publication).await?;
     let info = catalog.publication(&config.source.publication).await?;
     let choice = source::admit(config, catalog, info.as_ref(), chosen.clone()).await?;
-    let refused = choice.left_out.into_iter();
+    let refused = choice.left_out.iter();
     let refused = refused.map(|it| {
         let name = it.table.qualified_name();
         (name, format!("{}; {}", it.what, it.remedy))
     });
+    let asked = |name: &String| source::asks(config, name);
+    let broken = choice.broken.iter().map(|(table, refused)| {
+        let reason = format!(
+            "{}; the publication is not ours to change: {}",
+            refused.what(),
+            refused.remedy()
+        );
+        (table.qualified_name(), reason)
+    });
+    let broken = broken.filter(|(name, _)| !asked(name)).collect();
     let (publication, members) = match published {
         Some((version, members)) => (Some(Publication::from(&version)), members),
         None => (None, Vec::new()),
@@ -129,5 +159,7 @@ async fn look_once(config: &Config, catalog: &Catalog) -> Result<Look, Error> {
         info,
         tables: tables.collect(),
         refused: refused.collect(),
+        left_out: choice.left_out,
+        broken,
     })
 }

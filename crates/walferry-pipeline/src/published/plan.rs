@@ -12,6 +12,7 @@ use super::{
     compare::{Change, Difference, differences},
     look::{Look, Seen},
     remedy::{self, Case, Remedy},
+    renewal::is_stale,
 };
 use crate::{
     config::{Config, Envelope, Operation},
@@ -30,12 +31,18 @@ pub(crate) struct Plan {
     pub(crate) jobs: Vec<TableJob>,
     /// Tables to be added to the publication before they are read.
     pub(crate) add: Vec<TableInfo>,
+    /// Tables of which the publication shows other rows or columns than it is to show, until we have put that back.
+    pub(crate) relimit: Vec<TableInfo>,
     /// What the record is to say.
     pub(crate) change: RecordChange,
     /// Tables that are left out, and why.
     pub(crate) left_out: Vec<(String, String)>,
     /// What is said of tables that are followed.
     pub(crate) told: Vec<Told>,
+    /// Tables with partitions whose changes are not in the WAL.
+    pub(crate) unlogged: Vec<String>,
+    /// Differences that wait until the stream has begun anew.
+    pub(crate) stale: Vec<Difference>,
 }
 
 /// Something that is said of a table.
@@ -53,7 +60,10 @@ pub(crate) struct Told {
 impl Plan {
     /// Whether the connector has to do or remember anything.
     pub(crate) fn is_empty(&self) -> bool {
-        self.jobs.is_empty() && self.add.is_empty() && self.change.is_empty()
+        self.jobs.is_empty()
+            && self.add.is_empty()
+            && self.relimit.is_empty()
+            && self.change.is_empty()
     }
 
     /// The names of the tables that are read from their beginning.
@@ -63,12 +73,14 @@ impl Plan {
     }
 }
 
-/// The differences between a record and a look, and what is to be done about each.
+/// The differences between a record and a look, and what is to be done about each; but for those for which the stream has to begin
+/// anew, and has not (`renewed`; none: it is only asked what is different).
 pub(crate) async fn plan(
     config: &Config,
     catalog: &Catalog,
     before: &Record,
     now: &Look,
+    renewed: Option<&[Difference]>,
 ) -> Result<Plan, Error> {
     let mut plan = Plan {
         left_out: now.refused.clone().into_iter().collect(),
@@ -81,12 +93,19 @@ pub(crate) async fn plan(
             plan.gone(difference, before, now);
             continue;
         };
+        let old = before.tables.get(&difference.table);
+        let waits = |done: &[Difference]| !done.contains(difference);
+        let version = catalog.server_version();
+        if renewed.is_some_and(waits) && is_stale(version, &difference.change, (old, seen)) {
+            plan.stale.push(difference.clone());
+            continue;
+        }
         let case = case(config, catalog, before, now, (difference, seen), &topics).await?;
         let row = remedy::decide(&case);
-        let old = before.tables.get(&difference.table);
         plan.add_remedy(config, catalog, &case, row, (old, seen))
             .await?;
     }
+    plan.unlogged(catalog, before, now).await?;
     let publication = now.publication.as_ref().map(|it| Publication {
         operations: united(before.publication.as_ref(), it),
         ..it.clone()
@@ -167,6 +186,7 @@ async fn case(
             false
         }
     };
+    let limits = limits(config, catalog, now, (difference, seen)).await?;
     let filled = match &difference.change {
         Change::Attached(leaves) => !catalog.filled(leaves).await?.is_empty(),
         _ => false,
@@ -185,8 +205,53 @@ async fn case(
             Change::Altered => narrowed(before, now),
             _ => None,
         },
+        other_rows: limits.as_ref().and_then(|it| it.not_ours.clone()),
+        limits_change: limits.is_some_and(|it| it.not_ours.is_none()),
         filled,
         new_tables: config.source.new_tables,
+    })
+}
+
+/// That a publication shows other columns or rows of a table than the configuration says.
+struct Otherwise {
+    /// Why that is not put back by us, and what does.
+    not_ours: Option<String>,
+}
+
+/// Whether somebody else has changed what the publication shows of a table whose options say what it is to show.
+async fn limits(
+    config: &Config,
+    catalog: &Catalog,
+    now: &Look,
+    (difference, seen): (&Difference, &Seen),
+) -> Result<Option<Otherwise>, Error> {
+    let changed = matches!(
+        difference.change,
+        Change::New | Change::Joined | Change::PutBack | Change::Altered
+    );
+    let publication = now.info.as_ref().filter(|_| seen.member.is_some());
+    let Some(publication) = publication.filter(|_| changed) else {
+        return Ok(None);
+    };
+    // An option that cannot be carried out is told by whoever looks at options.
+    let wanted = match options::wanted(config, catalog, &seen.info).await {
+        Ok(wanted) if wanted.managed => wanted,
+        Err(error) if error.is_away() || error.is_diverged() => return Err(error),
+        _ => return Ok(None),
+    };
+    let limits = source::Limits::of(config, catalog, publication, &seen.info, wanted).await?;
+    let Some(why) = limits.differs.clone() else {
+        return Ok(None);
+    };
+    let ours = limits.can_change && config.source.create && publication.owned && seen.info.owned;
+    let sql = limits.sql(&config.source.publication);
+    Ok(match (ours, limits.breaks) {
+        (true, _) => Some(Otherwise { not_ours: None }),
+        (false, true) => Some(Otherwise {
+            not_ours: Some(format!("{why}: {sql} (it is read again then)")),
+        }),
+        // Columns are left out here as well.
+        (false, false) => None,
     })
 }
 
@@ -318,7 +383,9 @@ impl Plan {
             Remedy::Tell => {
                 lack = Some(mending(config, case, &name));
                 // What cannot be mended now is found again when it can.
-                let again = !case.listed || (case.keyed && case.unreadable.is_some());
+                let again = !case.listed
+                    || case.other_rows.is_some()
+                    || (case.keyed && case.unreadable.is_some());
                 if let Some(old) = old.filter(|_| again) {
                     entry = old.clone();
                     entry.lacks.clear();
@@ -332,6 +399,9 @@ impl Plan {
         }
         if !case.listed && matches!(row.remedy, Remedy::Read | Remedy::ReadAgain) {
             self.add.push(seen.info.clone());
+            entry.member = None;
+        } else if case.limits_change {
+            self.relimit.push(seen.info.clone());
             entry.member = None;
         }
         let lack = lack.map(|remedy| KnownLack {
@@ -353,6 +423,60 @@ impl Plan {
                 row: row.name,
                 words: lack.is_none().then(|| remedy::words(case)),
                 lack,
+            });
+        }
+        Ok(())
+    }
+
+    /// Partitions whose changes are not in the WAL: what is missing of them is known for as long as that is so.
+    async fn unlogged(
+        &mut self,
+        catalog: &Catalog,
+        before: &Record,
+        now: &Look,
+    ) -> Result<(), Error> {
+        for (name, seen) in &now.tables {
+            let changed = self.change.entries.iter_mut().find(|it| it.0 == *name);
+            let old = before.tables.get(name);
+            let followed = match &changed {
+                Some((_, entry)) => entry.is_some(),
+                None => old.is_some(),
+            };
+            let leaf = seen.leaves.iter().find(|it| it.unlogged && followed);
+            let Some(leaf) = leaf else {
+                continue;
+            };
+            self.unlogged.push(name.clone());
+            let Some(leaf) = catalog.quoted_name(leaf.oid).await? else {
+                continue;
+            };
+            let lack = KnownLack {
+                surplus: false,
+                until: Mend::Logged,
+                reason: format!(
+                    "its partition {leaf} is unlogged: its rows are read by snapshots, its changes are not in the WAL and never \
+                     streamed; ALTER TABLE {leaf} SET LOGGED (it is read again then)"
+                ),
+            };
+            if old.is_some_and(|it| it.lacks.contains(&lack)) {
+                continue;
+            }
+            match (changed, old) {
+                (Some((_, Some(entry))), _) => entry.lacks.push(lack.clone()),
+                (_, Some(old)) => {
+                    let entry = Entry {
+                        lacks: vec![lack.clone()],
+                        ..old.clone()
+                    };
+                    self.change.entries.push((name.clone(), Some(entry)));
+                }
+                _ => {}
+            }
+            self.told.push(Told {
+                table: name.clone(),
+                row: "unlogged partitions",
+                words: None,
+                lack: Some(lack),
             });
         }
         Ok(())
@@ -402,6 +526,9 @@ fn mending(config: &Config, case: &Case, name: &str) -> String {
             quote_literal("insert, update, delete, truncate")
         );
     }
+    if let Some(other) = &case.other_rows {
+        return other.clone();
+    }
     if let Some(bar) = case.bar.as_ref().filter(|_| !case.listed) {
         return format!("{bar} (it is read again then)");
     }
@@ -416,6 +543,13 @@ fn mending(config: &Config, case: &Case, name: &str) -> String {
         Some(why) => why.clone(),
         None => format!("`walferry resync {name}` makes its topic agree with it"),
     }
+}
+
+/// Tables with partitions whose changes are not in the WAL.
+pub(crate) fn unlogged(now: &Look) -> Vec<&str> {
+    let has = |seen: &Seen| seen.leaves.iter().any(|it| it.unlogged);
+    let tables = now.tables.iter().filter(|(_, seen)| has(seen));
+    tables.map(|(name, _)| name.as_str()).collect()
 }
 
 /// Partitions of other servers, whose changes are never streamed.

@@ -29,6 +29,10 @@ pub(super) struct Case {
     pub(super) since_creation: bool,
     /// Which operations the publication does not publish any more.
     pub(super) narrowed: Option<String>,
+    /// The publication shows other rows of it than the configuration says, and that is not ours to change; and what mends that.
+    pub(super) other_rows: Option<String>,
+    /// The publication shows other columns or rows of it than the configuration says, and we put that back.
+    pub(super) limits_change: bool,
     /// Partitions that have come have rows.
     pub(super) filled: bool,
     pub(super) new_tables: NewTables,
@@ -92,7 +96,9 @@ pub(super) const ROWS: &[Row] = &[
     Row { name: "new, may not be read",              applies: |c| new(c) && !c.listed && c.unreadable.is_some(), remedy: Remedy::LeaveOut },
     Row { name: "new, without a topic, a key and truncates", applies: |c| new(c) && !c.has_topic && !c.keyed && !c.truncates && c.unreadable.is_none(), remedy: Remedy::Read },
     Row { name: "partitions came empty",             applies: |c| attached(c) && !c.filled,            remedy: Remedy::Note },
+    Row { name: "partitions made unlogged",          applies: |c| c.change == Change::Unlogged,        remedy: Remedy::Note },
     Row { name: "operations not published",          applies: |c| c.narrowed.is_some(),                remedy: Remedy::Tell },
+    Row { name: "other rows are published",          applies: |c| c.other_rows.is_some(),              remedy: Remedy::Tell },
     Row { name: "may not be added",                  applies: |c| !c.listed && c.bar.is_some(),        remedy: Remedy::Tell },
     Row { name: "partitions taken away",             applies: |c| c.change == Change::Detached,        remedy: Remedy::TellSurplus },
     Row { name: "without a key and without truncates", applies: |c| !c.keyed && !c.truncates,          remedy: Remedy::Tell },
@@ -140,6 +146,8 @@ pub(super) fn words(case: &Case) -> String {
         Change::Attached(_) => "partitions with rows were attached".into(),
         Change::Born => "partitions were created".into(),
         Change::Detached => "partitions were detached or dropped, which makes no event".into(),
+        Change::Unlogged => "changes of partitions are not in the WAL any more".into(),
+        Change::Logged => "partitions are logged again, whose changes were not in the WAL".into(),
         Change::Emptied => "partitions were emptied by TRUNCATE, which makes no event, or written anew".into(),
     }
 }

@@ -4,17 +4,24 @@
 //! Invariant: a table that is replaced, and never written again, is noticed within a few seconds.
 //! Start reading at [`watch`].
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::time::{self, Instant};
 use walferry_postgres::Catalog;
 
-use super::{act, look::look, plan::plan};
+use super::{
+    act,
+    compare::Difference,
+    look::{Look, look},
+    plan::plan,
+    renewal::Renewal,
+};
 use crate::{
     config::Config,
     error::Error,
     snapshot::Refused,
-    status::{State, Status},
+    source,
+    status::{Lack, Mend, State, Status},
 };
 
 /// Between two questions.
@@ -29,6 +36,8 @@ pub(crate) async fn watch(config: Arc<Config>, status: Arc<Status>) {
         status,
         catalog: None,
         seen: None,
+        renewal: None,
+        broken: None,
     };
     loop {
         time::sleep(EVERY).await;
@@ -53,6 +62,10 @@ struct Watch {
     catalog: Option<Catalog>,
     /// What the cheap question was answered when everything was last looked at, and when.
     seen: Option<(String, Instant)>,
+    /// The stream is to begin anew.
+    renewal: Option<Renewal>,
+    /// Tables that were told of because the application cannot change their rows; a start tells of those that it finds.
+    broken: Option<BTreeSet<String>>,
 }
 
 impl Watch {
@@ -65,17 +78,33 @@ impl Watch {
         let version = catalog.tables_version(&config.source.publication).await?;
         let status = self.status.clone();
         let mut known = status.published.lock().await;
+        let untold = |it: &String| {
+            let findings = &status.findings;
+            !findings.knows(it, Mend::Logged, Lack::Incomplete)
+        };
         let due = match &self.seen {
             Some((seen, at)) => {
-                *seen != version || (!known.left_out.is_empty() && at.elapsed() >= AGAIN)
+                *seen != version
+                    || self.renewal.is_some()
+                    || known.unlogged.iter().any(untold)
+                    || (!known.left_out.is_empty() && at.elapsed() >= AGAIN)
             }
             None => true,
         };
         if due {
             known.forget_mended(&status);
             let mut now = look(&config, &catalog).await?;
+            // The application comes first: what it cannot change any more is taken out before anything else.
+            source::take_out(&config, &catalog, &now.left_out).await?;
             now.without_refused(Some(&known.record));
-            let plan = plan(&config, &catalog, &known.record, &now).await?;
+            self.tell_broken(&now);
+            let renewed = self
+                .renewal
+                .as_ref()
+                .map(|it| it.dealt_with(&status.ledger));
+            let renewed = Some(renewed.unwrap_or_default());
+            let plan = plan(&config, &catalog, &known.record, &now, renewed).await?;
+            let stale = plan.stale.clone();
             plan.tell(&status, &mut known);
             known.left_out.retain(|it| {
                 let there = now.tables.contains_key(it) || now.refused.contains_key(it);
@@ -94,9 +123,37 @@ impl Watch {
                 }
             }
             self.seen = Some((version, Instant::now()));
+            self.renew(&catalog, stale).await?;
         }
         drop(known);
         self.catalog = Some(catalog);
         Ok(())
+    }
+
+    /// Lets the stream begin anew for differences that wait for that.
+    async fn renew(&mut self, catalog: &Catalog, stale: Vec<Difference>) -> Result<(), Error> {
+        let same = self.renewal.take().filter(|it| it.is_of(&stale));
+        self.renewal = match same {
+            _ if stale.is_empty() => None,
+            None => Some(Renewal::of(catalog, stale).await?),
+            same => same,
+        };
+        if let Some(renewal) = &mut self.renewal
+            && renewal.ask(&self.status).is_err()
+        {
+            self.renewal = None;
+        }
+        Ok(())
+    }
+
+    /// Says of which tables the application cannot change the rows any more, where the publication is not ours to change.
+    fn tell_broken(&mut self, now: &Look) {
+        let told = self.broken.replace(now.broken.keys().cloned().collect());
+        let Some(told) = told else {
+            return;
+        };
+        for (table, reason) in now.broken.iter().filter(|(name, _)| !told.contains(*name)) {
+            tracing::warn!(target: "audit", table, "{reason}");
+        }
     }
 }

@@ -39,7 +39,7 @@ pub(crate) struct Source {
 pub(crate) enum StreamEnd {
     /// The connection was lost, or the server ended it.
     Lost(Result<(), walferry_postgres::Error>),
-    /// A parked table may go on, and the stream has to begin anew for it.
+    /// The stream has to begin anew: a parked table may go on, or the server goes by what is no more.
     Behind,
     /// The encoder cannot go on; the receiver is kept so that the session stays alive for its last feedback.
     Encoder(Error, events::UnboundedReceiver<StreamEvent>),
@@ -114,7 +114,7 @@ fn encode_stream(
     let mut news = status.parking.news();
     let mut stop_by = None;
     loop {
-        if !encoder.in_transaction() && encoder.is_behind() {
+        if !encoder.in_transaction() && (encoder.is_behind() || encoder.takes_renewal()) {
             encoder.seal(true)?;
             return Ok(StreamEnd::Behind);
         }

@@ -66,6 +66,8 @@ pub(crate) enum Event {
     Follow(Box<Follow>),
     /// The first are in the publication now, the others could not be added to it; and what is published now.
     Published(Vec<String>, Vec<String>, RecordChange),
+    /// The stream is to begin anew where it stands.
+    Renew,
     /// Somebody asks for a snapshot.
     Start(Request),
     /// A request has been looked at, and may begin.
@@ -294,6 +296,7 @@ impl Engine {
             Event::Published(added, refused, change) => {
                 self.published(encoder, &added, &refused, &change)?;
             }
+            Event::Renew => encoder.renewal = true,
             Event::Start(request) => request.examine(&self.runtime, &self.sessions, &self.events),
             Event::Accepted(request) => self.accept(encoder, request)?,
             Event::Cancel(id, reply) => {
@@ -537,7 +540,7 @@ fn read_row(encoder: &mut Encoder, oid: u32, row: &[Datum<'_>], at: Lsn) -> Resu
 
 /// Where the stream has to stand. The end of the WAL may be told as behind the header of a page on which nothing stands yet;
 /// the stream then stops before it.
-fn goal(wal_insert: Lsn) -> Lsn {
+pub(crate) fn goal(wal_insert: Lsn) -> Lsn {
     let into = wal_insert.0 % WAL_PAGE;
     if into <= WAL_HEADER_MAX {
         Lsn(wal_insert.0 - into)

@@ -27,6 +27,7 @@ pub(crate) struct Choice {
 }
 
 /// A table that was chosen and is not followed.
+#[derive(Clone, Debug)]
 pub(crate) struct LeftOut {
     pub(crate) table: TableInfo,
     /// What is in the way.
@@ -37,6 +38,13 @@ pub(crate) struct LeftOut {
     pub(crate) sql: Option<String>,
     /// Whether our publication has it, from which it is to be taken.
     published: bool,
+}
+
+impl LeftOut {
+    /// Whether our publication has it, from which it is to be taken.
+    pub(crate) fn is_published(&self) -> bool {
+        self.published
+    }
 }
 
 impl Choice {

@@ -168,6 +168,22 @@ pub(crate) async fn add_tables(
     Ok(())
 }
 
+/// Makes our publication show of a table what its options want, after somebody else has changed that.
+pub(crate) async fn put_back(
+    config: &Config,
+    catalog: &Catalog,
+    table: &TableInfo,
+) -> Result<(), Error> {
+    let publication = &config.source.publication;
+    let wanted = options::wanted(config, catalog, table).await?;
+    catalog
+        .change_published(publication, &wanted.publish)
+        .await?;
+    tracing::info!(target: "audit", publication, table = table.qualified_name(),
+        "what the publication holds of the table was put back");
+    Ok(())
+}
+
 /// Why the changes of a table do not arrive by a publication, and what mends it.
 pub(crate) struct Unpublished {
     pub(crate) what: String,

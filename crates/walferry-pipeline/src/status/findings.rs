@@ -36,10 +36,12 @@ pub(crate) enum Mend {
     Sweep,
     /// The rows of partitions are read.
     Part,
+    /// Partitions have their changes in the WAL again, and the rows of the table are read again.
+    Logged,
 }
 
 impl Mend {
-    pub(crate) const ALL: [Mend; 3] = [Mend::Whole, Mend::Sweep, Mend::Part];
+    pub(crate) const ALL: [Mend; 4] = [Mend::Whole, Mend::Sweep, Mend::Part, Mend::Logged];
 
     /// Whether a run of this mends what waits for a run of `other`.
     pub(crate) fn covers(self, other: Mend) -> bool {

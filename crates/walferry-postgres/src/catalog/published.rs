@@ -8,6 +8,8 @@
 //!
 //! Start reading at [`Catalog::publishes`].
 
+use walferry_event::Lsn;
+
 use super::{Catalog, value};
 use crate::Error;
 
@@ -48,6 +50,8 @@ pub struct Leaf {
     pub file: u32,
     /// It belongs to another server, so that its changes are never streamed.
     pub foreign: bool,
+    /// Its changes are not in the WAL, so that they are never streamed.
+    pub unlogged: bool,
     /// It was created as this very partition, so that it had no rows before it was one.
     pub born: bool,
 }
@@ -151,7 +155,7 @@ impl Catalog {
                 SELECT e.inhparent, e.inhrelid, e.born FROM edge e WHERE e.inhparent = ANY ($1)
                 UNION ALL
                 SELECT t.root, e.inhrelid, t.born AND e.born FROM tree t JOIN edge e ON e.inhparent = t.oid)
-            SELECT t.root, c.oid, c.relfilenode, c.relkind = 'f', t.born
+            SELECT t.root, c.oid, c.relfilenode, c.relkind = 'f', c.relpersistence = 'u', t.born
             FROM tree t JOIN pg_catalog.pg_class c ON c.oid = t.oid WHERE c.relkind <> 'p'";
         let doing = "asking for partitions";
         let mut leaves = Vec::new();
@@ -161,10 +165,20 @@ impl Catalog {
                 oid: value(doing, &row, 1)?,
                 file: value(doing, &row, 2)?,
                 foreign: value(doing, &row, 3)?,
-                born: value(doing, &row, 4)?,
+                unlogged: value(doing, &row, 4)?,
+                born: value(doing, &row, 5)?,
             });
         }
         Ok(leaves)
+    }
+
+    /// Where the WAL ends now: every commit that anybody has seen is before it.
+    pub async fn wal_insert(&self) -> Result<Lsn, Error> {
+        let doing = "asking for the end of the WAL";
+        let question = "SELECT pg_catalog.pg_current_wal_insert_lsn()::text";
+        let text: String = value(doing, &self.one(doing, question, &[]).await?, 0)?;
+        text.parse()
+            .map_err(|error| Error::protocol(format!("{doing}: {error}")))
     }
 
     /// The SQL condition that rows of a partition fit, and no others of the tables above it; none when it is no partition.

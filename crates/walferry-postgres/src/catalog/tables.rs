@@ -95,6 +95,17 @@ impl Catalog {
         rows.iter().map(|row| value(doing, row, 0)).collect()
     }
 
+    /// `schema.table` as a command has it; nothing when there is none.
+    pub async fn quoted_name(&self, oid: u32) -> Result<Option<String>, Error> {
+        const QUESTION: &str = "\
+            SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)
+            FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.oid = $1";
+        let doing = "asking for the name of a table";
+        let rows = self.all(doing, QUESTION, &[&oid]).await?;
+        rows.first().map(|row| value(doing, row, 0)).transpose()
+    }
+
     /// The foreign tables that are partitions, each with its root and by name.
     pub async fn foreign_partitions(&self) -> Result<Vec<(String, String)>, Error> {
         const QUESTION: &str = "\

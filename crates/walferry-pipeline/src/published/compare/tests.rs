@@ -21,6 +21,7 @@ fn leaf(oid: u32, file: u32, born: bool) -> Leaf {
         oid,
         file,
         foreign: false,
+        unlogged: false,
         born,
     }
 }
@@ -123,6 +124,16 @@ fn partitions_are_told_apart() {
         [Change::Attached(vec![24])]
     );
     assert_eq!(found(&[one, leaf(22, 99, true)]), [Change::Emptied]);
+    let unlogged = Leaf {
+        unlogged: true,
+        ..leaf(22, 99, true)
+    };
+    assert_eq!(found(&[one, unlogged]), [Change::Unlogged]);
+    let mut before = super::super::Record::default();
+    let entry = seen(1, Some(7), &[one, unlogged]).entry();
+    before.tables.insert("public.t".into(), entry);
+    let logged = now(None, Some(seen(1, Some(7), &[one, leaf(22, 98, true)])));
+    assert_eq!(differences(&before, &logged)[0].change, Change::Logged);
 }
 
 #[test]

@@ -13,6 +13,8 @@ fn case(change: Change) -> Case {
         has_topic: true,
         since_creation: false,
         narrowed: None,
+        other_rows: None,
+        limits_change: false,
         filled: true,
         new_tables: NewTables::Follow,
     }
@@ -96,6 +98,13 @@ fn each_row_decides_a_case() {
         ),
         (Change::Attached(vec![1]), nothing, Remedy::ReadPartitions),
         (Change::Emptied, nothing, Remedy::Sweep),
+        (Change::Unlogged, nothing, Remedy::Note),
+        (Change::Logged, nothing, Remedy::ReadAgain),
+        (
+            Change::PutBack,
+            |it| it.other_rows = Some("SQL".into()),
+            Remedy::Tell,
+        ),
         (Change::New, nothing, Remedy::ReadAgain),
         (Change::Replaced, unlisted, Remedy::ReadAgain),
         (Change::TakenOut, unlisted, Remedy::ReadAgain),
