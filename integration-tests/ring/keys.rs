@@ -312,3 +312,129 @@ fn another_message_key_is_told_and_a_resync_makes_the_topic_agree() {
     let (code, text) = audit(&place, &settings);
     assert_eq!(code, Some(0), "{text}");
 }
+
+#[test]
+fn a_message_key_that_changes_while_nobody_reads_is_told_until_a_resync() {
+    let place = Place::shared("keys_changed_away");
+    place.sql(
+        "create table t (id int primary key, k int not null unique, v text);
+         create table renamed (id int primary key, v text);
+         insert into t values (1, 10, 'a'), (2, 20, 'b'); insert into renamed values (1, 'a')",
+    );
+    let settings = place.all();
+    let mut walferry = place.streaming(&settings);
+    place.drain("update t set v = 'c' where id = 1; update renamed set v = 'c' where id = 1");
+    stop(&mut walferry);
+    place.sql(
+        "alter table t drop constraint t_pkey; alter table t add primary key (k);
+         alter table renamed rename id to number",
+    );
+    let mut walferry = place.start(&settings);
+    walferry.wait_status("streaming", READY, |it| it["state"] == "streaming");
+    place.drain("update renamed set v = 'd' where number = 1; delete from t where id = 2");
+    let told = |walferry: &mut Walferry| {
+        let reason = walferry.wait_not_ready("message key", READY);
+        assert!(
+            reason.contains("walferry resync public.t") && reason.contains("(k)"),
+            "{reason}"
+        );
+        assert!(!reason.contains("renamed"), "{reason}");
+    };
+    told(&mut walferry);
+    // It is known for as long as it is so.
+    walferry.kill9();
+    let mut walferry = place.start(&settings);
+    walferry.wait_status("streaming", READY, |it| it["state"] == "streaming");
+    told(&mut walferry);
+    stop(&mut walferry);
+    let path = settings.write(&place.folder).unwrap();
+    let (code, text) = place.ends(
+        &settings,
+        &["resync", "-c", path.to_str().unwrap(), "public.t"],
+    );
+    assert!(code == Some(0) && text.contains("2 deletes"), "{text}");
+    let _walferry = place.streaming(&settings);
+    place.drain("insert into t values (3, 30, 'd')");
+    let (code, text) = audit(&place, &settings);
+    assert_eq!(code, Some(0), "{text}");
+}
+
+#[test]
+fn keys_of_which_different_values_have_one_form_are_told() {
+    let place = Place::shared("keys_merged");
+    let merged = [
+        ("zoned", "timetz", "UTC"),
+        ("span", "interval", "format.interval"),
+        ("fine", "timestamp", "format.time"),
+        ("exact", "numeric", "format.decimal"),
+        ("several", "interval[]", "30.4375"),
+    ];
+    for (name, data_type, _) in &merged {
+        place.sql(&format!(
+            "create table {name} (id {data_type} primary key, v text)"
+        ));
+    }
+    place.sql("create table plain (id timestamptz primary key, at timetz, span interval); create table masked (id timetz primary key)");
+    let mut settings = place.all();
+    settings
+        .set_text("format.time", "connect")
+        .set_text("format.decimal", "double")
+        .table("name = \"public.masked\"\nmask = [{ column = \"id\", with = \"sha256\", salt = \"s\" }]");
+    let path = settings.write(&place.folder).unwrap();
+    let (code, said) = place.ends(&settings, &["check", "-c", path.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{said}");
+    let of = |name: &str| {
+        let mut lines = said.lines();
+        lines.find(|it| it.contains(name) && it.contains("of the message key loses"))
+    };
+    for (name, _, remedy) in &merged {
+        let line = of(&format!("public.{name}")).unwrap_or_else(|| panic!("{name}: {said}"));
+        assert!(line.contains(remedy), "{line}");
+    }
+    assert_eq!(of("public.plain"), None, "{said}");
+    assert_eq!(of("public.masked"), None, "{said}");
+    let mut walferry = place.streaming(&settings);
+    place.drain("insert into zoned values ('00:00:00.5+12', 'a')");
+    walferry.wait_log("message key loses its offset", READY);
+    // Both rows are one to consumers, which the audit says.
+    place.drain("insert into zoned values ('00:00:00.5-12', 'b')");
+    let (code, text) = audit(&place, &settings);
+    assert_eq!(code, Some(1), "{text}");
+}
+
+#[test]
+fn rows_from_before_a_table_had_its_key_are_told() {
+    let place = Place::shared("keys_newer");
+    place.sql(
+        "create table t (id int not null, v text); alter table t replica identity full;
+         create table u (id int primary key, v text); alter table u replica identity full",
+    );
+    let settings = place.all();
+    let mut walferry = place.streaming(&settings);
+    place.drain("insert into u values (1, 'a')");
+    stop(&mut walferry);
+    // Two rows of one key, of which the second stays: consumers would have none.
+    place.sql("insert into t values (1, 'a'); insert into t values (1, 'b'); delete from t where v = 'a'; insert into u values (2, 'a')");
+    place.sql("alter table t add primary key (id)");
+    let mut walferry = place.start(&settings);
+    walferry.wait_status("streaming", READY, |it| it["state"] == "streaming");
+    place.drain("insert into t values (2, 'c'); update u set v = 'b' where id = 1");
+    let reason = walferry.wait_not_ready("public.t", READY);
+    let parts = [
+        "before the table had its key (id)",
+        "walferry resync public.t",
+    ];
+    assert!(parts.iter().all(|it| reason.contains(it)), "{reason}");
+    assert!(!reason.contains("public.u"), "{reason}");
+    stop(&mut walferry);
+    let path = settings.write(&place.folder).unwrap();
+    let (code, text) = place.ends(
+        &settings,
+        &["resync", "-c", path.to_str().unwrap(), "public.t"],
+    );
+    assert_eq!(code, Some(0), "{text}");
+    let _walferry = place.streaming(&settings);
+    place.drain("update t set v = 'd' where id = 2");
+    let (code, text) = audit(&place, &settings);
+    assert_eq!(code, Some(0), "{text}");
+}

@@ -62,6 +62,7 @@ mod java;
 mod key_json;
 mod labels;
 mod mapping;
+mod merging;
 mod message;
 mod money;
 mod names;
@@ -84,6 +85,7 @@ pub use format::{
     BinaryMode, DecimalMode, Envelope, Format, FunctionDefaults, HstoreMode, IntervalMode, Naming,
     PHYSICAL_TABLE, TimeMode, UnknownMode,
 };
+pub use merging::{Loss, merged_keys, merges};
 pub use message::MessagePlan;
 pub use plan::{EncodePlan, Row};
 pub use quirks::{Quirk, Quirks};

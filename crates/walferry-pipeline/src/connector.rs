@@ -35,7 +35,7 @@ use crate::{
     publish::Publishing,
     published,
     recovery::{Decision, Server},
-    relations::Relations,
+    relations::{MessageKeys, Relations},
     retry::{self, Retry},
     ring::{self, Begin, Ring},
     snapshot, source,
@@ -398,6 +398,7 @@ impl Start {
             registry,
             runtime.clone(),
             halted.clone(),
+            MessageKeys::of(stamp.published().as_deref()),
         );
         let encoded_bytes = metrics::counter!("walferry_bytes_total",
             "connector" => self.config.name.clone(), "stage" => "encode");

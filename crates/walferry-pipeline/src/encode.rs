@@ -218,6 +218,7 @@ impl Encoder {
                 self.status.ledger.receive(commit.end_lsn);
                 self.tell_end()?;
                 self.last_commit_lsn = Some(commit.end_lsn);
+                self.relations.ends();
                 if let Some(tx) = self.transaction.take() {
                     let position = Position {
                         commit_lsn: tx.commit_lsn,

@@ -318,6 +318,32 @@ fn keys_differ(own: &TableConfig, name: &str, table: &Table) -> Result<(), Error
     Ok(())
 }
 
+/// The columns of a message key of which different values have one form, in words for the operator.
+pub(crate) fn merged_keys(config: &Config, table: &Table) -> Vec<String> {
+    let name = table.relation.qualified_name();
+    let Ok(treatments) = treatments(config, &name) else {
+        return Vec::new();
+    };
+    let merged = walferry_avro::merged_keys(table, &config.format, &treatments);
+    let words = merged.into_iter().map(|(column, loss)| {
+        let setting = loss.setting.map(|it| format!("set {it}, "));
+        format!(
+            "column {column:?} of the message key loses its {}: rows that differ in nothing else share a key, and a delete of one of \
+             them deletes both for consumers; {}mask it with sha256, or choose another `key`",
+            loss.what,
+            setting.unwrap_or_default()
+        )
+    });
+    words.collect()
+}
+
+/// Says so in the log.
+pub(crate) fn tell_merged_keys(config: &Config, table: &Table) {
+    for words in merged_keys(config, table) {
+        tracing::warn!(table = table.relation.qualified_name(), "{words}");
+    }
+}
+
 /// What the options make of the columns of the table of that name.
 pub(crate) fn treatments(config: &Config, name: &str) -> Result<Treatments, Error> {
     let mut treatments = Treatments::default();

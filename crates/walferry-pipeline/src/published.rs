@@ -26,7 +26,10 @@ pub(crate) use act::{Follow, begin, carry_out, finish, first, foresee, plan_of_c
 pub(crate) use plan::Plan;
 pub(crate) use watch::watch;
 
-use crate::status::{Lack, Mend, Status};
+use crate::{
+    relations::MessageKey,
+    status::{Lack, Mend, Status},
+};
 
 /// What was published when it was last known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +62,9 @@ pub(crate) struct Entry {
     /// Its partitions with rows, each with its file.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) leaves: BTreeMap<u32, u32>,
+    /// What the keys of its topic are made of, once something was written there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<MessageKey>,
     /// What is known to be wrong with its topic, each until its remedy has run.
     #[serde(
         default,
@@ -163,6 +169,8 @@ impl Record {
                     let before = self.tables.remove(name).unwrap_or_default();
                     let mut now = Entry {
                         lacks: before.lacks,
+                        // What was written to the topic of another table is looked through.
+                        key: before.key.filter(|_| before.oid == entry.oid),
                         ..entry.clone()
                     };
                     for lack in &entry.lacks {
@@ -178,6 +186,13 @@ impl Record {
     pub(crate) fn mended(&mut self, table: &str, until: Mend) {
         if let Some(entry) = self.tables.get_mut(table) {
             entry.lacks.retain(|it| it.until != until);
+        }
+    }
+
+    /// A topic is written with these keys from here on.
+    pub(crate) fn uses_key(&mut self, table: &str, key: MessageKey) {
+        if let Some(entry) = self.tables.get_mut(table) {
+            entry.key = Some(key);
         }
     }
 

@@ -8,6 +8,7 @@
 mod ahead;
 mod ids;
 mod key;
+mod message_keys;
 mod patience;
 mod reload;
 mod versions;
@@ -25,10 +26,12 @@ use walferry_postgres::Catalog;
 use walferry_registry::Registry;
 
 pub(crate) use key::choose_key;
+pub(crate) use message_keys::{MessageKey, MessageKeys};
 
 use crate::{
     config::{Config, Policy},
     error::Error,
+    options,
     parking::Offer,
     refusals::{Barred, Refusals},
     schemas,
@@ -41,7 +44,7 @@ pub(crate) use ids::Urgency;
 
 use ids::tell_other_id;
 use patience::Refusal;
-use versions::{changes_unannounced, keep_wide, other_key};
+use versions::{changes_unannounced, keep_wide};
 
 /// A table's plan and where its records go.
 pub(crate) struct Plan {
@@ -139,6 +142,8 @@ pub(crate) struct Relations {
     catalog: Option<Catalog>,
     /// The transaction that the stream is in, until the catalog is known to show what it has changed.
     unseen: Option<u32>,
+    /// The same, for as long as the stream is in it.
+    open: Option<u32>,
     /// Topics that exist, each with what it takes.
     known_topics: Vec<(Arc<str>, TopicTakes)>,
     entries: BTreeMap<u32, Entry>,
@@ -148,6 +153,8 @@ pub(crate) struct Relations {
     ignored: HashMap<u32, Relation>,
     /// What the catalog said of tables whose first row is still to come.
     ahead: HashMap<u32, Table>,
+    /// What keys topics have been written with.
+    pub(crate) keys: MessageKeys,
     /// Whether a plan has a deferred key.
     defers: bool,
     /// The registry's generation that the ids of every plan are of.
@@ -161,6 +168,7 @@ impl Relations {
         registry: Arc<Registry>,
         runtime: tokio::runtime::Handle,
         stop: watch::Receiver<bool>,
+        keys: MessageKeys,
     ) -> Relations {
         Relations {
             ids_of: registry.generation(),
@@ -172,11 +180,13 @@ impl Relations {
             stop,
             catalog: None,
             unseen: None,
+            open: None,
             known_topics: Vec::new(),
             entries: BTreeMap::new(),
             described: HashMap::new(),
             ignored: HashMap::new(),
             ahead: HashMap::new(),
+            keys,
             defers: false,
         }
     }
@@ -189,6 +199,12 @@ impl Relations {
     /// A transaction begins.
     pub(crate) fn begins(&mut self, xid: u32) {
         self.unseen = Some(xid);
+        self.open = Some(xid);
+    }
+
+    /// The stream stands between two transactions.
+    pub(crate) fn ends(&mut self) {
+        self.open = None;
     }
 
     /// What knows the schemas.
@@ -284,13 +300,15 @@ impl Relations {
             if plan.table == table && plan.refused.is_none() {
                 return Ok(());
             }
-            if let Some(reason) = other_key(&plan.table, &table) {
-                tracing::warn!(target: "audit", table = &*name, lsn = %at, "{reason}");
-                let remedy = format!("`walferry resync {name}` makes its topic agree");
-                self.status
-                    .findings
-                    .set(&name, Lack::Incomplete, format!("{reason}; {remedy}"));
-            }
+        }
+        if let Some(lack) = self.keys.uses(&table) {
+            tracing::warn!(target: "audit", table = &*name, lsn = %at, "{}", lack.reason);
+            lack.tell(&self.status, &name);
+        }
+        if self.key_is_newer(&table)? {
+            let lack = self.keys.is_newer(&table);
+            tracing::warn!(target: "audit", table = &*name, lsn = %at, "{}", lack.reason);
+            lack.tell(&self.status, &name);
         }
         self.replace(oid, table, at, urgency)
     }
@@ -390,6 +408,7 @@ impl Relations {
                 leaf.name
             )
         });
+        options::tell_merged_keys(&self.config, &table);
         let mut plan = Plan {
             policy: self.config.policy(&name),
             untold,

@@ -28,7 +28,7 @@ use crate::{
     config::{Config, Mask, Policy},
     error::Error,
     options,
-    relations::{Entry, Relations, Urgency},
+    relations::{Entry, MessageKeys, Relations, Urgency},
     source,
     status::Status,
 };
@@ -99,7 +99,14 @@ pub async fn replay(config: &Config, what: Replay) -> Result<ReplayReport, Error
         // Nobody asks it to stop: the process ends with its signal, and loses nothing.
         let (_go, stop) = watch::channel(false);
         let status = Arc::new(Status::new(config.name.as_str()));
-        let relations = Relations::new(config.clone(), status, registry, runtime.clone(), stop);
+        let relations = Relations::new(
+            config.clone(),
+            status,
+            registry,
+            runtime.clone(),
+            stop,
+            MessageKeys::default(),
+        );
         let mut replayer = Replayer {
             catalog,
             tables,

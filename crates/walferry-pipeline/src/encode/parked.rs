@@ -45,6 +45,7 @@ impl Encoder {
     /// parked tables of `released` to catch up.
     pub(crate) fn connection_begins(&mut self, released: &[String]) {
         self.transaction = None;
+        self.relations.ends();
         // The stream may begin before what came last, which then is not what came before.
         self.last_commit_lsn = None;
         self.closing = Closing::default();

@@ -8,7 +8,7 @@ use walferry_postgres::{TableInfo, quote_ident, quote_table};
 use super::{Finding, Severity, plan::Start, postgres::Examined};
 use crate::{
     config::{Config, SnapshotMode},
-    schemas,
+    options, schemas,
     source::{self, Unpublished},
 };
 
@@ -191,6 +191,9 @@ pub(super) async fn table(
         return;
     };
     findings.extend(leaves(&version, &subject));
+    for words in options::merged_keys(config, &version) {
+        findings.push(Finding::new(Severity::Warning, &subject, words));
+    }
     let names = version
         .key
         .iter()

@@ -44,6 +44,7 @@ impl Seen {
             oid: self.info.oid,
             member: self.member.map(|it| it.entry),
             leaves: self.leaves.iter().map(|it| (it.oid, file(it))).collect(),
+            key: None,
             lacks: Vec::new(),
         }
     }

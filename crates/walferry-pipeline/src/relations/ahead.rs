@@ -67,6 +67,23 @@ impl Relations {
         Ok(table)
     }
 
+    /// Whether the key that the catalog knows was made behind the transaction that the stream is in. With another identity than the
+    /// whole row the stream says itself what is the key.
+    pub(super) fn key_is_newer(&mut self, table: &Table) -> Result<bool, Error> {
+        let relation = &table.relation;
+        let whole = relation.replica_identity == ReplicaIdentity::Full;
+        let own = self.config.table(&relation.qualified_name());
+        let chosen = own.is_some_and(|own| own.key.is_some());
+        let (Some(xid), Some(catalog)) = (self.open, &self.catalog) else {
+            return Ok(false);
+        };
+        if !whole || chosen || table.key.is_empty() {
+            return Ok(false);
+        }
+        let asked = catalog.keys_are_newer(relation.oid, xid);
+        Ok(self.runtime.block_on(asked)?)
+    }
+
     /// What the stream has said of a leaf counts more than the catalog, which may be newer than the row.
     fn as_leaves_wrote(&self, table: &mut Table) {
         let columns = &table.relation.columns;

@@ -209,7 +209,9 @@ impl Engine {
     /// The stream stands between two transactions and has brought everything before `at`.
     pub(crate) fn boundary(&mut self, encoder: &mut Encoder, at: Lsn) -> Result<(), Error> {
         self.stream_at = self.stream_at.max(at);
-        let asked = self.reload.is_some() || !self.follows.is_empty();
+        let asked = self.reload.is_some()
+            || !self.follows.is_empty()
+            || encoder.relations().keys.has_news();
         if self.windows.is_empty() && self.finished_told && !asked {
             return Ok(());
         }
@@ -218,6 +220,7 @@ impl Engine {
             return Ok(());
         }
         self.reload(encoder)?;
+        self.record_keys(encoder)?;
         let at = self.stream_at;
         let course = encoder.builder.course();
         // A table that is parked, or catches up, is not where the stream is.

@@ -36,6 +36,27 @@ pub struct KeyRules {
 }
 
 impl Catalog {
+    /// Whether every unique index of a table was made by a transaction that began behind this one, and the table was not: then its
+    /// rows of this transaction had no key. An index is as old as the description of its first column, which stays as it is.
+    pub async fn keys_are_newer(&self, oid: u32, xid: u32) -> Result<bool, Error> {
+        const QUESTION: &str = "\
+            SELECT a.xmin::text FROM pg_catalog.pg_index i
+            JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indexrelid AND a.attnum = 1
+            WHERE i.indrelid = $1 AND i.indisunique AND i.indislive AND i.indisvalid
+            UNION ALL
+            SELECT a.xmin::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1 AND a.attname = 'tableoid'";
+        let doing = "asking how old the keys of a table are";
+        let mut ages = Vec::new();
+        for row in self.all(doing, QUESTION, &[&oid]).await? {
+            let made: String = value(doing, &row, 0)?;
+            // Ids go round; those below 3 are of rows that are older than any transaction.
+            let made: u32 = made.parse().unwrap_or(0);
+            ages.push(made >= 3 && made.wrapping_sub(xid) as i32 > 0);
+        }
+        let table = ages.pop().unwrap_or(true);
+        Ok(!table && !ages.is_empty() && ages.iter().all(|newer| *newer))
+    }
+
     pub(super) async fn keys(&self, doing: &str, oid: u32, partial: bool) -> Result<Keys, Error> {
         const QUESTION: &str = "\
             SELECT (i.indkey::smallint[])[0:i.indnkeyatts - 1], i.indimmediate AND i.indpred IS NULL,

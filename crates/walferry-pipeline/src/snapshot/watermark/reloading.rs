@@ -92,6 +92,23 @@ impl Engine {
         self.mark(encoder)
     }
 
+    /// What keys topics are written with, and what is wrong with those that were written with others.
+    pub(super) fn record_keys(&mut self, encoder: &mut Encoder) -> Result<(), Error> {
+        let news = encoder.relations().keys.take_news();
+        if news.is_empty() {
+            return Ok(());
+        }
+        let record = self.progress.published.get_or_insert_default();
+        let record = Arc::make_mut(record);
+        for it in news {
+            record.uses_key(&it.table, it.key);
+            if let Some(lack) = it.lack {
+                record.lacks(&it.table, lack);
+            }
+        }
+        self.mark(encoder)
+    }
+
     fn record(&mut self, change: &RecordChange) {
         if !change.is_empty() {
             let record = self.progress.published.get_or_insert_default();
