@@ -192,6 +192,31 @@ fn connections_to_kafka_that_are_dead_without_a_word_are_given_up_within_seconds
     place.verdict(&checker).assert_clean(100);
 }
 
+/// A machine without time to spare: the process stands still again and again, for longer than a step of any of its waits, and goes on
+/// for an instant. What librdkafka was asked meanwhile is then answered late, and is the answer to nothing else.
+#[test]
+fn a_process_that_stands_still_again_and_again_commits_what_it_says() {
+    let place = Place::shared("still").with_mixed_tables();
+    let checker = place.mixed_checker();
+    let (mut walferry, load) = begin(&place, &streaming_only(&place), 35);
+    for i in 0..40 {
+        walferry.sigstop();
+        std::thread::sleep(Duration::from_millis(260));
+        walferry.sigcont();
+        std::thread::sleep(Duration::from_millis(1 + i % 12));
+    }
+    goes_on(&mut walferry, Instant::now());
+    load.stop();
+    place.verdict(&checker).assert_clean(100);
+    walferry.sigterm();
+    assert_eq!(
+        walferry.wait_exit(READY),
+        Some(0),
+        "{}",
+        walferry.log_tail()
+    );
+}
+
 /// A network that carries nothing and ends nothing, on each of the three ways out.
 #[test]
 fn a_network_cut_without_a_fin_is_noticed_and_survived() {

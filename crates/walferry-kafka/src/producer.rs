@@ -1,25 +1,22 @@
-//! librdkafka behind the seven calls: one transactional producer, and a thread that polls it.
+//! librdkafka behind the seven calls: one transactional producer after the other.
 //!
-//! Owns the producer, its poll thread and what their events said. Invariant: a producer that has seen an error is dropped
+//! Owns what is sent and not acknowledged, and the waits for Kafka. Invariant: a producer that has seen an error is dropped
 //! by the state machine, never used again.
 
+mod calls;
 mod faults;
+mod live;
 
 use std::{
-    collections::HashMap,
     ops::Range,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::JoinHandle,
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
 use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode as Code},
     message::{Header, OwnedHeaders},
-    producer::{BaseProducer, BaseRecord, Producer},
+    producer::{BaseRecord, Producer},
 };
 
 use crate::{
@@ -32,42 +29,13 @@ use crate::{
     reader::read_until,
     sizes::Sizes,
     transactions::{End, Fault, Grouping, Timing, Transactions},
-    veil::{self, Veil},
+    veil::Veil,
     waits::{Outstanding, Patience, Wait},
 };
 
+use calls::Failed;
 use faults::{denied, error_fault, fault, no_producer, spoilt};
-
-/// A producer, the topics that it has sent to, and the thread that polls it.
-struct Live {
-    producer: Arc<BaseProducer<Events>>,
-    topics: HashMap<Box<str>, native::Topic>,
-    polling: Arc<AtomicBool>,
-    poller: Option<JoinHandle<()>>,
-}
-
-impl Live {
-    fn topic(&mut self, name: &str, partitions: Option<i32>) -> Result<&native::Topic, Fault> {
-        if !self.topics.contains_key(name) {
-            let topic = native::Topic::new(&self.producer, name, partitions);
-            let topic =
-                topic.map_err(|error| fault(&KafkaError::MessageProduction(error), name))?;
-            self.topics.insert(name.into(), topic);
-        }
-        Ok(&self.topics[name])
-    }
-}
-
-impl Drop for Live {
-    fn drop(&mut self) {
-        self.polling.store(false, Ordering::SeqCst);
-        if let Some(poller) = self.poller.take()
-            && poller.join().is_err()
-        {
-            tracing::error!("the poll thread panicked");
-        }
-    }
-}
+use live::Live;
 
 /// The seven calls on librdkafka.
 pub(crate) struct Librdkafka {
@@ -84,9 +52,6 @@ pub(crate) struct Librdkafka {
     sent_records: usize,
 }
 
-const POLL: Duration = Duration::from_millis(10);
-/// Events that are taken at each poll; a failed batch is one event.
-const EVENTS: usize = 16;
 const FULL_PAUSE: Duration = Duration::from_millis(2);
 /// Full batches are sent by now, and what is left in the queue waits to be asked for.
 const SETTLED: Duration = Duration::from_millis(10);
@@ -133,13 +98,12 @@ impl Librdkafka {
 
     /// The transaction has failed as a whole: what one of its records has told explains that better.
     fn spoilt(&self, error: &native::TransactionError) -> Fault {
-        // The last callbacks may be under way.
-        std::thread::sleep(2 * POLL);
-        match (self.failure(), &self.live) {
-            (Err(fault), _) => fault,
-            (Ok(()), Some(live)) => spoilt(live, &self.config, error),
-            (Ok(()), None) => no_producer(),
-        }
+        let Some(live) = &self.live else {
+            return no_producer();
+        };
+        live.let_events_pass();
+        let failure = live.producer.context().fault();
+        failure.unwrap_or_else(|| spoilt(live, &self.config, error))
     }
 
     /// Waits until librdkafka's queue holds `records` and `bytes` at most. Woken for each record it would cost twice the
@@ -286,17 +250,62 @@ impl Librdkafka {
     fn end(&mut self) -> Result<(), Fault> {
         let (stop, health) = (self.stop.clone(), self.health.clone());
         let wait = Wait::begin("the end of a transaction", &stop, &health, self.patience, 0);
+        let live = self.live.as_mut().ok_or_else(no_producer)?;
+        live.calls.commit();
         loop {
-            let asked = Instant::now();
-            match native::commit(&self.live()?.producer, STEP) {
-                Ok(()) => return Ok(()),
-                Err(error) if error.retriable && !error.fatal => {}
-                Err(error) if error.fenced => return Err(Fault::Fenced(error.text)),
-                Err(error) => return Err(self.spoilt(&error)),
+            match live.calls.answer(STEP) {
+                Some(Ok(())) => return Ok(()),
+                Some(Err(failed)) if failed.is_retriable() => {
+                    // An answer that comes at once is not asked for in a circle.
+                    std::thread::sleep(FULL_PAUSE);
+                    live.calls.commit();
+                }
+                Some(Err(Failed::Commit(error))) if error.fenced => {
+                    return Err(Fault::Fenced(error.text));
+                }
+                Some(Err(Failed::Commit(error))) => return Err(self.spoilt(&error)),
+                Some(Err(_)) => return Err(no_producer()),
+                None => {}
             }
             wait.look(&mut self.patience)?;
-            // An answer that comes at once is not asked for in a circle.
-            std::thread::sleep(FULL_PAUSE.saturating_sub(asked.elapsed()));
+        }
+    }
+
+    /// Registers the producer with the coordinator.
+    fn init(&mut self) -> Result<(), Fault> {
+        let what = "the transaction coordinator";
+        let wait = Wait::begin(what, &self.stop, &self.health, self.patience, 0);
+        let live = self.live.as_mut().ok_or_else(no_producer)?;
+        live.calls.init();
+        let topic = self.config.checkpoint_topic.as_str();
+        let mut nudge = NUDGE;
+        loop {
+            let asked = Instant::now();
+            match live.calls.answer(nudge) {
+                Some(Ok(())) => return Ok(()),
+                Some(Err(failed)) if failed.is_retriable() => live.calls.init(),
+                Some(Err(Failed::Init(error))) => {
+                    let KafkaError::Transaction(described) = &error else {
+                        return Err(fault(&error, ""));
+                    };
+                    let code = described.code();
+                    return Err(match meaning(code) {
+                        Meaning::Connector => {
+                            let text = denied(&self.config, &error.to_string(), code);
+                            Fault::Final(Kind::Denied, text)
+                        }
+                        _ => fault(&error, ""),
+                    });
+                }
+                Some(Err(_)) => return Err(no_producer()),
+                None => {}
+            }
+            wait.look(&mut self.patience)?;
+            // Without a connection librdkafka looks for the coordinator again after 500 ms (`rd_kafka_txn_coord_query`), or when
+            // the cluster tells of itself. That it does not is the call's error to tell.
+            let _ = live.producer.client().fetch_metadata(Some(topic), STEP);
+            std::thread::sleep(NUDGE.saturating_sub(asked.elapsed()));
+            nudge = (nudge * 2).min(STEP);
         }
     }
 
@@ -407,66 +416,8 @@ impl Transactions for Librdkafka {
             alone_bytes_min = 0;
         }
         let events = Events::new(alone_bytes_min, Veil::of(&self.config));
-        let producer: BaseProducer<Events> = settings
-            .create_with_context(events)
-            .map_err(|error| error_fault(&veil::property(&self.config, &error)))?;
-        let producer = Arc::new(producer);
-        let polling = Arc::new(AtomicBool::new(true));
-        let poller = std::thread::Builder::new()
-            .name("walferry-poll".into())
-            .spawn({
-                let (producer, polling) = (producer.clone(), polling.clone());
-                let span = tracing::Span::current();
-                move || {
-                    let _named = span.enter();
-                    // The crate's poll spins through the last millisecond of its timeout, so the wait is ours.
-                    while polling.load(Ordering::SeqCst) {
-                        (0..EVENTS).for_each(|_| producer.poll(Duration::ZERO));
-                        std::thread::sleep(POLL);
-                    }
-                }
-            });
-        let poller =
-            poller.map_err(|error| Fault::Doubt(format!("starting the poll thread: {error}")))?;
-        let live = self.live.insert(Live {
-            producer,
-            topics: HashMap::new(),
-            polling,
-            poller: Some(poller),
-        });
-        // The call goes on in the background when it times out; only the same call may follow.
-        let topic = self.config.checkpoint_topic.as_str();
-        let wait = Wait::begin(
-            "the transaction coordinator",
-            &self.stop,
-            &self.health,
-            self.patience,
-            0,
-        );
-        let mut nudge = NUDGE;
-        while let Err(error) = live.producer.init_transactions(nudge) {
-            let asked = Instant::now();
-            let KafkaError::Transaction(described) = &error else {
-                return Err(fault(&error, ""));
-            };
-            if !described.is_retriable() {
-                let code = described.code();
-                return Err(match meaning(code) {
-                    Meaning::Connector => {
-                        let text = denied(&self.config, &error.to_string(), code);
-                        Fault::Final(Kind::Denied, text)
-                    }
-                    _ => fault(&error, ""),
-                });
-            }
-            wait.look(&mut self.patience)?;
-            // Without a connection librdkafka looks for the coordinator again after 500 ms (`rd_kafka_txn_coord_query`), or when
-            // the cluster tells of itself. That it does not is the call's error to tell.
-            let _ = live.producer.client().fetch_metadata(Some(topic), STEP);
-            std::thread::sleep(NUDGE.saturating_sub(asked.elapsed()));
-            nudge = (nudge * 2).min(STEP);
-        }
-        Ok(())
+        self.live = Some(Live::new(&self.config, &settings, events)?);
+        self.init()
     }
 
     fn checkpoint(&mut self, end: End) -> Result<Option<Checkpoint>, Fault> {
