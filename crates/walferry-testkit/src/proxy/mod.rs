@@ -153,7 +153,10 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.shared.closed.store(true, Ordering::Relaxed);
+        {
+            let _mode = lock(&self.shared.mode);
+            self.shared.closed.store(true, Ordering::Relaxed);
+        }
         self.cut();
     }
 }
@@ -164,11 +167,9 @@ impl Shared {
         let mut mode = lock(&self.mode);
         let is_forgotten = || number < self.forgotten.load(Ordering::Relaxed);
         while (*mode == Mode::BlackHole || is_forgotten()) && !self.closed.load(Ordering::Relaxed) {
-            mode = self
-                .changed
-                .wait_timeout(mode, LOOK_AGAIN)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            // Each change is told: hundreds of connections that look for themselves would keep the machine busy.
+            let told = self.changed.wait(mode);
+            mode = told.unwrap_or_else(PoisonError::into_inner);
         }
         !self.closed.load(Ordering::Relaxed)
     }
@@ -220,7 +221,7 @@ fn accept(shared: &Arc<Shared>, listener: TcpListener) {
                     .name("proxy".into())
                     .spawn(move || carry(&carrying, client));
             }
-            Err(_) => thread::sleep(Duration::from_millis(2)),
+            Err(_) => thread::sleep(Duration::from_millis(5)),
         }
     }
 }
