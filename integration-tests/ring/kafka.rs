@@ -7,6 +7,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewPartitions, Reso
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use walferry_testkit::process::{Settings, Walferry, binary};
+use walferry_testkit::proxy::Proxy;
 use walferry_testkit::stack::{KafkaOptions, KafkaServer};
 use walferry_testkit::topics::Ends;
 
@@ -139,16 +140,19 @@ fn a_record_without_a_key_for_a_compacted_topic_follows_the_policy_of_its_table(
 fn what_a_broker_refuses_of_one_record_or_of_a_whole_topic_follows_the_policy() {
     let place = Place::shared("refused");
     place.sql("create table t (id int primary key); create table n (id int); alter table n replica identity full; create table beside (id int primary key)");
+    let kafka = Proxy::kafka(&place.brokers).unwrap();
     let mut settings = place.lettered();
+    settings.set_text("kafka.brokers", &kafka.address());
     let mut walferry = place.streaming(&settings);
     place.sql("insert into t values (1); insert into n values (1)");
     place.drain("insert into beside values (1)");
-    // No record is of the very millisecond in which the broker looks at it.
+    // On a slow way a record is older than the topic allows when it arrives. The marks that end a transaction are the brokers'
+    // own and are not: with a bound of 0 Kafka would refuse those too, and no transaction of the topic would end.
     configure(
         &place,
         &place.topic("public.t"),
         "message.timestamp.before.max.ms",
-        "0",
+        "20",
     );
     configure(
         &place,
@@ -156,21 +160,24 @@ fn what_a_broker_refuses_of_one_record_or_of_a_whole_topic_follows_the_policy() 
         "cleanup.policy",
         "compact",
     );
-    place.sql("insert into t values (2); insert into n values (2); insert into n values (3)");
-    walferry.wait_status("letters", READY, |it| {
-        it["dead_letters"].as_u64() >= Some(2)
+    // A broker takes its settings over when it has heard of them: the later one is in force, and so is the one before.
+    let mut sent = 1;
+    walferry.wait_status("a letter", READY, |it| {
+        place.sql("insert into n values (2)");
+        sent += 1;
+        it["dead_letters"].as_u64() >= Some(1)
     });
+    kafka.delay(Duration::from_millis(50));
+    place.sql("insert into t values (2)");
     place.drain("insert into beside values (2)");
-    assert_eq!(read(&place, "public.n").len(), 1);
+    kafka.delay(Duration::ZERO);
     let all = letters(&place);
     let of = |table: &str| all.iter().filter(|it| it.0["table"] == table).count();
-    assert_eq!(of("public.n"), 2);
+    assert_eq!((read(&place, "public.t").len(), of("public.t")), (1, 1));
+    assert_eq!(read(&place, "public.n").len() + of("public.n"), sent);
     assert!(all.iter().all(|it| it.1 == "validation"), "{all:?}");
-    // A record of the same millisecond passes, so that one change may not be refused.
-    assert_eq!(read(&place, "public.t").len() + of("public.t"), 2);
     walferry.sigterm();
     assert_eq!(walferry.wait_exit(READY), Some(0));
-    settings.unset("errors.policy");
 }
 
 #[test]

@@ -230,7 +230,7 @@ impl Walferry {
         &mut self,
         what: &str,
         deadline: Duration,
-        wanted: impl Fn(&Json) -> bool,
+        mut wanted: impl FnMut(&Json) -> bool,
     ) -> Json {
         self.wait_for(what, deadline, |it| {
             it.status().ok().filter(|status| wanted(status))
