@@ -280,6 +280,53 @@ fn tables_are_read_again_while_the_slot_is_as_it_should_be() {
 }
 
 #[test]
+fn a_resync_meets_a_table_that_is_renamed_and_says_what_it_did_not_read() {
+    let place = Place::shared("resync_renamed");
+    place.sql(
+        "create table a (id int primary key); create table b (id int primary key); create table c (id int primary key);
+         insert into a select generate_series(1, 2000); insert into b select generate_series(1, 500); insert into c values (1)",
+    );
+    let mut settings = place.all();
+    settings
+        .set("source.heartbeat_ms", "200")
+        .set("snapshot.chunk_rows", "100")
+        .set("snapshot.readers", "1");
+    let mut walferry = place.streaming(&settings);
+    place.drain("insert into c values (2)");
+    walferry.sigterm();
+    assert_eq!(walferry.wait_exit(READY), Some(0));
+    settings.set("snapshot.rows_per_second_max", "1000");
+    // One of the tables is not asked for by its name: what has become of it is told, and nothing is missing.
+    let renamed = |tables: &[&str], from: &str, to: &str| {
+        let mut resync = command(&place, &settings, tables);
+        resync.wait_status("a is being read", READY, |status| {
+            let all = status["snapshot"].as_array().cloned().unwrap_or_default();
+            all.iter()
+                .any(|it| it["name"] == "public.a" && it["rows"].as_u64() > Some(0))
+        });
+        place.sql(&format!("alter table {from} rename to {to}"));
+        let code = resync.wait_exit(TAKEN);
+        (code, resync.log().join("\n"))
+    };
+    let (code, log) = renamed(&[], "b", "d");
+    assert_eq!(code, Some(0), "{log}");
+    let gone = "public.b: 0 rows, 0 deletes, ended: there is no table of that name any more";
+    assert!(log.contains(gone), "{log}");
+    let (code, log) = renamed(&["public.a", "public.d"], "d", "e");
+    assert_eq!(code, Some(1), "{log}");
+    assert!(
+        log.contains("not every table was read: table public.d: there is no table of that name"),
+        "{log}"
+    );
+    let mut walferry = place.streaming(&settings);
+    place.drain("insert into c values (3)");
+    let (code, report, errors) = audit(&place, &settings, &[]);
+    assert_eq!(code, Some(0), "{report:#}\n{errors}");
+    walferry.sigterm();
+    assert_eq!(walferry.wait_exit(READY), Some(0));
+}
+
+#[test]
 fn there_is_nothing_to_resync_before_anything_was_published() {
     let place = Place::shared("resync_nothing");
     place.sql("create table t (id int primary key)");

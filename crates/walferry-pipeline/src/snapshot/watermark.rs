@@ -23,7 +23,7 @@ use walferry_postgres::parse_copy_row;
 use super::{
     chunk::{Chunk, Read, Sessions},
     control::Request,
-    progress::{Progress, RESYNC, TableState},
+    progress::{Progress, RESYNC},
     readers::{cancelled, is_of_table},
     recent::Streamed,
     shape::{Described, describe, identity_of},
@@ -122,6 +122,8 @@ pub(crate) struct Engine {
     finished_told: bool,
 }
 
+/// Why the snapshot of a table ends that there is no more.
+const GONE: &str = "there is no table of that name any more: it was dropped or renamed";
 /// Rows of a chunk when the stream has overtaken larger ones again and again.
 const CHUNK_ROWS_MIN: u64 = 64;
 /// Where rows without a key are removed all the time, the count of the equal ones has to do after so many readings.
@@ -263,8 +265,7 @@ impl Engine {
                 if let Some(table) = self.progress.tables.get_mut(job) {
                     tracing::warn!(target: "audit", table = table.shown.name,
                         "the table is gone: its snapshot ends");
-                    table.left.clear();
-                    table.shown.state = TableState::Cancelled;
+                    table.give_up(GONE);
                     self.mark(encoder)?;
                 }
             }

@@ -19,6 +19,9 @@ use crate::{
     status::Mend,
 };
 
+/// Why a snapshot has ended whose table another one reads.
+const REPLACED: &str = "another snapshot reads the table from its beginning";
+
 impl Engine {
     /// Puts the configuration that waits in force, and begins what has to be done about tables.
     pub(super) fn reload(&mut self, encoder: &mut Encoder) -> Result<(), Error> {
@@ -57,7 +60,7 @@ impl Engine {
     /// Begins a snapshot beside those that are under way. One that goes on looks at its table anew.
     fn begin_job(&mut self, mut job: TableJob) {
         let tables = &mut self.progress.tables;
-        let mut joined = Vec::new();
+        let (mut joined, mut replaced) = (Vec::new(), Vec::new());
         for (at, table) in tables.iter_mut().enumerate() {
             match job.meets(table) {
                 Meeting::Apart => {}
@@ -65,14 +68,20 @@ impl Engine {
                     table.join(&job);
                     joined.push(at);
                 }
-                Meeting::Replaced => job.take_over(table),
+                Meeting::Replaced => {
+                    job.take_over(table);
+                    replaced.push(at);
+                }
             }
         }
         for &at in &joined {
             self.let_go(at);
         }
         if joined.is_empty() {
-            self.cancel_if(|it| job.meets(it) == Meeting::Replaced);
+            for at in replaced {
+                self.cancel_at(at);
+                self.progress.tables[at].shown.reason = Some(REPLACED.into());
+            }
             self.progress.tables.push(job);
         }
     }

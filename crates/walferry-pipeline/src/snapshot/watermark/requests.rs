@@ -43,9 +43,18 @@ impl Engine {
 
     /// Ends the snapshots of the tables that are chosen. Whether there was one.
     pub(super) fn cancel_if(&mut self, chosen: impl Fn(&TableJob) -> bool) -> bool {
+        self.cancel_where(|_, table| chosen(table))
+    }
+
+    /// Ends the snapshot of one table.
+    pub(super) fn cancel_at(&mut self, at: usize) {
+        self.cancel_where(|job, _| job == at);
+    }
+
+    fn cancel_where(&mut self, chosen: impl Fn(usize, &TableJob) -> bool) -> bool {
         let mut found = false;
         for (job, table) in self.progress.tables.iter_mut().enumerate() {
-            if chosen(table) && !table.ended() {
+            if chosen(job, table) && !table.ended() {
                 let id = table.shown.id.as_str();
                 found = true;
                 table.left.clear();
