@@ -2,6 +2,7 @@
 //! back, and partitions come and go. It is noticed while it runs and at a start, and the topics agree with the tables again.
 
 mod again;
+mod away;
 mod others;
 mod partitions;
 

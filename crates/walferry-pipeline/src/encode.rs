@@ -239,7 +239,7 @@ impl Encoder {
             }
             Message::Relation(relation) => {
                 let relation = relation.to_relation();
-                self.described(&relation);
+                self.described(&relation)?;
                 self.relations.learn(relation);
             }
             Message::Type(_) => {}

@@ -15,6 +15,7 @@ mod look;
 mod plan;
 mod remedy;
 mod renewal;
+mod strange;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use walferry_postgres::PublicationVersion;
 
 pub(crate) use act::{Follow, begin, carry_out, finish, first, foresee, plan_of_config};
 pub(crate) use plan::Plan;
+pub(crate) use strange::Strange;
 pub(crate) use watch::watch;
 
 use crate::{
@@ -65,6 +67,9 @@ pub(crate) struct Entry {
     /// What the keys of its topic are made of, once something was written there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<MessageKey>,
+    /// Its name was another table's for a while, or it had another name: what its topic holds is not what it has written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) strange: bool,
     /// What is known to be wrong with its topic, each until its remedy has run.
     #[serde(
         default,
@@ -105,7 +110,8 @@ fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<KnownLack>, D::
 impl Entry {
     /// Whether nothing else is published, whatever is known to be wrong with the topic.
     fn is_but_for_lacks(&self, other: &Entry) -> bool {
-        (self.oid, self.member, &self.leaves) == (other.oid, other.member, &other.leaves)
+        (self.oid, self.member, &self.leaves, self.strange)
+            == (other.oid, other.member, &other.leaves, other.strange)
     }
 
     /// Something is known to be wrong with the topic, beside what was, or in place of the same.

@@ -28,7 +28,7 @@ use crate::{
     ledger::Ledger,
     parking::Parking,
     pausing::Pausing,
-    published::Known,
+    published::{Known, Strange},
     refusals::Refusals,
     snapshot::{Event, Progress, Rates},
 };
@@ -131,6 +131,8 @@ pub struct Status {
     pub(crate) findings: Findings,
     /// What is published of the tables; locked while that is looked at or changed.
     pub(crate) published: tokio::sync::Mutex<Known>,
+    /// Tables in whose topics the stream has written changes of others, or whose own it has written elsewhere.
+    pub(crate) strange: Strange,
     /// What Kafka does not take.
     pub(crate) refusals: Refusals,
     /// Publishing that an operator holds.
@@ -177,6 +179,7 @@ impl Status {
             parking: Parking::default(),
             findings: Findings::default(),
             published: tokio::sync::Mutex::default(),
+            strange: Strange::default(),
             refusals: Refusals::default(),
             pausing: Pausing::default(),
             waits: Waits::default(),

@@ -26,7 +26,7 @@ pub(crate) enum Change {
     Joined,
     /// There is none of that name any more, or it is not chosen any more.
     Gone,
-    /// The name is another table's.
+    /// The name is another table's, or was for a while.
     Replaced,
     /// The publication does not list it any more.
     TakenOut,
@@ -96,7 +96,7 @@ fn is_altered(before: &Record, now: &Look) -> bool {
 fn of_table(before: &Entry, now: &Seen, altered: bool) -> Option<Change> {
     let member = now.member.map(|it| it.entry);
     match (before.member, member) {
-        _ if before.oid != now.info.oid => Some(Change::Replaced),
+        _ if before.oid != now.info.oid || before.strange => Some(Change::Replaced),
         (None, None) => Some(Change::New),
         (None, Some(_)) => Some(Change::Joined),
         (Some(_), None) => Some(Change::TakenOut),

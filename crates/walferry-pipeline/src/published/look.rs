@@ -45,6 +45,7 @@ impl Seen {
             member: self.member.map(|it| it.entry),
             leaves: self.leaves.iter().map(|it| (it.oid, file(it))).collect(),
             key: None,
+            strange: false,
             lacks: Vec::new(),
         }
     }

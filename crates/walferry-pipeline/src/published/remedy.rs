@@ -134,7 +134,7 @@ pub(super) fn words(case: &Case) -> String {
         Change::New => "it was not published until now".into(),
         Change::Joined => "it is in the publication".into(),
         Change::Gone => "it was dropped or renamed".into(),
-        Change::Replaced => "the table was replaced by another of the same name".into(),
+        Change::Replaced => "the table was replaced by another of the same name, or the name was another's for a while".into(),
         Change::TakenOut => "it was taken out of the publication".into(),
         Change::PutBack => {
             "it was taken out of the publication and put back, or other columns or rows of it are published".into()

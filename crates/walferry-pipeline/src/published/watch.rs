@@ -82,12 +82,15 @@ impl Watch {
             let findings = &status.findings;
             !findings.knows(it, Mend::Logged, Lack::Incomplete)
         };
+        let met = known.meet(&status.strange);
         let due = match &self.seen {
             Some((seen, at)) => {
                 *seen != version
                     || self.renewal.is_some()
                     || known.unlogged.iter().any(untold)
-                    || (!known.left_out.is_empty() && at.elapsed() >= AGAIN)
+                    || met
+                    || ((!known.left_out.is_empty() || known.has_strange())
+                        && at.elapsed() >= AGAIN)
             }
             None => true,
         };

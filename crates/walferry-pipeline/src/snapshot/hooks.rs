@@ -60,10 +60,8 @@ impl Encoder {
     }
 
     /// The stream describes a relation.
-    pub(crate) fn described(&mut self, relation: &Relation) {
-        if let Some(engine) = &mut self.engine {
-            engine.relation(relation);
-        }
+    pub(crate) fn described(&mut self, relation: &Relation) -> Result<(), Error> {
+        self.with_engine(|engine, encoder| engine.relation(encoder, relation))
     }
 
     fn with_engine(

@@ -197,7 +197,11 @@ impl Engine {
     }
 
     /// The stream describes a table: what was touched by its columns' places before means something else from here on.
-    pub(crate) fn relation(&mut self, relation: &Relation) {
+    pub(crate) fn relation(
+        &mut self,
+        encoder: &mut Encoder,
+        relation: &Relation,
+    ) -> Result<(), Error> {
         for open in &mut self.windows {
             open.changed |= open.table.oid == relation.oid && open.table.relation != *relation;
         }
@@ -206,6 +210,7 @@ impl Engine {
                 sweep.give_up();
             }
         }
+        self.strange(encoder, relation)
     }
 
     /// The stream stands between two transactions and has brought everything before `at`.

@@ -319,12 +319,9 @@ impl Judge {
         }
         self.check_home(event, index, key, place.1, at);
         // A row that is gone, or all of them, is told as gone when the table is read again.
-        if event.op == Op::Delete && event.xid == 0 && self.rules.swept.contains(&*event.table) {
-            return;
-        }
         if matches!(event.op, Op::Delete | Op::Truncate)
             && event.xid == 0
-            && self.tables[index as usize].is_read_again(event.lsn)
+            && (self.rules.swept || self.tables[index as usize].is_read_again(event.lsn))
         {
             if event.op == Op::Truncate && !keyed {
                 self.beside.empty(index);

@@ -72,9 +72,9 @@ pub struct Rules {
     /// Tables whose keys pass from row to row within a statement (a deferrable key): a key that another row has is not deleted by
     /// the row that leaves it. The witness must have seen them from their first row on.
     pub passing_keys: BTreeSet<String>,
-    /// Tables whose topics are looked through for keys that they have no more: their deletes are of no transaction, and may be of
-    /// keys that a truncate has ended.
-    pub swept: BTreeSet<String>,
+    /// Whether topics are looked through for keys that their tables have no more, and ended where nothing tells rows apart: deletes
+    /// and truncates that no transaction made may come, also of keys that a truncate has ended. `agreement` judges the end.
+    pub swept: bool,
     /// Where the connector began.
     pub start: Start,
     /// Whether a delete is followed by a tombstone.
@@ -94,7 +94,7 @@ impl Rules {
             read_again: Vec::new(),
             attached: Vec::new(),
             passing_keys: BTreeSet::new(),
-            swept: BTreeSet::new(),
+            swept: false,
             start: Start::Everything,
             tombstones: true,
             truncates: true,

@@ -305,9 +305,7 @@ impl Writer {
         rules.attached.clone_from(&self.told.attached);
         let pass = self.tables.iter().filter(|it| it.part == Part::Deferrable);
         rules.passing_keys = pass.map(|it| format!("public.{}", it.name)).collect();
-        // Whatever gives its partitions other files may have emptied them.
-        let roots = self.tables.iter().filter(|it| it.part == Part::Partitioned);
-        rules.swept = roots.map(|it| format!("public.{}", it.name)).collect();
+        rules.swept = true;
     }
 
     /// The tables whose topics have to agree with them in the end.

@@ -7,6 +7,8 @@
 
 use std::sync::Arc;
 
+use walferry_event::{Relation, RowRange};
+
 use super::{Engine, Follow};
 use crate::{
     encode::Encoder,
@@ -119,10 +121,47 @@ impl Engine {
     }
 
     fn record(&mut self, change: &RecordChange) {
+        for (table, _) in &change.entries {
+            self.status.strange.forget(table);
+        }
         if !change.is_empty() {
             let record = self.progress.published.get_or_insert_default();
             Arc::make_mut(record).apply(change);
         }
+    }
+
+    /// The stream brings changes of a table under a name. Where the name, or the table under another name, is followed, its topic has
+    /// to be told anew, unless that is about to be done.
+    pub(super) fn strange(
+        &mut self,
+        encoder: &mut Encoder,
+        relation: &Relation,
+    ) -> Result<(), Error> {
+        let Some(record) = &self.progress.published else {
+            return Ok(());
+        };
+        let mut strange = record.strange_by(relation.oid, &relation.qualified_name());
+        let untouched = |it: &TableJob| it.left.is_empty() || it.left == [RowRange::default()];
+        let due = |it: &TableJob| !it.ended() && (it.sweep || it.truncate) && untouched(it);
+        strange.retain(|table| {
+            let mut jobs = self.progress.tables.iter();
+            !jobs.any(|it| it.shown.name == *table && due(it))
+        });
+        if strange.is_empty() {
+            return Ok(());
+        }
+        let record = Arc::make_mut(self.progress.published.get_or_insert_default());
+        for table in &strange {
+            tracing::info!(
+                table,
+                oid = relation.oid,
+                name = relation.qualified_name(),
+                "the stream brings changes of another table under the name of this one, or of this one under another name"
+            );
+            record.set_strange(table);
+            self.status.strange.add(table);
+        }
+        self.mark(encoder)
     }
 
     /// What was known to be wrong with a topic is right when the last snapshot that mends that is done.

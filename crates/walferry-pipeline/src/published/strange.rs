@@ -1,0 +1,99 @@
+//! A name that another table has for a while, and a table that has another name for a while, between two looks.
+//!
+//! Owns what the stream says of it: each relation comes with its oid and the name that it had when it was written to. Two looks at the
+//! catalog see neither. Never: decides what is done; a look does, which takes such a table for a replaced one.
+//! Invariant: that a table is strange is in the same Kafka transaction as the first change that makes it so.
+//! Start reading at [`Record::strange_by`].
+
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+};
+
+use super::{Known, Record};
+
+/// What the stream has met since the last look.
+#[derive(Debug, Default)]
+pub(crate) struct Strange(Mutex<BTreeSet<String>>);
+
+impl Strange {
+    /// A table's topic is not what the table has written.
+    pub(crate) fn add(&self, table: &str) {
+        self.lock().insert(table.to_owned());
+    }
+
+    /// It is known, and dealt with.
+    pub(crate) fn forget(&self, table: &str) {
+        self.lock().remove(table);
+    }
+
+    /// What has been met, for the look that deals with it.
+    pub(super) fn take(&self) -> BTreeSet<String> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Record {
+    /// The tables whose topics are not what they have written, when the stream brings changes of the table `oid` under a name.
+    pub(crate) fn strange_by(&self, oid: u32, name: &str) -> Vec<String> {
+        let strange = self.tables.iter().filter(|(table, entry)| {
+            let same = entry.oid == oid;
+            !entry.strange && same != (table.as_str() == name)
+        });
+        strange.map(|(table, _)| table.clone()).collect()
+    }
+
+    pub(crate) fn set_strange(&mut self, table: &str) {
+        if let Some(entry) = self.tables.get_mut(table) {
+            entry.strange = true;
+        }
+    }
+}
+
+impl Known {
+    /// Whether a table is strange that was not known to be.
+    pub(super) fn meet(&mut self, strange: &Strange) -> bool {
+        let met = strange.take();
+        met.iter().for_each(|table| self.record.set_strange(table));
+        !met.is_empty()
+    }
+
+    pub(super) fn has_strange(&self) -> bool {
+        self.record.tables.values().any(|it| it.strange)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::published::Entry;
+
+    #[test]
+    fn a_name_and_an_oid_that_belong_to_different_tables_make_both_strange() {
+        let entry = |oid| Entry {
+            oid,
+            ..Entry::default()
+        };
+        let tables = [("public.t", 1), ("public.u", 2)];
+        let tables = tables.map(|(name, oid)| (name.to_owned(), entry(oid)));
+        let mut record = Record {
+            tables: tables.into(),
+            ..Record::default()
+        };
+        for (oid, name, strange) in [
+            (1, "public.t", &[][..]),
+            (3, "public.x", &[]),
+            (3, "public.t", &["public.t"]),
+            (1, "public.x", &["public.t"]),
+            (2, "public.t", &["public.t", "public.u"]),
+        ] {
+            assert_eq!(record.strange_by(oid, name), strange, "{oid} {name}");
+        }
+        record.set_strange("public.t");
+        assert_eq!(record.strange_by(2, "public.t"), ["public.u"]);
+    }
+}
