@@ -96,6 +96,34 @@ fn a_table_that_is_renamed_while_a_start_looks_at_it_is_looked_for_again() {
     assert_eq!(walferry.wait_exit(READY), Some(0));
 }
 
+#[test]
+fn a_table_that_is_renamed_while_it_is_taken_out_is_taken_out_under_its_new_name() {
+    let place = Place::shared("renamed_out");
+    place.sql("create table t (id int primary key); create table a (id int primary key)");
+    let settings = place.all();
+    let mut walferry = place.streaming(&settings);
+    walferry.sigterm();
+    assert_eq!(walferry.wait_exit(READY), Some(0));
+    place.sql("alter table a replica identity nothing");
+    let mut session = Session::connect(&place.url).unwrap();
+    session.execute("begin; alter table a rename to b").unwrap();
+    let mut walferry = place.start(&settings);
+    let begun = Instant::now();
+    while session.value(WAITING).unwrap().as_deref() == Some("0") {
+        assert!(begun.elapsed() < READY, "nobody waits for the table");
+    }
+    session.execute("commit").unwrap();
+    walferry.wait_status("b is left out", READY, |status| {
+        let tables = status["tables"].as_array().into_iter().flatten();
+        let mut left_out = tables.filter(|it| it["state"] == "left-out");
+        left_out.any(|it| it["name"] == "public.b")
+    });
+    // The application goes on.
+    place.sql("insert into b values (1); update b set id = 2");
+    walferry.sigterm();
+    assert_eq!(walferry.wait_exit(READY), Some(0));
+}
+
 const WAITING: &str = "select count(*) from pg_locks where not granted and database = (
     select oid from pg_database where datname = current_database())";
 

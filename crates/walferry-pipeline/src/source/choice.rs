@@ -165,6 +165,9 @@ async fn may_be_taken_out(
     Ok(ours && catalog.lists_by_name(name, table.oid).await?)
 }
 
+/// There is no such table, or it is not in the publication.
+const GONE: [&str; 2] = ["42P01", "42704"];
+
 /// Takes what is left out from our publication, so that the application's writers go on.
 pub(crate) async fn take_out(
     config: &Config,
@@ -174,16 +177,21 @@ pub(crate) async fn take_out(
     let publication = &config.source.publication;
     for it in left_out.iter().filter(|it| it.published) {
         let table = it.table.qualified_name();
-        catalog
+        let taken = catalog
             .drop_publication_table(publication, &it.table.table_name())
-            .await
-            .map_err(|error| {
-                Error::from(error).context(format!(
-                    "table {table}: {}; ALTER PUBLICATION {} DROP TABLE it",
-                    it.what,
-                    quote_ident(publication)
-                ))
-            })?;
+            .await;
+        if let Err(error) = taken {
+            if error.sqlstate().is_some_and(|it| GONE.contains(&it)) {
+                // It was dropped, renamed or taken out a moment ago; what has its name by now is looked at within a second.
+                tracing::info!(table, %error, "a table need not be taken out of the publication any more");
+                continue;
+            }
+            return Err(Error::from(error).context(format!(
+                "table {table}: {}; ALTER PUBLICATION {} DROP TABLE it",
+                it.what,
+                quote_ident(publication)
+            )));
+        }
         tracing::warn!(target: "audit", table, publication, reason = it.what, "table taken out of the publication");
     }
     Ok(())
