@@ -2,6 +2,7 @@
 //! in dead letters. And what is refused before anything is created.
 
 mod everywhere;
+mod renamed;
 
 use std::collections::BTreeMap;
 use std::process::Command;

@@ -63,6 +63,13 @@ impl Treatments {
         self.columns.insert(column.into(), treatment);
     }
 
+    /// Does with a column what is done with another.
+    pub fn set_as(&mut self, column: impl Into<String>, other: &str) {
+        if let Some(treatment) = self.of(other).cloned() {
+            self.set(column, treatment);
+        }
+    }
+
     /// Whether records do not have the column at all.
     pub fn leave_out(&self, column: &str) -> bool {
         self.of(column) == Some(&Treatment::LeaveOut)

@@ -15,6 +15,8 @@
 //! Start reading at [`wanted`].
 //! Source: PostgreSQL documentation, "Row Filters" and "Column Lists".
 
+mod names;
+
 use walferry_avro::{EncodePlan, Naming, Treatment, Treatments};
 use walferry_event::{Relation, ReplicaIdentity, Table};
 use walferry_postgres::{
@@ -27,6 +29,8 @@ use crate::{
     relations::choose_key,
     selection,
 };
+
+pub(crate) use names::{Alias, Meant, Names, keeps_back};
 
 /// The first version that has row filters and column lists.
 const LISTS_SINCE: u32 = 150_000;
@@ -153,7 +157,8 @@ pub(crate) async fn wanted(
     let mut version = catalog.table(&relation, config.key_rules()).await?;
     choose_key(config, &mut version)?;
     named_columns(own, &name, &version)?;
-    encode_plan(config, &version, &config.topic(&table.schema, &table.name))?;
+    let topic = config.topic(&table.schema, &table.name);
+    encode_plan(config, &version, &topic, &[])?;
     identity_is_whole(own, &name, &relation)?;
     wanted.managed = !own.exclude_columns.is_empty() || own.row_filter.is_some();
     if !own.exclude_columns.is_empty() {
@@ -195,6 +200,27 @@ fn named_columns(own: &TableConfig, name: &str, version: &Table) -> Result<(), E
         }
     }
     Ok(())
+}
+
+/// A version of a table has each column that options name and the version before had: it may be there under another name.
+pub(crate) fn stays_named(
+    config: &Config,
+    before: Option<&Relation>,
+    now: &Relation,
+) -> Result<(), Error> {
+    let name = now.qualified_name();
+    let (Some(own), Some(before)) = (config.table(&name), before) else {
+        return Ok(());
+    };
+    let has = |it: &Relation, column: &String| it.columns.iter().any(|it| it.name == *column);
+    let masked = own.masks.iter().map(|(column, _)| column);
+    let mut named = own.exclude_columns.iter().chain(masked);
+    match named.find(|it| has(before, it) && !has(now, it)) {
+        None => Ok(()),
+        Some(column) => Err(Error::invalid(format!(
+            "table {name}: column {column:?}, which its [[table]] keeps back, was renamed or dropped; mend its [[table]]"
+        ))),
+    }
 }
 
 /// PostgreSQL refuses updates and deletes to the writer when the publication leaves out a part of the identity.
@@ -274,6 +300,7 @@ pub(crate) fn encode_plan(
     config: &Config,
     table: &Table,
     topic: &str,
+    aliases: &[Alias],
 ) -> Result<EncodePlan, Error> {
     let relation = &table.relation;
     let physical_table = config.physical_table(&relation.schema, &relation.name);
@@ -288,7 +315,10 @@ pub(crate) fn encode_plan(
     if let Some(own) = config.table(&name) {
         keys_differ(own, &name, table)?;
     }
-    let treatments = treatments(config, &name)?;
+    let mut treatments = treatments(config, &name)?;
+    for alias in aliases {
+        treatments.set_as(&alias.column, &alias.option);
+    }
     Ok(EncodePlan::treated(
         table,
         &naming,

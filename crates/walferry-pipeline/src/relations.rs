@@ -31,7 +31,7 @@ pub(crate) use message_keys::{MessageKey, MessageKeys};
 use crate::{
     config::{Config, Policy},
     error::Error,
-    options,
+    options::{self, Names},
     parking::Offer,
     refusals::{Barred, Refusals},
     schemas,
@@ -140,6 +140,8 @@ pub(crate) struct Relations {
     runtime: tokio::runtime::Handle,
     stop: watch::Receiver<bool>,
     catalog: Option<Catalog>,
+    /// The columns that options name.
+    names: Names,
     /// The transaction that the stream is in, until the catalog is known to show what it has changed.
     unseen: Option<u32>,
     /// The same, for as long as the stream is in it.
@@ -179,6 +181,7 @@ impl Relations {
             runtime,
             stop,
             catalog: None,
+            names: Names::default(),
             unseen: None,
             open: None,
             known_topics: Vec::new(),
@@ -395,7 +398,8 @@ impl Relations {
         urgency: Urgency,
     ) -> Result<Plan, Error> {
         let name: Arc<str> = table.relation.qualified_name().into();
-        let compiled = schemas::compile(&self.config, &table)
+        let aliases = self.aliases(&table.relation)?;
+        let compiled = schemas::compile(&self.config, &table, &aliases)
             .map_err(|error| error.context(format!("table {name} at {at}")))?;
         let leaf = match self.config.key_rules().outside_identity {
             true => None,

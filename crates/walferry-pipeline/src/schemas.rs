@@ -20,7 +20,7 @@ pub use migration::{Fate, Migration, PlannedSubject, PlannedTable, plan};
 use crate::{
     config::Config,
     error::Error,
-    options,
+    options::{self, Alias},
     parking::Offer,
     relations::{choose_key, offers},
     selection::Selection,
@@ -181,7 +181,7 @@ pub(crate) async fn described(
 pub(crate) fn of_version(config: &Config, table: &Table) -> Result<Vec<SubjectSchema>, Error> {
     let name = table.relation.qualified_name();
     let compiled =
-        compile(config, table).map_err(|error| error.context(format!("table {name}")))?;
+        compile(config, table, &[]).map_err(|error| error.context(format!("table {name}")))?;
     let schema = |(part, offer): (&'static str, Offer)| SubjectSchema {
         table: name.clone(),
         topic: compiled.topic.clone(),
@@ -200,10 +200,14 @@ pub(crate) struct Compiled {
     pub(crate) encode: EncodePlan,
 }
 
-/// Compiles the plan of a table version.
-pub(crate) fn compile(config: &Config, table: &Table) -> Result<Compiled, Error> {
+/// Compiles the plan of a table version, in which options mean these columns as well.
+pub(crate) fn compile(
+    config: &Config,
+    table: &Table,
+    aliases: &[Alias],
+) -> Result<Compiled, Error> {
     let topic = config.topic(&table.relation.schema, &table.relation.name);
-    let encode = options::encode_plan(config, table, &topic)?;
+    let encode = options::encode_plan(config, table, &topic, aliases)?;
     Ok(Compiled { topic, encode })
 }
 

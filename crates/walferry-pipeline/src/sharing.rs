@@ -177,7 +177,7 @@ pub(crate) async fn look(
         for table in tables {
             let version = schemas::described(config, catalog, table).await?;
             let name = table.qualified_name();
-            let compiled = schemas::compile(config, &version)
+            let compiled = schemas::compile(config, &version, &[])
                 .map_err(|error| error.context(format!("table {name}")))?;
             members.push(Member {
                 policy: config.policy(&name),

@@ -212,7 +212,11 @@ impl Printer {
             Message::Relation(relation) => {
                 let relation = relation.to_relation();
                 let treatments = match &self.config {
-                    Some(config) => options::treatments(config, &relation.qualified_name())?,
+                    Some(config) => {
+                        let before = self.relations.get(&relation.oid);
+                        options::stays_named(config, before.map(|it| &it.0), &relation)?;
+                        options::treatments(config, &relation.qualified_name())?
+                    }
                     None => Treatments::default(),
                 };
                 self.relations.insert(relation.oid, (relation, treatments));

@@ -189,7 +189,7 @@ fn compile(
     table: &Table,
     topic: &str,
 ) -> Result<(EncodePlan, EnvelopeReader), Error> {
-    let plan = options::encode_plan(config, table, topic)?;
+    let plan = options::encode_plan(config, table, topic, &[])?;
     let reader = EnvelopeReader::parse(plan.value_schema()).map_err(|error| {
         Error::failed(format!(
             "table {}: {error}; an audit needs format.envelope = \"debezium\"",

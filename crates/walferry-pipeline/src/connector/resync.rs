@@ -257,6 +257,6 @@ pub(crate) async fn has_key(
     let (relation, _) = options::shape(config, catalog, table.oid).await?;
     let mut version = catalog.table(&relation, config.key_rules()).await?;
     choose_key(config, &mut version)?;
-    let compiled = schemas::compile(config, &version)?;
+    let compiled = schemas::compile(config, &version, &[])?;
     Ok(compiled.encode.key_schema().is_some())
 }

@@ -13,8 +13,10 @@ use walferry_postgres::{Catalog, KeyRules};
 use super::{Relations, choose_key, offers};
 use crate::{
     error::{Error, Passing},
+    options::{self, Alias, Meant},
     parking::Offer,
     schemas,
+    status::Lack,
 };
 
 /// How long a transaction whose commit is in the WAL may take to be over: longer where it waits for a synchronous standby.
@@ -84,6 +86,54 @@ impl Relations {
         Ok(self.runtime.block_on(asked)?)
     }
 
+    /// The columns that options of the table mean in this version of it, under other names than those in the file.
+    pub(super) fn aliases(&mut self, relation: &Relation) -> Result<Vec<Alias>, Error> {
+        let config = self.config.clone();
+        let name = relation.qualified_name();
+        if !config.table(&name).is_some_and(options::keeps_back) {
+            return Ok(Vec::new());
+        }
+        let (catalog, names) = (&mut self.catalog, &mut self.names);
+        let asked = self.runtime.block_on(async {
+            if let Some(open) = catalog {
+                match names.of(&config, open, relation).await {
+                    Err(error) if error.may_pass() => {}
+                    answer => return answer,
+                }
+            }
+            let open = catalog.insert(Catalog::connect(&config.source.connect).await?);
+            names.of(&config, open, relation).await
+        });
+        let meant = asked.map_err(|error| {
+            self.catalog = None;
+            match error.is_shut_out() {
+                true => Error::away(error),
+                false => error.into(),
+            }
+        })?;
+        self.tell_names(&name, meant)
+    }
+
+    fn tell_names(&self, name: &str, meant: Meant) -> Result<Vec<Alias>, Error> {
+        if let Some(option) = meant.lost {
+            return Err(Error::invalid(format!(
+                "table {name}: column {option:?}, which its [[table]] keeps back, was renamed or dropped, and which column it is now \
+                 cannot be told; mend its [[table]]"
+            )));
+        }
+        let renamed = meant.renamed.iter();
+        let renamed: Vec<String> = renamed
+            .map(|it| format!("column {:?} is called {:?} now", it.option, it.column))
+            .collect();
+        if !renamed.is_empty() {
+            self.status.findings.set(name, Lack::Uneven, format!(
+                "{}, and is kept back under that name as its [[table]] says; write the new name into it, or the next start is \
+                 refused", renamed.join(" and ")
+            ));
+        }
+        Ok(meant.aliases)
+    }
+
     /// What the stream has said of a leaf counts more than the catalog, which may be newer than the row.
     fn as_leaves_wrote(&self, table: &mut Table) {
         let columns = &table.relation.columns;
@@ -119,7 +169,8 @@ impl Relations {
         let (mut topics, mut versions) = (Vec::new(), Vec::new());
         for relation in relations.iter().filter(|it| filled.contains(&it.oid)) {
             let table = self.look_up(relation)?;
-            let compiled = schemas::compile(&self.config, &table)?;
+            let aliases = self.aliases(relation)?;
+            let compiled = schemas::compile(&self.config, &table, &aliases)?;
             self.ahead.insert(relation.oid, table);
             let made = offers(&self.config, &compiled.topic, &compiled.encode);
             versions.push(made.map(|(_, offer)| offer).collect::<Vec<_>>());

@@ -99,13 +99,18 @@ async fn shown(
     publication: Option<&PublicationInfo>,
     table: &TableInfo,
 ) -> Result<PublishedTable, Error> {
-    let wanted = options::wanted(config, catalog, table).await?;
     let listed = publication.filter(|it| super::lists(it, table));
-    let Some(publication) = listed else {
-        return Ok(wanted.publish.what);
-    };
-    if wanted.managed && config.source.create && !publication.all_tables {
-        return Ok(wanted.publish.what);
+    match (options::wanted(config, catalog, table).await, listed) {
+        (Err(error), _) if error.is_away() || error.is_diverged() => return Err(error),
+        // A column that the options name has gone since the start, which is told where it matters.
+        (Err(_), None) => return Ok(PublishedTable::default()),
+        (Err(_), Some(_)) => {}
+        (Ok(wanted), None) => return Ok(wanted.publish.what),
+        (Ok(wanted), Some(publication)) => {
+            if wanted.managed && config.source.create && !publication.all_tables {
+                return Ok(wanted.publish.what);
+            }
+        }
     }
     let published = catalog
         .published(&config.source.publication, table.oid)

@@ -55,6 +55,14 @@ impl Catalog {
         Ok(table)
     }
 
+    /// The `attnum` of each column of a table that is there now, by its name.
+    pub async fn column_numbers(&self, oid: u32) -> Result<HashMap<String, i16>, Error> {
+        let doing = &format!("asking for the columns of the table with oid {oid}");
+        let known = self.known_columns(doing, oid).await?;
+        let numbers = known.into_iter().map(|(name, it)| (name, it.number));
+        Ok(numbers.collect())
+    }
+
     async fn known_columns(&self, doing: &str, oid: u32) -> Result<Columns, Error> {
         const QUESTION: &str = "\
             SELECT a.attname::text, a.atttypid, a.attnotnull OR (t.typtype = 'd' AND t.typnotnull),
