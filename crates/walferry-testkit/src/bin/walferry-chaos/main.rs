@@ -6,7 +6,7 @@
 //!
 //! `walferry-chaos [stream|snapshot|outages] [--seed N] [--kills N] [--minutes N] [--servers postgres,kafka,registry] [--rate N]
 //! [--writers N] [--postgres MAJOR] [--truncate] [--keep]`; of snapshots also `[--rows N] [--down SECONDS]`,
-//! of outages `[--down SECONDS] [--times N] [--kinds KIND,…]`
+//! of outages `[--down SECONDS] [--times N] [--kinds KIND,…] [--together]`
 
 mod outages;
 mod snapshot;
@@ -55,13 +55,15 @@ struct Plan {
     /// How often each kind of outage comes, and which of them; all when none is named.
     times: u32,
     kinds: Vec<String>,
+    /// Whether all kinds come at the same time, each with a connector of its own.
+    together: bool,
 }
 
 fn run() -> Result<bool> {
     let (word, arguments) = Arguments::after_word(
         &["stream", "snapshot", "outages"],
         NAMES,
-        &["truncate", "keep"],
+        &["truncate", "keep", "together"],
     )?;
     let word = word.unwrap_or_else(|| "stream".to_owned());
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.subsec_nanos();
@@ -84,6 +86,7 @@ fn run() -> Result<bool> {
         down: Duration::from_secs_f64(arguments.value("down", 3.0)?),
         times: arguments.value("times", 1)?,
         kinds: arguments.list("kinds"),
+        together: arguments.has("together"),
     };
     print_line(&format!(
         "seed {seed}; again with: cargo xtask chaos {word} --seed {seed}"
@@ -92,7 +95,7 @@ fn run() -> Result<bool> {
     let folder = std::env::temp_dir().join(format!("walferry-chaos-{}", std::process::id()));
     let outcome = match word.as_str() {
         "stream" => stream::campaign(&plan, &mut stack, &folder),
-        "outages" => outages::campaign(&plan, &mut stack, &folder),
+        "outages" => outages::campaign(&plan, &stack, &folder),
         _ => snapshot::campaigns(&plan, &mut stack, &folder),
     };
     if arguments.has("keep") || !matches!(outcome, Ok(true)) {

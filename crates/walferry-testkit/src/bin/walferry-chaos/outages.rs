@@ -4,12 +4,14 @@
 //! change in every outage makes the registry needed. The checker judges at the end.
 //!
 //! `--down SECONDS` is how long each outage lasts, `--times N` how often each kind comes, `--kinds A,B` which of them.
+//! With `--together` each kind has a connector, a database and proxies of its own, and all are away at the same time: what
+//! lasts for twenty minutes each is seen in twenty minutes.
 
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use walferry_testkit::checker::{Checker, Session, parse_lsn};
 use walferry_testkit::fake_registry::{FakeRegistry, Fault};
 use walferry_testkit::load::{self, MixedLoad};
@@ -33,8 +35,6 @@ const KINDS: &[&str] = &[
 const LOOK: Duration = Duration::from_millis(100);
 /// What is promised.
 const PROMISED: Duration = Duration::from_secs(5);
-const SLOT: &str = "walferry_outages";
-
 /// What was seen of one outage.
 struct Seen {
     said: Duration,
@@ -44,74 +44,138 @@ struct Seen {
     inactive: u32,
 }
 
+/// One connector, its ways to the servers, and what loads it.
 struct Bench {
+    name: String,
+    url: String,
     postgres: Proxy,
     kafka: Proxy,
     registry: Proxy,
     front: FakeRegistry,
     session: Session,
+    walferry: Walferry,
+    checker: Checker,
+    load: MixedLoad,
     columns: u32,
 }
 
 /// Whether every promise was kept.
-pub(crate) fn campaign(plan: &Plan, stack: &mut Stack, folder: &Path) -> Result<bool> {
-    let url = load::create_database(&stack.postgres.url(), "outages")?;
-    MixedLoad::create_tables(&url, "public")?;
-    let mut session = Session::connect(&url)?;
-    session.execute("create table changing (id int primary key)")?;
-    let mut tables = MixedLoad::tables("public");
-    tables.push("public.changing".to_owned());
-    let names: Vec<&str> = tables.iter().map(String::as_str).collect();
-    let (brokers, registry) = (stack.kafka.brokers(), stack.registry.url());
-    let checker = Checker::create(&url, "witness", &names, &brokers, &registry, "outages")?;
-    let front = FakeRegistry::before(&registry)?;
-    let place = url.rsplit('@').next().unwrap_or(&url);
-    let place = place.split('/').next().unwrap_or(place).to_owned();
-    let mut bench = Bench {
-        postgres: Proxy::start(&place)?,
-        kafka: Proxy::kafka(&brokers)?,
-        registry: Proxy::start(front.url().trim_start_matches("http://"))?,
-        front,
-        session,
-        columns: 0,
-    };
-    let mut settings = Settings::new(
-        "outages",
-        &url.replace(&place, &bench.postgres.address()),
-        &names,
-        &bench.kafka.address(),
-        "outages",
-        &format!("http://{}", bench.registry.address()),
-    )?;
-    settings.set_text("snapshot.mode", "never");
-    let mut walferry = Walferry::start(&settings, folder)?;
-    walferry.wait_ready(READY);
-    let load = MixedLoad::start(&url, &plan.mixed)?;
-    let mut kept = true;
-    for kind in KINDS {
-        if plan.kinds.is_empty() || plan.kinds.iter().any(|it| it == kind) {
-            let mut seen = Vec::new();
-            for _ in 0..plan.times {
-                seen.push(bench.outage(kind, plan.down, &mut walferry)?);
-            }
-            kept &= tell(kind, &seen);
-        }
+pub(crate) fn campaign(plan: &Plan, stack: &Stack, folder: &Path) -> Result<bool> {
+    let wanted = |kind: &&str| plan.kinds.is_empty() || plan.kinds.iter().any(|it| it == kind);
+    let kinds: Vec<&str> = KINDS.iter().copied().filter(wanted).collect();
+    ensure!(!kinds.is_empty(), "there are {}", KINDS.join(", "));
+    if !plan.together {
+        return Bench::begin("outages", plan, stack, folder)?.all(&kinds, plan);
     }
-    let counts = load.stop();
-    load::drain(&url, SLOT, &MixedLoad::last_statement("public"), DRAIN)
-        .with_context(|| format!("the rest did not arrive\n{}", walferry.log_tail()))?;
-    let report = checker.verdict()?;
-    walferry.sigterm();
-    let code = walferry.wait_exit(Duration::from_secs(30));
-    print_line(&format!(
-        "{} transactions committed meanwhile, SIGTERM exit {code:?}",
-        counts.committed
-    ));
-    print_line(&report.to_string());
-    Ok(kept && report.is_clean() && report.expected > 0 && code == Some(0))
+    let mut benches = Vec::new();
+    for kind in &kinds {
+        let name = format!("outages_{}", kind.replace('-', "_"));
+        benches.push(Bench::begin(&name, plan, stack, folder)?);
+    }
+    thread::scope(|scope| {
+        let running: Vec<_> = benches
+            .into_iter()
+            .zip(&kinds)
+            .map(|(bench, kind)| scope.spawn(move || bench.all(&[kind], plan)))
+            .collect();
+        let mut kept = Ok(true);
+        for (thread, kind) in running.into_iter().zip(&kinds) {
+            let one = thread
+                .join()
+                .unwrap_or_else(|_| Err(anyhow!("{kind}: a wait of the campaign has failed")));
+            match one {
+                Ok(one) => kept = kept.map(|all| all && one),
+                Err(error) => {
+                    print_line(&format!("{kind}: {error:#}"));
+                    kept = Ok(false);
+                }
+            }
+        }
+        kept
+    })
 }
 
 impl Bench {
+    fn begin(name: &str, plan: &Plan, stack: &Stack, folder: &Path) -> Result<Bench> {
+        let url = load::create_database(&stack.postgres.url(), name)?;
+        MixedLoad::create_tables(&url, "public")?;
+        let mut session = Session::connect(&url)?;
+        session.execute("create table changing (id int primary key)")?;
+        let mut tables = MixedLoad::tables("public");
+        tables.push("public.changing".to_owned());
+        let names: Vec<&str> = tables.iter().map(String::as_str).collect();
+        let (brokers, registry) = (stack.kafka.brokers(), stack.registry.url());
+        let witness = format!("witness_{name}");
+        let checker = Checker::create(&url, &witness, &names, &brokers, &registry, name)?;
+        let front = FakeRegistry::before(&registry)?;
+        let place = url.rsplit('@').next().unwrap_or(&url);
+        let place = place.split('/').next().unwrap_or(place).to_owned();
+        let (postgres, kafka) = (Proxy::start(&place)?, Proxy::kafka(&brokers)?);
+        let registry = Proxy::start(front.url().trim_start_matches("http://"))?;
+        let mut settings = Settings::new(
+            name,
+            &url.replace(&place, &postgres.address()),
+            &names,
+            &kafka.address(),
+            name,
+            &format!("http://{}", registry.address()),
+        )?;
+        settings.set_text("snapshot.mode", "never");
+        let mut walferry = Walferry::start(&settings, folder)?;
+        walferry.wait_ready(READY);
+        let load = MixedLoad::start(&url, &plan.mixed)?;
+        Ok(Bench {
+            name: name.to_owned(),
+            url,
+            postgres,
+            kafka,
+            registry,
+            front,
+            session,
+            walferry,
+            checker,
+            load,
+            columns: 0,
+        })
+    }
+
+    fn slot(&self) -> String {
+        format!("walferry_{}", self.name)
+    }
+
+    /// All the outages of some kinds, and the verdict.
+    fn all(mut self, kinds: &[&str], plan: &Plan) -> Result<bool> {
+        let mut kept = true;
+        for kind in kinds {
+            let mut seen = Vec::new();
+            for _ in 0..plan.times {
+                seen.push(self.outage(kind, plan.down)?);
+            }
+            kept &= tell(kind, &seen);
+        }
+        let slot = self.slot();
+        let counts = self.load.stop();
+        load::drain(
+            &self.url,
+            &slot,
+            &MixedLoad::last_statement("public"),
+            DRAIN,
+        )
+        .with_context(|| {
+            let tail = self.walferry.log_tail();
+            format!("the rest did not arrive\n{tail}")
+        })?;
+        let report = self.checker.verdict()?;
+        self.walferry.sigterm();
+        let code = self.walferry.wait_exit(Duration::from_secs(30));
+        print_line(&format!(
+            "{}: {} transactions committed meanwhile, SIGTERM exit {code:?}",
+            self.name, counts.committed
+        ));
+        print_line(&report.to_string());
+        Ok(kept && report.is_clean() && report.expected > 0 && code == Some(0))
+    }
+
     fn set(&self, kind: &str, away: bool) {
         let mode = |wanted| if away { wanted } else { Mode::Pass };
         let (server, how) = kind.split_once('-').unwrap_or((kind, ""));
@@ -143,7 +207,7 @@ impl Bench {
         }
     }
 
-    fn outage(&mut self, kind: &str, down: Duration, walferry: &mut Walferry) -> Result<Seen> {
+    fn outage(&mut self, kind: &str, down: Duration) -> Result<Seen> {
         let server = kind.split('-').next().unwrap_or(kind);
         self.set(kind, true);
         let begun = Instant::now();
@@ -161,20 +225,21 @@ impl Bench {
             inactive: 0,
         };
         let active = format!(
-            "select count(*) from pg_replication_slots where slot_name = '{SLOT}' and active"
+            "select count(*) from pg_replication_slots where slot_name = '{}' and active",
+            self.slot()
         );
         while begun.elapsed() < down || (seen.said == Duration::MAX && begun.elapsed() < READY) {
             ensure!(
-                walferry.exited().is_none(),
+                self.walferry.exited().is_none(),
                 "walferry ended in {kind}\n{}",
-                walferry.log_tail()
+                self.walferry.log_tail()
             );
-            let ready = walferry.get("/readyz")?;
+            let ready = self.walferry.get("/readyz")?;
             if seen.said == Duration::MAX && ready.status == 503 && ready.body.contains(server) {
                 seen.said = begun.elapsed();
             }
             seen.looks += 1;
-            seen.dead += u32::from(walferry.get("/livez")?.status != 200);
+            seen.dead += u32::from(self.walferry.get("/livez")?.status != 200);
             if server != "postgresql" {
                 let answer = self.session.value(&active)?;
                 seen.inactive += u32::from(answer.as_deref() != Some("1"));
@@ -184,12 +249,12 @@ impl Bench {
         self.set(kind, false);
         let ended = Instant::now();
         // What the topics hold has to reach the changing table's insert; then everything that is there now.
-        let before = published(walferry)?;
-        while published(walferry)? == before || walferry.get("/readyz")?.status != 200 {
+        let before = published(&self.walferry)?;
+        while published(&self.walferry)? == before || self.walferry.get("/readyz")?.status != 200 {
             ensure!(
                 ended.elapsed() < READY,
                 "{kind}: it does not go on\n{}",
-                walferry.log_tail()
+                self.walferry.log_tail()
             );
             thread::sleep(LOOK / 5);
         }
@@ -197,7 +262,7 @@ impl Bench {
         let target = self.session.value("select pg_current_wal_lsn()")?;
         let target = target.as_deref().and_then(parse_lsn);
         let target = target.context("no LSN")?;
-        while published(walferry)? < target {
+        while published(&self.walferry)? < target {
             ensure!(ended.elapsed() < DRAIN, "{kind}: it does not catch up");
             thread::sleep(LOOK);
         }
