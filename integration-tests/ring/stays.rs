@@ -15,6 +15,8 @@ use crate::place::{Place, READY, own_postgres};
 const SAID: Duration = Duration::from_secs(8);
 /// How soon it goes on after a server's return; a machine that runs other tests is slower than the promise of five seconds.
 const RESUMED: Duration = Duration::from_secs(10);
+/// `shutdown_ms` where the clock itself is looked at.
+const ALLOWED: Duration = Duration::from_secs(4);
 /// `shutdown_ms`, and the process's own end on a machine that runs other tests.
 const STOPPED: Duration = Duration::from_secs(14);
 
@@ -92,6 +94,8 @@ fn a_start_waits_for_servers_that_are_away() {
     is_live(&walferry);
     ways.postgres.set(Mode::Pass);
     walferry.wait_not_ready("kafka", RESUMED);
+    let said = walferry.wait_not_ready("is not followed meanwhile", SAID);
+    assert!(said.contains(&place.slot()), "{said}");
     ways.kafka.set(Mode::Pass);
     // The registry is the last that is missing.
     let look = Instant::now();
@@ -387,4 +391,91 @@ fn a_connector_that_is_refused_ends_no_other() {
     place.drain("insert into t values (1)");
     walferry.sigterm();
     assert_eq!(walferry.wait_exit(STOPPED), Some(1));
+}
+
+/// The clock of a stop runs from when it was asked for, also where every queue is full and nothing is to be had of any server.
+#[test]
+fn a_stop_takes_no_longer_than_it_may_while_every_queue_is_full() {
+    let place = Place::shared("stop_full");
+    place.sql("create table t (id int primary key, note text)");
+    let mut settings = place.all();
+    settings
+        .set_text("snapshot.mode", "never")
+        .set("shutdown_ms", &ALLOWED.as_millis().to_string())
+        .set("publish.memory_bytes_max", "16777216");
+    let ways = Ways::of(&place, &mut settings);
+    for others_too in [false, true] {
+        let mut walferry = place.streaming(&settings);
+        place.drain("insert into t values (0) on conflict do nothing");
+        ways.kafka.set(Mode::BlackHole);
+        place.sql("insert into t select i + (select max(id) from t), repeat('walferry', 50) from generate_series(1, 50000) i");
+        walferry.wait_not_ready("kafka", SAID);
+        let until = Instant::now() + READY;
+        let stage = [("stage", "publish")];
+        while walferry.metric("walferry_queue_bytes", &stage).unwrap() < f64::from(1 << 20) {
+            assert!(Instant::now() < until, "{}", walferry.log_tail());
+            std::thread::yield_now();
+        }
+        if others_too {
+            ways.postgres.set(Mode::BlackHole);
+            ways.registry.set(Mode::BlackHole);
+        }
+        let asked = Instant::now();
+        walferry.sigterm();
+        walferry.wait_exit(STOPPED);
+        let taken = asked.elapsed();
+        assert!(
+            taken <= ALLOWED + Duration::from_millis(500),
+            "{taken:?}\n{}",
+            walferry.log_tail()
+        );
+        for (proxy, _) in ways.all() {
+            proxy.cut();
+            proxy.set(Mode::Pass);
+        }
+    }
+}
+
+/// The encoder waits for the registry, and so cannot hear that its stream is gone.
+#[test]
+fn a_stream_that_is_lost_while_the_registry_is_away_has_a_successor() {
+    let place = Place::shared("successor");
+    place.sql("create table t (id int primary key, note text)");
+    let checker = place.checker(&["public.t"]);
+    let mut settings = place.all();
+    settings.set_text("snapshot.mode", "never");
+    let ways = Ways::of(&place, &mut settings);
+    // A proxy that cannot deliver what it holds does not tell that the server has gone.
+    settings.set_text("source.url", &place.url);
+    let mut walferry = place.streaming(&settings);
+    place.drain("insert into t values (0)");
+    let follower = format!(
+        "select active_pid from pg_replication_slots where slot_name = '{}'",
+        place.slot()
+    );
+    ways.registry.set(Mode::Refuse);
+    ways.registry.cut();
+    place.sql(
+        "alter table t add column other int;
+         insert into t (id, note) select i, repeat('walferry', 50) from generate_series(1, 1000) i",
+    );
+    walferry.wait_not_ready("registry", SAID);
+    for _ in 0..2 {
+        let before = place.value(&follower).unwrap();
+        place.sql(&format!("select pg_terminate_backend({before})"));
+        let lost = Instant::now();
+        while place
+            .value(&follower)
+            .is_none_or(|it| it.is_empty() || it == before)
+        {
+            assert!(lost.elapsed() < SAID, "{}", walferry.log_tail());
+            std::thread::yield_now();
+        }
+    }
+    is_live(&walferry);
+    ways.registry.set(Mode::Pass);
+    walferry.wait_ready(READY);
+    place.drain("insert into t (id) values (1001)");
+    checker.verdict().unwrap().assert_clean(1_002);
+    stops(&mut walferry);
 }

@@ -7,10 +7,11 @@
 
 mod claim;
 mod encode_thread;
+mod lines;
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
@@ -18,13 +19,11 @@ use std::{
 };
 
 use tokio::{
-    sync::{mpsc as events, oneshot, watch},
+    sync::{oneshot, watch},
     time,
 };
 use walferry_event::Position;
-use walferry_postgres::{
-    Catalog, Feedback, Replication, StreamEvent, StreamHandle, StreamLimits, StreamOptions,
-};
+use walferry_postgres::Feedback;
 
 use crate::{
     config::{Config, SnapshotMode},
@@ -32,15 +31,14 @@ use crate::{
     course::Held,
     error::{Error, Passing},
     monitor::Monitor,
-    recovery::{self, Decision},
     retry::{self, Retry},
-    snapshot, source,
+    snapshot,
     stamp::Stamp,
     status::{Peer, State, Status},
 };
 
-use claim::Claim;
 pub(crate) use encode_thread::{Source, StreamEnd, Work, encode};
+use lines::{Attempt, Connection, Lines, Next};
 
 /// Where the ring begins.
 pub(crate) enum Begin {
@@ -105,8 +103,20 @@ impl Ring {
     /// Turns until it is asked to stop or cannot go on, and then ends the threads in order.
     pub(crate) async fn turn(mut self, found: Found, begin: Begin) -> Result<(), Error> {
         let mut connection = None;
-        let outcome = self.follow(found, begin, &mut connection).await;
-        self.close(outcome, connection).await
+        let (asked, mut stop) = (OnceLock::new(), self.stop.clone());
+        let share = Duration::from_millis(self.config.shutdown_ms) * ENCODED / 10;
+        let given_up = async {
+            retry::asked(&mut stop).await;
+            time::sleep_until(*asked.get_or_init(time::Instant::now) + share).await;
+        };
+        let outcome = tokio::select! {
+            biased;
+            outcome = self.follow(found, begin, &mut connection) => outcome,
+            () = given_up => Err(Error::stopped()),
+        };
+        // The clock runs from when the stop was asked for, whatever was under way then.
+        let asked = *asked.get_or_init(time::Instant::now);
+        self.close(outcome, connection, asked).await
     }
 
     async fn follow(
@@ -159,12 +169,24 @@ impl Ring {
     /// Connects, follows, and connects again after each loss.
     async fn stream(&mut self, kept: &mut Option<Connection>) -> Result<(), Error> {
         let mut retry = Retry::new(&self.config.errors);
-        let mut ours = None;
+        let lines = Lines {
+            config: self.config.clone(),
+            status: self.status.clone(),
+            stamp: self.stamp.clone(),
+            feedback: self.feedback.clone(),
+            stop: self.stop.clone(),
+        };
+        let (mut ours, mut next) = (None, Next::default());
         loop {
             let from = self.stamp.durable();
-            let lost = match self.connect(ours).await {
+            let connected = match next.take() {
+                Some(ready) => Ok(ready),
+                None => lines.connect(ours, None).await,
+            };
+            let lost = match connected {
                 Ok((connection, source)) => {
                     ours = Some(connection.backend_pid);
+                    self.status.ledger.stream_begins(connection.from);
                     self.status.set_peer(Peer::PostgreSql, Ok(()));
                     self.status.set_state(State::Streaming, None);
                     self.monitor.watch_stream(Some(connection.handle.clone()));
@@ -172,28 +194,42 @@ impl Ring {
                     self.give(Work::Stream(source, reply))?;
                     let handle = connection.handle.clone();
                     *kept = Some(connection);
-                    let end = self.await_reply(done).await?;
+                    let end = tokio::select! {
+                        biased;
+                        end = self.await_reply(done) => end?,
+                        never = lines.keep(handle.clone(), &mut ours, &mut next) => match never {},
+                    };
                     self.monitor.watch_stream(None);
                     match end {
                         StreamEnd::Encoder(error, _) if error.is_away() => {
                             *kept = None;
                             handle.stop().await;
+                            next.close().await;
                             error
                         }
                         StreamEnd::Encoder(error, stream) => {
                             if let Some(kept) = kept {
                                 kept.unread = Some(stream);
                             }
+                            // Where the first was lost, its successor confirms.
+                            if let Some(successor) = next.unread() {
+                                *kept = Some(successor);
+                            }
                             return Err(error);
                         }
                         StreamEnd::Behind => {
                             *kept = None;
                             handle.stop().await;
+                            // What was opened meanwhile does not begin early enough.
+                            next.close().await;
                             continue;
                         }
                         StreamEnd::Lost(outcome) => {
                             *kept = None;
                             handle.stop().await;
+                            if next.is_open() {
+                                continue;
+                            }
                             match outcome {
                                 Ok(()) => server_ended(),
                                 Err(error) if error.may_pass() => error.into(),
@@ -237,92 +273,6 @@ impl Ring {
         }
     }
 
-    /// One attempt to start the stream at the durable position.
-    async fn connect(&self, ours: Option<i32>) -> Result<(Connection, Source), Attempt> {
-        let source = &self.config.source;
-        let (catalog, mut replication, identity) = retry::hedged(async || {
-            let catalog = Catalog::connect(&source.connect).await?;
-            let mut replication = Replication::connect(&source.connect).await?;
-            replication.expect_primary().await?;
-            let identity = replication.identify().await?;
-            Ok::<_, walferry_postgres::Error>((catalog, replication, identity))
-        })
-        .await?;
-        let server = source::server(&mut replication, &identity).await?;
-        self.same_timeline(&server)?;
-        let others = self.may_go_on(&catalog, server).await?;
-        source::free_slot(&self.config, &catalog, ours, others, &self.stop).await?;
-        let options = StreamOptions {
-            origin_none: source.origin_none,
-            messages: true,
-        };
-        let backend_pid = replication.backend_pid();
-        // What waits is left out: the server need not send again what nobody would take.
-        let released = self.status.parking.released();
-        let from = self
-            .stamp
-            .durable()
-            .needed_by(|table| released.iter().any(|it| it == table));
-        let stream = replication
-            .start(&source.slot, &source.publication, from, options)
-            .await?;
-        let limits = StreamLimits {
-            wire_bytes_max: self.config.publish.wire_bytes_max(),
-            frame_bytes_max: source.connect.message_bytes_max,
-            ..StreamLimits::default()
-        };
-        let stream = stream.asking_at(source.connect.clone());
-        let (handle, events) = walferry_postgres::spawn(stream, limits, self.feedback.clone());
-        self.status.ledger.stream_begins(from);
-        tracing::info!(lsn = %from, backend_pid, "streaming");
-        let connection = Connection {
-            handle: Arc::new(handle),
-            backend_pid,
-            unread: None,
-        };
-        Ok((connection, Source { events, released }))
-    }
-
-    /// On a new timeline, what has been read beyond the checkpoint may never have been: all of that is given up, and a
-    /// new start decides on the checkpoint that is in Kafka then.
-    fn same_timeline(&self, server: &recovery::Server) -> Result<(), Error> {
-        let before = self.stamp.timeline();
-        if server.timeline == before {
-            return Ok(());
-        }
-        Err(Error::diverged(format!(
-            "the server is on timeline {}, what was read so far is of timeline {before}",
-            server.timeline
-        )))
-    }
-
-    /// Whether the stream may go on where the topics end; and if it is not known whether the connector is still ours, why.
-    async fn may_go_on(
-        &self,
-        catalog: &Catalog,
-        server: recovery::Server,
-    ) -> Result<Result<(), String>, Attempt> {
-        let claim = claim::ask(&self.config, self.stamp.instance(), &self.stop).await?;
-        let slot = source::slot(&self.config, catalog).await?;
-        let checkpoint = recovery::Checkpoint::Position(self.stamp.written());
-        let evidence = source::evidence(&self.config, slot, checkpoint, server);
-        let (row, decision) = recovery::decide(&evidence);
-        match (decision, claim) {
-            (Decision::Resume(_), Claim::Ours) => Ok(Ok(())),
-            (Decision::Resume(_), Claim::Unknown(why)) => Ok(Err(why)),
-            // A newer instance may be what has moved the slot on.
-            (Decision::Refuse(reason), Claim::Unknown(why)) => {
-                let why = Error::failed(format!("{why}; and {reason}"));
-                let why = Error::away(why.labelled("kafka", "connection"));
-                Err(Attempt::Passing(why))
-            }
-            (Decision::Refuse(reason), Claim::Ours) => Err(Attempt::Final(Error::refused(reason))),
-            (other, _) => Err(Attempt::Final(Error::refused(format!(
-                "{row}: {other:?} while the ring is turning"
-            )))),
-        }
-    }
-
     fn give(&mut self, work: Work) -> Result<(), Error> {
         // The encode thread ends before its time only with the publisher, whose reason is awaited next.
         self.work.send(work).or(Ok(()))
@@ -361,12 +311,13 @@ impl Ring {
         self,
         outcome: Result<(), Error>,
         connection: Option<Connection>,
+        asked: time::Instant,
     ) -> Result<(), Error> {
         self.halt.send_replace(true);
         self.monitor.stop();
         drop(self.work);
         let kafka_away = self.status.is_away(Peer::Kafka);
-        let shares = Shares::of(self.config.shutdown_ms, kafka_away);
+        let shares = Shares::of(asked, self.config.shutdown_ms, kafka_away);
         let mut outcome = outcome;
         if !self.encode_ended.is_terminated() {
             let _ = time::timeout_at(shares.encoded, self.encode_ended).await;
@@ -396,6 +347,9 @@ impl Ring {
     }
 }
 
+/// Tenths of `shutdown_ms` after which what is not encoded yet is left to the next start.
+const ENCODED: u32 = 3;
+
 /// Until when each step of an orderly end may take; the rest of `shutdown_ms` is the process's own.
 struct Shares {
     encoded: time::Instant,
@@ -406,50 +360,14 @@ struct Shares {
 
 impl Shares {
     /// A cluster that is away is not waited for as long as one that is slow.
-    fn of(shutdown_ms: u64, kafka_away: bool) -> Shares {
-        let (now, budget) = (time::Instant::now(), Duration::from_millis(shutdown_ms));
+    fn of(asked: time::Instant, shutdown_ms: u64, kafka_away: bool) -> Shares {
+        let budget = Duration::from_millis(shutdown_ms);
+        let committed = if kafka_away { ENCODED } else { 5 };
         Shares {
-            encoded: now + budget * 3 / 10,
-            committed: now + budget * if kafka_away { 3 } else { 5 } / 10,
-            given_up: now + budget * if kafka_away { 6 } else { 8 } / 10,
-            confirmed: now + budget * 9 / 10,
-        }
-    }
-}
-
-/// A connection that streams.
-struct Connection {
-    handle: Arc<StreamHandle>,
-    backend_pid: i32,
-    /// What the encoder left, kept so that the session does not end before its last feedback.
-    unread: Option<events::UnboundedReceiver<StreamEvent>>,
-}
-
-/// Why an attempt to connect failed.
-enum Attempt {
-    Passing(Error),
-    Final(Error),
-}
-
-impl From<walferry_postgres::Error> for Attempt {
-    fn from(error: walferry_postgres::Error) -> Attempt {
-        // Whoever shuts us out now let us in before: a password that was changed on one side is changed on the other, too.
-        if error.is_shut_out() {
-            Attempt::Passing(Error::away(error))
-        } else if error.may_pass() {
-            Attempt::Passing(error.into())
-        } else {
-            Attempt::Final(error.into())
-        }
-    }
-}
-
-impl From<Error> for Attempt {
-    fn from(error: Error) -> Attempt {
-        if error.is_away() {
-            Attempt::Passing(error)
-        } else {
-            Attempt::Final(error)
+            encoded: asked + budget * ENCODED / 10,
+            committed: asked + budget * committed / 10,
+            given_up: asked + budget * if kafka_away { 6 } else { 8 } / 10,
+            confirmed: asked + budget * 9 / 10,
         }
     }
 }

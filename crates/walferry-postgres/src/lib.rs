@@ -47,4 +47,4 @@ pub use script::{Statement, statements};
 pub use snapshot::{
     Contents, CopyBlock, CopyRows, Moment, Replaced, SnapshotReader, TableScan, Visibility,
 };
-pub use stream::{Block, Stream, StreamEvent, StreamHandle, StreamLimits, spawn};
+pub use stream::{Block, Stream, StreamEvent, StreamHandle, StreamLimits, spawn, spawn_after};

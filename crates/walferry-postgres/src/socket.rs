@@ -13,10 +13,11 @@ use std::{
 };
 
 use bytes::BytesMut;
+use futures_util::FutureExt;
 use postgres_protocol::message::frontend;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadBuf},
     net::{TcpStream, UnixStream},
     time,
 };
@@ -140,6 +141,19 @@ impl Socket {
             }
             Socket::Plain(Transport::Unix(_)) | Socket::Tls(_) => 0,
         }
+    }
+
+    /// Whether the peer has ended or reset the connection, seen without a read. What has come before is still there.
+    pub(crate) fn is_closed(&self) -> bool {
+        let transport = match self {
+            Socket::Plain(transport) => transport,
+            Socket::Tls(stream) => stream.get_ref().0,
+        };
+        let ready = match transport {
+            Transport::Tcp(stream) => stream.ready(Interest::READABLE).now_or_never(),
+            Transport::Unix(stream) => stream.ready(Interest::READABLE).now_or_never(),
+        };
+        ready.is_some_and(|ready| ready.is_ok_and(|it| it.is_read_closed()))
     }
 
     /// Moves the socket to the reactor of the runtime that runs this.

@@ -127,11 +127,15 @@ impl Shown {
         let room_bytes = u32::try_from(limits.wire_bytes_max)
             .unwrap_or(u32::MAX)
             .max(1);
+        Shown::with(Arc::new(Semaphore::new(room_bytes as usize)), room_bytes)
+    }
+
+    fn with(room: Arc<Semaphore>, room_bytes: u32) -> Shown {
         Shown {
             begun: Instant::now(),
             heard_ms: AtomicU64::new(0),
             deaf: AtomicBool::new(false),
-            room: Arc::new(Semaphore::new(room_bytes as usize)),
+            room,
             room_bytes,
         }
     }
@@ -156,6 +160,11 @@ impl StreamHandle {
     pub async fn stop(&self) {
         self.stop.send_replace(true);
         // An error means that the thread is gone, which is what is waited for.
+        let _ = self.ended.clone().wait_for(|ended| *ended).await;
+    }
+
+    /// Waits until nothing follows any more, for whatever reason.
+    pub async fn ended(&self) {
         let _ = self.ended.clone().wait_for(|ended| *ended).await;
     }
 
@@ -190,10 +199,31 @@ pub fn spawn(
     limits: StreamLimits,
     feedback: Arc<Feedback>,
 ) -> (StreamHandle, mpsc::UnboundedReceiver<StreamEvent>) {
+    let shown = Shown::new(&limits);
+    spawn_in(stream, limits, feedback, shown)
+}
+
+/// As [`spawn`], where blocks of a stream before have not been dropped yet: both share that one's room.
+pub fn spawn_after(
+    before: &StreamHandle,
+    stream: Stream,
+    limits: StreamLimits,
+    feedback: Arc<Feedback>,
+) -> (StreamHandle, mpsc::UnboundedReceiver<StreamEvent>) {
+    let shown = Shown::with(before.shown.room.clone(), before.shown.room_bytes);
+    spawn_in(stream, limits, feedback, shown)
+}
+
+fn spawn_in(
+    stream: Stream,
+    limits: StreamLimits,
+    feedback: Arc<Feedback>,
+    shown: Shown,
+) -> (StreamHandle, mpsc::UnboundedReceiver<StreamEvent>) {
     let (events, receive) = mpsc::unbounded_channel();
     let (stop, stop_asked) = watch::channel(false);
     let (ended_said, ended) = watch::channel(false);
-    let shown = Arc::new(Shown::new(&limits));
+    let shown = Arc::new(shown);
     let handle = StreamHandle {
         stop,
         ended,

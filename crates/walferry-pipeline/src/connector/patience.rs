@@ -55,11 +55,22 @@ impl Start {
                 let error: Error = error.into();
                 return Err(error.after_tries(retry.tries()));
             };
-            let reason = (error.label(), error.to_string());
-            self.status.waits(stage, peer, reason);
+            self.waits(peer, error.label(), error.to_string());
             self.status.count_retries(stage, 1);
             retry::wait(pause, address.clone()).await;
         }
+    }
+
+    /// Says what is waited for. There is no position yet from which the slot could be followed, so that PostgreSQL pays for it.
+    fn waits(&self, peer: Peer, kind: &'static str, reason: String) {
+        let slot = &self.config.source.slot;
+        let text = match peer {
+            Peer::PostgreSql => reason,
+            _ => format!(
+                "{reason}; slot {slot:?} is not followed meanwhile, and retains WAL if it exists"
+            ),
+        };
+        self.status.waits(peer.stage(), peer, (kind, text));
     }
 
     /// Waits for an answer, and says so when it is late.
@@ -75,7 +86,7 @@ impl Start {
             Err(_) => {
                 if !self.status.is_waiting(peer.stage()) {
                     let text = format!("{place} has not answered for {} s", TELL_AFTER.as_secs());
-                    self.status.waits(peer.stage(), peer, ("timeout", text));
+                    self.waits(peer, "timeout", text);
                 }
                 answer.await
             }
@@ -96,9 +107,7 @@ impl Start {
                 () = time::sleep(LOOK) => {}
             }
             match health.reason() {
-                Some(reason) => self
-                    .status
-                    .waits(stage, Peer::Kafka, ("connection", reason)),
+                Some(reason) => self.waits(Peer::Kafka, "connection", reason),
                 None => self.status.waits_no_more(stage),
             }
         };

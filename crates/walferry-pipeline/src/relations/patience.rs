@@ -30,15 +30,25 @@ pub(super) enum Refusal {
 
 /// How long the registry may be away before a table is parked for it: a mere restart parks nothing.
 const PARK_AFTER: Duration = Duration::from_secs(2);
+/// How often a wait shows that it is alive.
+const PULSE: Duration = Duration::from_secs(1);
 
 impl Relations {
     /// Waits for an answer, or for the stop.
     fn ask<T>(&mut self, question: impl Future<Output = T>) -> Result<T, Error> {
-        let stop = &mut self.stop;
+        let (stop, status) = (&mut self.stop, &self.status);
+        // A question that is asked again beside itself lasts for as long as nothing comes back.
+        let alive = async {
+            loop {
+                tokio::time::sleep(PULSE).await;
+                status.pulse_goes_on(STAGE);
+            }
+        };
         self.runtime.block_on(async {
             tokio::select! {
                 answer = question => Ok(answer),
                 () = retry::asked(stop) => Err(Error::stopped()),
+                () = alive => Err(Error::stopped()),
             }
         })
     }

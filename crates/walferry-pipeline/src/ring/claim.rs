@@ -4,17 +4,21 @@
 //! its producer is fenced only when it publishes. Never writes.
 //! Start reading at [`ask`].
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
-use tokio::{sync::watch, task};
+use tokio::{sync::watch, task, time};
 
 use crate::{
     config::Config,
     error::{Error, Passing},
     retry,
+    status::{Peer, Status},
 };
 
 /// Whose the connector is, when it is not certainly another's.
@@ -25,9 +29,13 @@ pub(super) enum Claim {
     Unknown(String),
 }
 
+/// How long the question may take while Kafka is known to be away: the slot is to be followed all the same.
+const AWAY: Duration = Duration::from_secs(1);
+
 /// Reads the newest checkpoint. One of another instance means that it has taken over, which is an error.
 pub(super) async fn ask(
     config: &Config,
+    status: &Status,
     instance: &str,
     stop: &watch::Receiver<bool>,
 ) -> Result<Claim, Error> {
@@ -37,12 +45,17 @@ pub(super) async fn ask(
         move || walferry_kafka::read_checkpoint(&kafka, &given_up)
     });
     let mut stop = stop.clone();
+    let away = status.is_away(Peer::Kafka);
     let answer = tokio::select! {
         answer = asked => answer
             .map_err(|error| Error::failed(format!("reading the checkpoint: {error}")))?,
         () = retry::asked(&mut stop) => {
             given_up.store(true, Ordering::Relaxed);
             return Err(Error::stopped());
+        }
+        () = time::sleep(AWAY), if away => {
+            given_up.store(true, Ordering::Relaxed);
+            return Ok(Claim::Unknown("Kafka does not answer".into()));
         }
     };
     match answer {

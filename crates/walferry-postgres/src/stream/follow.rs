@@ -338,8 +338,11 @@ impl Follower {
             if let Woken::Permit(permit) = self.wait(Some(wanted)).await {
                 break Some(permit);
             }
-            // Nobody listened, so nobody was silent.
+            // Nobody listened, so nobody was silent. That the peer has gone is seen all the same.
             self.heard = Instant::now();
+            if self.socket.is_closed() {
+                return Err(self.lost(io::ErrorKind::UnexpectedEof.into()).await);
+            }
             self.tell_if_due().await?;
             if self.stop_asked() {
                 break None;
