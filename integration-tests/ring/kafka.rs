@@ -65,12 +65,6 @@ fn a_record_without_a_key_for_a_compacted_topic_follows_the_policy_of_its_table(
             "kafka.topics.config",
             "{ \"cleanup.policy\" = \"compact\" }",
         );
-    let told = check(&place, &settings);
-    assert!(
-        told.contains("TRUNCATE of the table cannot be published: the connector would stop"),
-        "{told}"
-    );
-    assert!(told.contains("the table has no key, and topic"), "{told}");
     for (name, policy) in [
         ("letters", "dead-letter"),
         ("skips", "skip"),
@@ -133,6 +127,26 @@ fn a_record_without_a_key_for_a_compacted_topic_follows_the_policy_of_its_table(
         );
         walferry = place.start(&stops);
     }
+}
+
+#[test]
+fn check_tells_what_a_compacted_topic_will_not_take() {
+    let place = Place::shared("foreseen");
+    place.sql(
+        "create table t (id int primary key); create table keyless (id int);
+         alter table keyless replica identity full",
+    );
+    let mut settings = place.all();
+    settings.set(
+        "kafka.topics.config",
+        "{ \"cleanup.policy\" = \"compact\" }",
+    );
+    let told = check(&place, &settings);
+    assert!(
+        told.contains("TRUNCATE of the table cannot be published: the connector would stop"),
+        "{told}"
+    );
+    assert!(told.contains("the table has no key, and topic"), "{told}");
 }
 
 /// The settings are not asked for beforehand: only the broker knows.
@@ -278,43 +292,27 @@ fn a_right_that_is_missing_is_named_and_concerns_its_own_table_alone() {
     place.drain("insert into beside values (3)");
 }
 
+fn waited() -> AdminOptions {
+    AdminOptions::new().operation_timeout(Some(Duration::from_secs(10)))
+}
+
 #[test]
-fn a_topic_that_is_deleted_or_gets_more_partitions_is_told_until_its_table_is_read_again() {
-    let place = Place::shared("topics");
-    place.sql("create table t (id int primary key); create table spread (id int primary key); insert into t values (1), (2)");
+fn a_topic_that_gets_more_partitions_is_told_and_its_keys_stay_where_they_are() {
+    let place = Place::shared("spread");
+    place.sql("create table spread (id int primary key); insert into spread select generate_series(1, 20)");
     let settings = place.all();
     let mut walferry = place.streaming(&settings);
-    place.sql("insert into spread select generate_series(1, 20)");
-    place.drain("insert into t values (3)");
-    let (topic, spread) = (place.topic("public.t"), place.topic("public.spread"));
-    let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(10)));
+    place.drain("insert into spread values (21)");
+    let spread = place.topic("public.spread");
     let (client, more) = (admin(&place), [NewPartitions::new(&spread, 4)]);
-    let made = futures_executor::block_on(client.create_partitions(&more, &options));
+    let made = futures_executor::block_on(client.create_partitions(&more, &waited()));
     made.unwrap().remove(0).unwrap();
-    walferry.wait_status("more partitions are told", READY, |it| {
-        let reason = table(it, "public.spread")["reason"]
-            .as_str()
-            .unwrap_or("")
-            .to_owned();
-        reason.contains("has 4 partitions and had 1")
-    });
-    walferry.wait_ready(READY);
-    // Deleted, it is created again, and told.
-    let gone = admin(&place);
-    futures_executor::block_on(gone.delete_topics(&[&topic], &options))
-        .unwrap()
-        .remove(0)
-        .unwrap();
-    place.sql("insert into t values (4); update spread set id = id + 100");
-    let told = walferry.wait_not_ready("deleted", READY);
-    assert!(told.contains("walferry resync public.t"), "{told}");
-    place.drain("insert into spread values (0)");
-    // Over a restart.
+    place.drain("update spread set id = id + 100");
+    // A start looks at the topic anew.
     walferry.sigterm();
     assert_eq!(walferry.wait_exit(READY), Some(0));
     let mut walferry = place.start(&settings);
     walferry.wait_status("streaming", READY, |it| it["state"] == "streaming");
-    walferry.wait_not_ready("resync public.t", READY);
     place.drain("update spread set id = id + 100");
     let ends = Ends::open(&place.brokers).unwrap();
     for partition in 1..4 {
@@ -324,6 +322,41 @@ fn a_topic_that_is_deleted_or_gets_more_partitions_is_told_until_its_table_is_re
             "a key has moved to partition {partition}"
         );
     }
+    walferry.wait_status("more partitions are told", READY, |it| {
+        let reason = table(it, "public.spread")["reason"]
+            .as_str()
+            .unwrap_or("")
+            .to_owned();
+        reason.contains("has 4 partitions and had 1")
+    });
+    walferry.wait_ready(READY);
+}
+
+#[test]
+fn a_topic_that_is_deleted_is_told_until_its_table_is_read_again() {
+    let place = Place::shared("topics");
+    place.sql("create table t (id int primary key); create table beside (id int primary key); insert into t values (1), (2)");
+    let settings = place.all();
+    let mut walferry = place.streaming(&settings);
+    place.drain("insert into t values (3)");
+    let topic = place.topic("public.t");
+    // Deleted, it is created again, and told.
+    let gone = admin(&place);
+    futures_executor::block_on(gone.delete_topics(&[&topic], &waited()))
+        .unwrap()
+        .remove(0)
+        .unwrap();
+    place.sql("insert into t values (4)");
+    let told = walferry.wait_not_ready("deleted", READY);
+    assert!(told.contains("walferry resync public.t"), "{told}");
+    place.drain("insert into beside values (0)");
+    // Over a restart.
+    walferry.sigterm();
+    assert_eq!(walferry.wait_exit(READY), Some(0));
+    let mut walferry = place.start(&settings);
+    walferry.wait_status("streaming", READY, |it| it["state"] == "streaming");
+    walferry.wait_not_ready("resync public.t", READY);
+    place.drain("insert into beside values (1)");
     walferry.sigterm();
     assert_eq!(walferry.wait_exit(READY), Some(0));
     let path = settings.write(&place.folder).unwrap();
@@ -333,6 +366,64 @@ fn a_topic_that_is_deleted_or_gets_more_partitions_is_told_until_its_table_is_re
     let _walferry = place.streaming(&settings);
     let ids = read(&place, "public.t").len();
     assert!(ids >= 4, "{ids} records of 4 rows");
+}
+
+/// A partition that takes no marker keeps the transaction open: the coordinator gives no new producer its epoch until then. The
+/// broker never tries this one again.
+#[test]
+fn a_transaction_that_cannot_end_is_told_with_its_topics() {
+    let place = Place::shared("unended");
+    place.sql("create table t (id int primary key)");
+    let mut walferry = place.streaming(&place.lettered());
+    place.drain("insert into t values (1)");
+    let topic = place.topic("public.t");
+    let name = "message.timestamp.before.max.ms";
+    configure(&place, &topic, name, "0");
+    place.sql("insert into t select generate_series(2, 20)");
+    let told = walferry.wait_not_ready("has not ended the connector's last transaction", READY);
+    for part in [topic.as_str(), name, "min.insync.replicas"] {
+        assert!(told.contains(part), "{part:?} is not in {told}");
+    }
+    let lines = walferry.log();
+    let retries = lines.iter().filter(|it| it.contains("GETPID")).count();
+    assert_eq!(retries, 0, "{}", lines.join("\n"));
+    walferry.sigterm();
+    assert_eq!(walferry.wait_exit(READY), Some(0));
+}
+
+/// A broker ends a connection whose request is larger than it takes, without a word.
+#[test]
+fn a_record_above_the_largest_request_of_the_brokers_follows_the_policy() {
+    let options = KafkaOptions::new().setting("socket.request.max.bytes", "6000000");
+    let kafka = KafkaServer::start(options).unwrap();
+    let mut place = Place::shared("requests");
+    place.brokers = kafka.brokers();
+    place.sql(
+        "create table t (id int primary key, note bytea); create table beside (id int primary key)",
+    );
+    let mut settings = place.all();
+    settings
+        .set_text("snapshot.mode", "never")
+        .set_text("errors.policy", "skip")
+        .set(
+            "kafka.topics.config",
+            "{ \"max.message.bytes\" = \"20000000\" }",
+        )
+        .kafka_property("compression.type", "none");
+    let told = check(&place, &settings);
+    assert!(
+        told.contains("socket.request.max.bytes = 6000000"),
+        "{told}"
+    );
+    let mut walferry = place.streaming(&settings);
+    place.sql("insert into t values (1, decode(repeat('00ff', 4 * 1024 * 1024), 'hex')), (2, decode(repeat('00ff', 1024 * 1024), 'hex'))");
+    let said = walferry.wait_log("change skipped", READY);
+    assert!(
+        said.contains("socket.request.max.bytes = 6000000"),
+        "{said}"
+    );
+    place.drain("insert into beside values (1)");
+    assert_eq!(read(&place, "public.t").len(), 1);
 }
 
 #[test]

@@ -24,6 +24,8 @@ fn config(brokers: &str, connector: &str, guard: bool) -> Config {
         secrets: BTreeMap::new(),
         connector: connector.to_owned(),
         checkpoint_topic: format!("checkpoint_{connector}"),
+        dead_letter_topic: "dead_letters".into(),
+        requests: Default::default(),
         queue_bytes_max: 8 << 20,
         topic_partitions: 1,
         topic_replication: -1,

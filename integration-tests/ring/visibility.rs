@@ -47,6 +47,8 @@ fn config(place: &Place, guard: bool) -> config::Config {
             secrets: BTreeMap::new(),
             connector: name.clone(),
             checkpoint_topic: format!("walferry_checkpoint_{name}"),
+            dead_letter_topic: "dead_letters".into(),
+            requests: Default::default(),
             queue_bytes_max: 8 << 20,
             topic_partitions: 1,
             topic_replication: -1,

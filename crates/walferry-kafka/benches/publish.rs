@@ -98,6 +98,7 @@ impl Case {
             secrets: Default::default(),
             checkpoint_topic: format!("{connector}.checkpoint"),
             connector,
+            dead_letter_topic: "dead_letters".into(),
             queue_bytes_max: 16 << 20,
             topic_partitions: partitions,
             topic_replication: -1,
@@ -110,6 +111,7 @@ impl Case {
             },
             headers: Vec::new(),
             topics: Default::default(),
+            requests: Default::default(),
             guard: true,
         };
         walferry_kafka::ensure_checkpoint_topic(&config).unwrap();

@@ -5,6 +5,7 @@
 //! Start reading at [`ensure_checkpoint_topic`].
 
 mod names;
+mod requests;
 mod safety;
 
 use std::{
@@ -31,6 +32,7 @@ use crate::{
 };
 
 use names::{collide, collision};
+pub use requests::request_limit;
 pub use safety::{Concern, topic_safety};
 
 const ANSWER: Duration = Duration::from_secs(10);
@@ -63,10 +65,12 @@ pub type PlannedTopic = (String, Result<(), Error>);
 
 type Admin = Leaving<AdminClient<Journal>>;
 
-/// Creates the checkpoint topic when it is missing: one partition, compacted. One that exists has to be the same.
+/// Creates the checkpoint topic when it is missing: one partition, compacted. One that exists has to be the same. From here on
+/// the configuration knows what the brokers take at once.
 pub fn ensure_checkpoint_topic(config: &Config) -> Result<(), Error> {
     let name = config.checkpoint_topic.as_str();
     let admin = client(config)?;
+    requests::learn(config, &admin);
     if missing(&admin, &[name])?.is_empty() {
         return check_checkpoint_topic(config, &admin);
     }
@@ -112,7 +116,9 @@ pub fn compacted_topics(config: &Config, topics: &[&str]) -> Result<HashSet<Stri
         .get("cleanup.policy")
         .is_some_and(compacted)
     {
-        all.extend(missing.into_iter().map(str::to_owned));
+        let letters = |topic: &&str| *topic == config.dead_letter_topic;
+        let missing = missing.into_iter().filter(|it| !letters(it));
+        all.extend(missing.map(str::to_owned));
     }
     Ok(all)
 }
@@ -127,13 +133,8 @@ pub fn ensure_topic(config: &Config, topic: &str) -> Result<TopicTakes, Error> {
 }
 
 /// As [`ensure_topic`], for one that takes what others refuse for its size: it is created with room for the largest
-/// record that the producer takes, where the cluster allows that. It is never compacted, since letters without a key go there.
+/// record that the producer takes, where the cluster allows that.
 pub fn ensure_roomy_topic(config: &Config, topic: &str) -> Result<TopicTakes, Error> {
-    let mut config = config.clone();
-    if let Some(policy) = config.topic_config.get_mut("cleanup.policy") {
-        "delete".clone_into(policy);
-    }
-    let config = &config;
     let mut roomy = config.clone();
     roomy
         .topic_config
@@ -252,7 +253,7 @@ pub fn plan_topics(config: &Config, topics: &[&str]) -> Result<Vec<PlannedTopic>
     Ok(planned)
 }
 
-/// A topic as it is to be created.
+/// A topic as it is to be created: what each of our own takes of kafka.topics stands here.
 fn wanted<'a>(config: &'a Config, name: &'a str) -> NewTopic<'a> {
     let replication = TopicReplication::Fixed(config.topic_replication);
     if name == config.checkpoint_topic {
@@ -266,7 +267,13 @@ fn wanted<'a>(config: &'a Config, name: &'a str) -> NewTopic<'a> {
         return settings.fold(topic, |topic, (name, value)| topic.set(name, value));
     }
     let topic = NewTopic::new(name, config.topic_partitions, replication);
+    // Letters of changes without a key go there, which a compacted topic does not take.
+    let letters = name == config.dead_letter_topic;
     let settings = config.topic_config.iter();
+    let settings = settings.map(|(name, value)| match (letters, name.as_str()) {
+        (true, "cleanup.policy") => (name, "delete"),
+        _ => (name, value.as_str()),
+    });
     settings.fold(topic, |topic, (name, value)| topic.set(name, value))
 }
 
@@ -358,12 +365,12 @@ fn not_created(config: &Config, name: &str, code: Code) -> Error {
         ),
         code => match meaning(code) {
             Meaning::Topic | Meaning::Connector => (Kind::Denied, remedy(code).to_owned()),
-            Meaning::Passing
-            | Meaning::Record
+            Meaning::Passing => (Kind::Unreachable, "create it by hand if this lasts".into()),
+            Meaning::Record
             | Meaning::Fenced
             | Meaning::NoTopic
             | Meaning::Echo
-            | Meaning::Doubt => (Kind::Unreachable, "create it by hand if this lasts".into()),
+            | Meaning::Doubt => (Kind::Doubt, "create it by hand if this lasts".into()),
         },
     };
     Error::new(
@@ -511,7 +518,7 @@ fn failed(admin: &Admin, what: &str, error: &KafkaError) -> Error {
         Meaning::Connector | Meaning::Topic => Kind::Denied,
         Meaning::NoTopic => Kind::NoTopic,
         Meaning::Passing => return admin.inner().context().unanswered(error),
-        Meaning::Record | Meaning::Fenced | Meaning::Echo | Meaning::Doubt => Kind::Unreachable,
+        Meaning::Record | Meaning::Fenced | Meaning::Echo | Meaning::Doubt => Kind::Doubt,
     };
     let remedy = match remedy(code) {
         "" => String::new(),

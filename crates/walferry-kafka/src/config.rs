@@ -15,7 +15,7 @@ use crate::{
     error::{Error, Kind},
     events::Events,
     properties::{DEFAULTS, FIXED, NOT_BELOW},
-    sizes::Sizes,
+    sizes::{RequestLimit, Sizes},
     veil::{self, Veil},
 };
 
@@ -32,6 +32,8 @@ pub struct Config {
     pub connector: String,
     /// The checkpoint topic.
     pub checkpoint_topic: String,
+    /// The topic of dead letters.
+    pub dead_letter_topic: String,
     /// Bytes that librdkafka may queue.
     pub queue_bytes_max: u64,
     /// Partitions of topics that are created.
@@ -46,6 +48,8 @@ pub struct Config {
     pub headers: Vec<(String, String)>,
     /// The topics that records go to, as they were accepted.
     pub topics: Arc<KnownTopics>,
+    /// What the brokers take at once.
+    pub requests: Arc<RequestLimit>,
     /// The guard against a delayed EndTxn (KAFKA-17754). Off only in the test that shows that it is needed.
     pub guard: bool,
 }
@@ -163,7 +167,10 @@ impl Config {
         // What comes from the environment or a file is not less than what stands in the configuration: it wins over defaults.
         self.set_secrets(&mut client)?;
         client.set("transactional.id", self.transactional_id());
-        let queue_kib = Sizes::of(self).client_queue.div_ceil(1024);
+        let sizes = Sizes::of(self);
+        client.set("message.max.bytes", sizes.record.to_string());
+        client.set("batch.size", sizes.batch.to_string());
+        let queue_kib = sizes.client_queue.div_ceil(1024);
         client.set("queue.buffering.max.kbytes", queue_kib.to_string());
         Ok(client)
     }
@@ -225,6 +232,7 @@ pub(crate) fn example() -> Config {
         secrets: BTreeMap::new(),
         connector: "c".into(),
         checkpoint_topic: "walferry_checkpoint_c".into(),
+        dead_letter_topic: "c.dead_letters".into(),
         queue_bytes_max: 8 << 20,
         topic_partitions: 1,
         topic_replication: -1,
@@ -236,6 +244,7 @@ pub(crate) fn example() -> Config {
         },
         headers: Vec::new(),
         topics: Arc::default(),
+        requests: Arc::default(),
         guard: true,
     }
 }

@@ -20,20 +20,22 @@ pub struct Error {
 /// | Config | a property that would break the guarantee | take it out |
 /// | NoTopic | a topic that does not exist | create it, or let it be created |
 /// | Denied | topic, group or transactional id not authorised | grant it |
-/// | Unreachable | no broker answers, all tries used | mend the cluster |
+/// | Unreachable | no broker answers | mend the cluster |
+/// | Doubt | an answer that no table knows | see the message; tried `retries_max` times |
 /// | TooLarge | a record above the topic's limit | raise `max.message.bytes`, or a policy |
 /// | Refused | a record or a topic that the broker refuses for good | see the message, or a policy |
 /// | Fenced | another instance has claimed the connector | nothing |
 /// | Diverged | the checkpoint is not ours nor the one before | the ring restarts from it |
 /// | Stopped | asked to stop | nothing |
 /// | Unreadable | a checkpoint record that is not one, or of a later version | restore it, or run the later version |
-/// | Broken | librdkafka gave up | see the message |
+/// | Broken | librdkafka gave up, or we after `retries_max` doubts | see the message |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Config,
     NoTopic,
     Denied,
     Unreachable,
+    Doubt,
     TooLarge,
     Refused,
     Fenced,
@@ -105,6 +107,7 @@ impl Error {
     pub fn disposition(&self) -> Disposition {
         match self.kind {
             Kind::Unreachable => Disposition::Wait,
+            Kind::Doubt => Disposition::Retry,
             Kind::Diverged => Disposition::Reconnect,
             _ => Disposition::Halt,
         }
@@ -139,7 +142,7 @@ impl Error {
             Kind::TooLarge => "too_large",
             Kind::Refused => "validation",
             Kind::Fenced => "fenced",
-            Kind::Diverged | Kind::Stopped | Kind::Broken => "internal",
+            Kind::Doubt | Kind::Diverged | Kind::Stopped | Kind::Broken => "internal",
         }
     }
 }

@@ -3,9 +3,12 @@
 //! Owns these facts, which `producer` asks for, and keeps the blocks that librdkafka reads: a client's context is dropped
 //! after the client. Never: decides what follows.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use rdkafka::{
@@ -24,10 +27,15 @@ use crate::{
     veil::Veil,
 };
 
+/// For how long an answer of the coordinator's counts as its last word: librdkafka asks again within a second.
+const UNENDED: Duration = Duration::from_millis(1_500);
+
 /// What librdkafka's callbacks have said.
 pub(crate) struct Events {
     failed: Mutex<Option<Fault>>,
     disconnected: AtomicBool,
+    /// When the coordinator last said that a transaction of ours has not ended yet.
+    unended: Mutex<Option<Instant>>,
     /// Blocks whose records librdkafka may not have delivered yet.
     kept: Mutex<Vec<Arc<RecordBlock>>>,
     /// A record of at least this many bytes is always alone in its request.
@@ -42,6 +50,7 @@ impl Events {
         Events {
             failed: Mutex::new(None),
             disconnected: AtomicBool::new(false),
+            unended: Mutex::new(None),
             kept: Mutex::new(Vec::new()),
             alone_bytes_min,
             span: tracing::Span::current(),
@@ -55,6 +64,12 @@ impl Events {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Whether the coordinator has said just now that a transaction of ours has not ended yet.
+    pub(crate) fn meets_unended(&self) -> bool {
+        let at = *self.unended.lock().unwrap_or_else(PoisonError::into_inner);
+        at.is_some_and(|at| at.elapsed() <= UNENDED)
     }
 
     /// Keeps a block until [`release`](Self::release).
@@ -89,10 +104,17 @@ impl ClientContext for Events {
         if facility == "FAIL" || facility == "REQTMOUT" {
             self.disconnected.store(true, Ordering::SeqCst);
         }
+        // CONCURRENT_TRANSACTIONS, which the call does not tell.
+        let unended = facility == "GETPID" && message.contains("concurrent operation");
+        if unended {
+            let mut at = self.unended.lock().unwrap_or_else(PoisonError::into_inner);
+            *at = Some(Instant::now());
+        }
         let _named = self.span.enter();
         let message = self.veil.over(message);
-        // Each lost connection is a line of librdkafka's; that no broker answers is told once, by the monitor.
-        if facility != "FAIL" && (level as i32) <= (RDKafkaLogLevel::Warning as i32) {
+        // Each lost connection is a line of librdkafka's; that no broker answers is told once, by the monitor. So is a transaction
+        // that does not end, of which there is a line at each try.
+        if facility != "FAIL" && !unended && (level as i32) <= (RDKafkaLogLevel::Warning as i32) {
             tracing::warn!(target: "librdkafka", facility, "{message}");
         } else {
             tracing::debug!(target: "librdkafka", facility, "{message}");

@@ -38,7 +38,8 @@ mod watch;
 
 pub use admin::{
     Concern, PlannedTopic, TopicLook, TopicTakes, compacted_topics, ensure_checkpoint_topic,
-    ensure_roomy_topic, ensure_topic, ensure_topics, plan_topics, topic_safety, topics_missing,
+    ensure_roomy_topic, ensure_topic, ensure_topics, plan_topics, request_limit, topic_safety,
+    topics_missing,
 };
 pub use amend::amend_checkpoint;
 pub use block::{BlockPool, Headers, Judge, OwnedRecord, RecordBlock, RecordRef, Verdict};
@@ -55,5 +56,5 @@ pub use ping::ping;
 pub use publisher::{CommitReport, Publisher};
 pub use reader::{look_at_checkpoint, read_checkpoint};
 pub use refusal::{Refusal, Refused};
-pub use sizes::RECORD_BYTES_DEFAULT;
+pub use sizes::{RECORD_BYTES_DEFAULT, RequestLimit};
 pub use topic::{PartitionEnds, TopicRecord, read_topic};

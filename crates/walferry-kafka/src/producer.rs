@@ -8,6 +8,7 @@ mod faults;
 mod live;
 
 use std::{
+    collections::BTreeSet,
     ops::Range,
     sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
@@ -34,7 +35,7 @@ use crate::{
 };
 
 use calls::Failed;
-use faults::{denied, error_fault, fault, no_producer, spoilt};
+use faults::{denied, error_fault, fault, no_producer, spoilt, unended};
 use live::Live;
 
 /// The seven calls on librdkafka.
@@ -46,6 +47,8 @@ pub(crate) struct Librdkafka {
     patience: Patience,
     live: Option<Live>,
     outstanding: Outstanding,
+    /// Topics of transactions that may not have ended.
+    unended: BTreeSet<Box<str>>,
     committed_at: Option<Instant>,
     pause: Duration,
     sent_bytes: usize,
@@ -80,6 +83,7 @@ impl Librdkafka {
             patience: Patience::default(),
             live: None,
             outstanding: Outstanding::default(),
+            unended: BTreeSet::new(),
             committed_at: None,
             pause: PAUSE_MIN,
             sent_bytes: 0,
@@ -89,6 +93,12 @@ impl Librdkafka {
 
     fn live(&self) -> Result<&Live, Fault> {
         self.live.as_ref().ok_or_else(no_producer)
+    }
+
+    /// A wait that begins now, for what librdkafka holds.
+    fn wait(&self, what: &'static str) -> Wait {
+        let (stop, health) = (self.stop.clone(), self.health.clone());
+        Wait::begin(what, stop, health, self.patience, self.outstanding.bytes())
     }
 
     /// The failure that a callback has reported.
@@ -110,15 +120,7 @@ impl Librdkafka {
     /// processor time, so it is looked at now and then. Records of so many partitions that none fills a batch are sent by a
     /// flush.
     fn settle(&mut self, records: usize, bytes: usize, flush: bool) -> Result<(), Fault> {
-        let what = "records wait for room";
-        let (stop, health) = (self.stop.clone(), self.health.clone());
-        let mut wait = Wait::begin(
-            what,
-            &stop,
-            &health,
-            self.patience,
-            self.outstanding.bytes(),
-        );
+        let mut wait = self.wait("records wait for room");
         loop {
             let producer = &self.live()?.producer;
             let left = usize::try_from(producer.in_flight_count()).unwrap_or(0);
@@ -196,9 +198,7 @@ impl Librdkafka {
             Some(refusal) => Err(Fault::Refused {
                 sequence,
                 refusal: match refusal.refused {
-                    Refused::Size => {
-                        Refusal::above_producer(record.topic, bytes, self.sizes.record)
-                    }
+                    Refused::Size => Refusal::above_producer(record.topic, bytes, &self.sizes),
                     _ => refusal,
                 },
                 alone: true,
@@ -225,15 +225,7 @@ impl Librdkafka {
             let records = self.sent_records.saturating_mul(batch) / self.sent_bytes;
             self.settle(records, usize::MAX, false)?;
         }
-        let what = "records are not acknowledged";
-        let (stop, health) = (self.stop.clone(), self.health.clone());
-        let mut wait = Wait::begin(
-            what,
-            &stop,
-            &health,
-            self.patience,
-            self.outstanding.bytes(),
-        );
+        let mut wait = self.wait("records are not acknowledged");
         while !native::flush(&self.live()?.producer, STEP) {
             let left = self.live()?.producer.in_flight_count();
             if self.outstanding.left(usize::try_from(left).unwrap_or(0)) {
@@ -248,8 +240,7 @@ impl Librdkafka {
 
     /// Ends the transaction. A retriable error asks for the same call again.
     fn end(&mut self) -> Result<(), Fault> {
-        let (stop, health) = (self.stop.clone(), self.health.clone());
-        let wait = Wait::begin("the end of a transaction", &stop, &health, self.patience, 0);
+        let wait = self.wait("the end of a transaction");
         let live = self.live.as_mut().ok_or_else(no_producer)?;
         live.calls.commit();
         loop {
@@ -273,8 +264,7 @@ impl Librdkafka {
 
     /// Registers the producer with the coordinator.
     fn init(&mut self) -> Result<(), Fault> {
-        let what = "the transaction coordinator";
-        let wait = Wait::begin(what, &self.stop, &self.health, self.patience, 0);
+        let mut wait = self.wait("the transaction coordinator");
         let live = self.live.as_mut().ok_or_else(no_producer)?;
         live.calls.init();
         let topic = self.config.checkpoint_topic.as_str();
@@ -299,6 +289,11 @@ impl Librdkafka {
                 }
                 Some(Err(_)) => return Err(no_producer()),
                 None => {}
+            }
+            // The coordinator answers; what it cannot end, only the topics' brokers can tell.
+            if live.producer.context().meets_unended() {
+                wait.moves();
+                wait.tells(|| unended(&self.unended));
             }
             wait.look(&mut self.patience)?;
             // Without a connection librdkafka looks for the coordinator again after 500 ms (`rd_kafka_txn_coord_query`), or when
@@ -404,6 +399,9 @@ impl Transactions for Librdkafka {
     }
 
     fn replace(&mut self, grouping: Grouping) -> Result<(), Fault> {
+        // Until the new producer has its epoch, the transaction of the one before may not have ended.
+        let sent = self.live.iter().flat_map(|live| live.topics.keys());
+        self.unended.extend(sent.cloned());
         self.live = None;
         self.outstanding = Outstanding::default();
         let mut settings = self
@@ -417,7 +415,9 @@ impl Transactions for Librdkafka {
         }
         let events = Events::new(alone_bytes_min, Veil::of(&self.config));
         self.live = Some(Live::new(&self.config, &settings, events)?);
-        self.init()
+        self.init()?;
+        self.unended.clear();
+        Ok(())
     }
 
     fn checkpoint(&mut self, end: End) -> Result<Option<Checkpoint>, Fault> {

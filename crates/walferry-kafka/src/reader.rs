@@ -237,8 +237,9 @@ fn describe(topic: &str, error: &KafkaError) -> Error {
             "; check kafka.properties and the secrets in them".to_owned(),
         ),
         Meaning::NoTopic => (Kind::NoTopic, DELETED.to_owned()),
-        Meaning::Passing | Meaning::Record | Meaning::Fenced | Meaning::Echo | Meaning::Doubt => {
-            (Kind::Unreachable, String::new())
+        Meaning::Passing => (Kind::Unreachable, String::new()),
+        Meaning::Record | Meaning::Fenced | Meaning::Echo | Meaning::Doubt => {
+            (Kind::Doubt, String::new())
         }
     };
     Error::new(

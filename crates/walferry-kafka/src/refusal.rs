@@ -4,7 +4,10 @@
 
 use rdkafka::error::RDKafkaErrorCode as Code;
 
-use crate::answers::{Meaning, meaning, remedy};
+use crate::{
+    answers::{Meaning, meaning, remedy},
+    sizes::Sizes,
+};
 
 /// How much of a table is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,15 +70,25 @@ impl Refusal {
     }
 
     /// One record that the producer itself does not take.
-    pub(crate) fn above_producer(topic: &str, bytes: usize, max: u64) -> Refusal {
+    pub(crate) fn above_producer(topic: &str, bytes: usize, sizes: &Sizes) -> Refusal {
+        let (max, what) = (
+            sizes.record,
+            format!("a record of {bytes} bytes for topic {topic:?}"),
+        );
         Refusal {
             refused: Refused::Size,
             topic: topic.to_owned(),
             bytes,
-            reason: format!(
-                "a record of {bytes} bytes for topic {topic:?} is larger than the producer takes: \
-                 kafka.properties.\"message.max.bytes\" = {max}; raise it, and max.message.bytes of the topic"
-            ),
+            reason: match sizes.request {
+                Some(request) => format!(
+                    "{what} is larger than the brokers take at once: socket.request.max.bytes = {request}; raise it on every \
+                     broker, and max.message.bytes of the topic"
+                ),
+                None => format!(
+                    "{what} is larger than the producer takes: kafka.properties.\"message.max.bytes\" = {max}; raise it, and \
+                     max.message.bytes of the topic"
+                ),
+            },
         }
     }
 }

@@ -89,7 +89,8 @@ impl Fault {
     pub(crate) fn told(self) -> (Kind, String) {
         match self {
             Fault::Final(kind, text) => (kind, text),
-            Fault::Away(text) | Fault::Doubt(text) => (Kind::Unreachable, text),
+            Fault::Away(text) => (Kind::Unreachable, text),
+            Fault::Doubt(text) => (Kind::Doubt, text),
             Fault::Fenced(text) => (Kind::Fenced, text),
             Fault::NoTopic(topic) => (Kind::NoTopic, format!("topic {topic:?} does not exist")),
             Fault::Refused { refusal, .. } => (Kind::of_refusal(&refusal), refusal.reason),

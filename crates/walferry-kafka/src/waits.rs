@@ -8,7 +8,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -44,24 +47,26 @@ impl Patience {
 }
 
 /// One wait for Kafka.
-pub(crate) struct Wait<'a> {
+pub(crate) struct Wait {
     what: &'static str,
-    stop: &'a AtomicBool,
-    health: &'a Health,
+    stop: Arc<AtomicBool>,
+    health: Arc<Health>,
     began: Instant,
     moved: Instant,
     limit: Duration,
+    /// Why it lasts, where that is known.
+    why: Option<String>,
 }
 
-impl<'a> Wait<'a> {
+impl Wait {
     /// A wait that begins, with so many bytes on their way.
     pub(crate) fn begin(
         what: &'static str,
-        stop: &'a AtomicBool,
-        health: &'a Health,
+        stop: Arc<AtomicBool>,
+        health: Arc<Health>,
         patience: Patience,
         bytes: usize,
-    ) -> Wait<'a> {
+    ) -> Wait {
         let now = Instant::now();
         Wait {
             what,
@@ -70,6 +75,17 @@ impl<'a> Wait<'a> {
             began: now,
             moved: now,
             limit: patience.limit(bytes),
+            why: None,
+        }
+    }
+
+    /// It is known why this lasts: once it has lasted for long enough, readiness says so.
+    pub(crate) fn tells(&mut self, why: impl FnOnce() -> String) {
+        if self.began.elapsed() >= SILENT && self.why.is_none() {
+            let why = why();
+            tracing::warn!(reason = why, "{} is waited for", self.what);
+            self.health.mending(why.clone());
+            self.why = Some(why);
         }
     }
 
@@ -91,7 +107,10 @@ impl<'a> Wait<'a> {
         }
         if self.began.elapsed() >= TRANSACTION_TIMEOUT {
             let seconds = TRANSACTION_TIMEOUT.as_secs();
-            let text = format!("{}: no answer within {seconds} s", self.what);
+            let text = match &self.why {
+                Some(why) => why.clone(),
+                None => format!("{}: no answer within {seconds} s", self.what),
+            };
             return Err(Fault::Away(text));
         }
         // An answer to others that is as old as the silence proves nothing.
@@ -171,10 +190,32 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_ends_for_a_stop_and_for_a_connection_that_is_dead_while_the_cluster_answers() {
-        let (stop, health) = (AtomicBool::new(false), Health::default());
+    fn why_a_wait_lasts_is_told_once_it_lasts_and_at_its_end() {
+        let (stop, health) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(Health::default()),
+        );
         let mut patience = Patience::default();
-        let mut wait = Wait::begin("a commit", &stop, &health, patience, 0);
+        let mut wait = Wait::begin("the end", stop, health.clone(), patience, 0);
+        wait.tells(|| "a broker is gone".into());
+        assert_eq!(health.reason(), None, "it has just begun");
+        wait.began = Instant::now() - SILENT;
+        wait.tells(|| "a broker is gone".into());
+        let told = health.reason().unwrap_or_default();
+        assert!(told.ends_with("a broker is gone"), "{told}");
+        wait.began = Instant::now() - TRANSACTION_TIMEOUT;
+        let ended = wait.look(&mut patience);
+        assert_eq!(ended, Err(Fault::Away("a broker is gone".into())));
+    }
+
+    #[test]
+    fn a_wait_ends_for_a_stop_and_for_a_connection_that_is_dead_while_the_cluster_answers() {
+        let (stop, health) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(Health::default()),
+        );
+        let mut patience = Patience::default();
+        let mut wait = Wait::begin("a commit", stop.clone(), health.clone(), patience, 0);
         assert_eq!(wait.look(&mut patience), Ok(()));
         wait.moved = Instant::now() - SILENT;
         assert_eq!(wait.look(&mut patience), Ok(()), "nobody is answered");

@@ -426,8 +426,14 @@ impl<T: Transactions> Machine<T> {
         self.health.mending(text.clone());
         let away = matches!(fault, Fault::Away(_));
         if tries > self.retries.retries_max && !(away && endless) {
+            // Who opens waits for a cluster that is away by itself; what is not understood is not tried for ever.
+            let kind = if away {
+                Kind::Unreachable
+            } else {
+                Kind::Broken
+            };
             return Err(Error::new(
-                Kind::Unreachable,
+                kind,
                 format!(
                     "gave up after {} tries to publish to Kafka at {:?}: {text}",
                     self.retries.retries_max, self.brokers

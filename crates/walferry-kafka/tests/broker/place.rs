@@ -63,6 +63,7 @@ impl Place {
                 secrets: BTreeMap::new(),
                 connector,
                 checkpoint_topic,
+                dead_letter_topic: "dead_letters".into(),
                 queue_bytes_max: 16 << 20,
                 topic_partitions: 1,
                 topic_replication: -1,
@@ -74,6 +75,7 @@ impl Place {
                 },
                 headers: Vec::new(),
                 topics: Default::default(),
+                requests: Default::default(),
                 guard: true,
             },
         }

@@ -34,10 +34,13 @@ pub(super) async fn topics(config: &Config, source: &Examined, findings: &mut Ve
     let asked = tokio::task::spawn_blocking(move || {
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
         let planned = walferry_kafka::plan_topics(&kafka, &names)?;
-        Ok::<_, walferry_kafka::Error>((planned, walferry_kafka::topic_safety(&kafka, &names)?))
+        let concerns = walferry_kafka::topic_safety(&kafka, &names)?;
+        Ok::<_, walferry_kafka::Error>((planned, concerns, walferry_kafka::request_limit(&kafka)?))
     });
     // That no broker answers has been said already.
-    let (planned, concerns) = asked.await.ok().and_then(Result::ok).unwrap_or_default();
+    let asked = asked.await.ok().and_then(Result::ok);
+    let (planned, concerns, limit) = asked.unwrap_or_default();
+    findings.extend(limit.map(|it| Finding::new(Severity::Warning, "kafka", it)));
     for concern in concerns {
         // With one broker nothing better is to be had.
         let severity = match concern.alone {

@@ -207,6 +207,7 @@ fn kafka(file: &File, name: &str, publish: &Publish, errors: &Errors) -> Result<
             .checkpoint_topic
             .clone()
             .unwrap_or_else(|| format!("walferry_checkpoint_{name}")),
+        dead_letter_topic: errors.dead_letter_topic.clone(),
         queue_bytes_max: publish.queue_bytes_max(),
         topic_partitions: section.topics.partitions,
         topic_replication: section.topics.replication_factor,
@@ -223,6 +224,7 @@ fn kafka(file: &File, name: &str, publish: &Publish, errors: &Errors) -> Result<
         },
         headers: Vec::new(),
         topics: Default::default(),
+        requests: Default::default(),
         guard: true,
     })
 }

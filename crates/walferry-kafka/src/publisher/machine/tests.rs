@@ -248,6 +248,11 @@ fn a_batch_that_is_always_in_doubt_is_given_up() {
         error.to_string().contains("gave up after 5 tries"),
         "{error}"
     );
+    assert_eq!(
+        error.disposition(),
+        walferry_event::Disposition::Halt,
+        "the tries are used up: the ring does not begin them anew"
+    );
     assert!(log(&broker).is_empty());
     assert!(machine.health().reason().is_some());
 }
