@@ -118,6 +118,7 @@ fn a_table_that_is_renamed_while_it_is_taken_out_is_taken_out_under_its_new_name
         let mut left_out = tables.filter(|it| it["state"] == "left-out");
         left_out.any(|it| it["name"] == "public.b")
     });
+    walferry.wait_log("table taken out of the publication", READY);
     // The application goes on.
     place.sql("insert into b values (1); update b set id = 2");
     walferry.sigterm();

@@ -258,7 +258,8 @@ impl Start {
         stamp.set_published(&Arc::new(begun.known.record.clone()));
         let publisher = claim(publisher, stamp.next(Some(held), progress.as_ref())).await?;
         self.resync.store(false, Ordering::Relaxed);
-        source::take_out(config, catalog, &found.left_out).await?;
+        // As they are called by now.
+        source::take_out(config, catalog, begun.left_out()).await?;
         begun.add(config, catalog, status, &mut progress).await?;
         begun.ensure(config, catalog, &found.tables).await?;
         self.known(stamp, begun.known).await;

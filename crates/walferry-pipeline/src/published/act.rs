@@ -169,6 +169,11 @@ pub(crate) async fn foresee(
 }
 
 impl Begun {
+    /// What the publication is not to have, as it is called now.
+    pub(crate) fn left_out(&self) -> &[source::LeftOut] {
+        &self.now.left_out
+    }
+
     /// Adds tables to the publication, and records them as they are in it. Snapshots of those that cannot be added are ended.
     pub(crate) async fn add(
         &mut self,
