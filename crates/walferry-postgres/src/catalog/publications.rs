@@ -112,8 +112,11 @@ impl Catalog {
     pub async fn published(&self, name: &str, oid: u32) -> Result<Option<PublishedTable>, Error> {
         let doing = &format!("asking what publication {name:?} publishes of a table");
         if self.server_version < 150_000 {
+            // The function alone ends with an error when there is no such publication.
             const OLD: &str = "\
-                SELECT 1 FROM pg_catalog.pg_get_publication_tables($1) AS t (oid) WHERE t.oid = $2";
+                SELECT 1 FROM pg_catalog.pg_publication p
+                CROSS JOIN LATERAL pg_catalog.pg_get_publication_tables(p.pubname::text) AS t (oid)
+                WHERE p.pubname = $1 AND t.oid = $2";
             let rows = self.all(doing, OLD, &[&name, &oid]).await?;
             return Ok(rows.first().map(|_| PublishedTable::default()));
         }
