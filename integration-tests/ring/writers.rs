@@ -342,9 +342,9 @@ fn a_table_that_breaks_its_writers_is_taken_out_of_our_publication_and_not_out_o
     );
     let settings = place.all();
     let mut walferry = place.streaming(&settings);
-    // An identity that is lost while the table is followed is told.
+    // One whose identity is lost while it is followed is taken out then.
     place.sql("alter table lost drop constraint lost_pkey");
-    let line = walferry.wait_log("a start takes the table out", READY);
+    let line = walferry.wait_log("table taken out of the publication", READY);
     assert!(line.contains("public.lost"), "{line}");
     walferry.sigterm();
     assert_eq!(walferry.wait_exit(READY), Some(0));

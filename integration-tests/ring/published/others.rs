@@ -294,3 +294,30 @@ fn goes_on(place: &Place, sql: &str) {
         std::thread::sleep(Duration::from_millis(50));
     }
 }
+
+#[test]
+fn a_table_that_loses_its_identity_in_anothers_publication_is_told() {
+    let place = Place::shared("loses_all");
+    let publication = place.slot();
+    place.sql(&format!(
+        "create table a {TABLE}; insert into a values (1, 'a');
+         create publication {publication} for all tables with (publish_via_partition_root)"
+    ));
+    let settings = settings(&place);
+    let mut it = Watched::new(&place, &settings);
+    for sql in [
+        "alter table a drop constraint a_pkey",
+        "create table b (note text)",
+    ] {
+        it.meet(&place, &settings, While::Running, sql);
+        let name = if sql.starts_with("alter") {
+            "public.a"
+        } else {
+            "public.b"
+        };
+        it.hears(&[name, "not ours to change", "UPDATE and DELETE"]);
+    }
+    // They are followed all the same, and that one has no key any more is told of its topic.
+    place.drain("insert into a values (2, 'b'); insert into b values ('c')");
+    it.walferry.wait_not_ready("message key was (id)", READY);
+}

@@ -37,7 +37,7 @@ pub(crate) async fn watch(config: Arc<Config>, status: Arc<Status>) {
         catalog: None,
         seen: None,
         renewal: None,
-        broken: None,
+        broken: BTreeSet::new(),
     };
     loop {
         time::sleep(EVERY).await;
@@ -64,8 +64,8 @@ struct Watch {
     seen: Option<(String, Instant)>,
     /// The stream is to begin anew.
     renewal: Option<Renewal>,
-    /// Tables that were told of because the application cannot change their rows; a start tells of those that it finds.
-    broken: Option<BTreeSet<String>>,
+    /// Tables that were told of because the application cannot change their rows.
+    broken: BTreeSet<String>,
 }
 
 impl Watch {
@@ -151,10 +151,8 @@ impl Watch {
 
     /// Says of which tables the application cannot change the rows any more, where the publication is not ours to change.
     fn tell_broken(&mut self, now: &Look) {
-        let told = self.broken.replace(now.broken.keys().cloned().collect());
-        let Some(told) = told else {
-            return;
-        };
+        let broken = now.broken.keys().cloned().collect();
+        let told = std::mem::replace(&mut self.broken, broken);
         for (table, reason) in now.broken.iter().filter(|(name, _)| !told.contains(*name)) {
             tracing::warn!(target: "audit", table, "{reason}");
         }
