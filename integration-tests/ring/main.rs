@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `first_start` | snapshot, stream, clean stop; what a start creates; how long it takes |
 //! | `flat` | records that are the row itself |
+//! | `grants` | a role that may read some columns of a table alone |
 //! | `crash` | `kill -9` at random moments under mixed load |
 //! | `history` | random DDL and DML with restarts: each record has the schema that was in force, each row is told once |
 //! | `outage` | servers killed and brought back, the walsender ended, the network cut without a word |
@@ -67,6 +68,7 @@ mod crash;
 mod doors;
 mod first_start;
 mod flat;
+mod grants;
 mod hand;
 mod history;
 mod instances;

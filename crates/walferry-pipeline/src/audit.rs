@@ -131,7 +131,7 @@ async fn describe(
     catalog: &Catalog,
     named: &[String],
 ) -> Result<(Vec<Subject>, Vec<TableAudit>), Error> {
-    let mut tables = source::select(&config.source, catalog).await?;
+    let mut tables = source::select(config, catalog).await?;
     for name in named {
         if !tables.iter().any(|it| it.qualified_name() == *name) {
             return Err(Error::failed(format!(

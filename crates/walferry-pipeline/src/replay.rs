@@ -89,7 +89,7 @@ pub async fn replay(config: &Config, what: Replay) -> Result<ReplayReport, Error
     let config = Arc::new(as_letters_are(config));
     let catalog = Catalog::connect(&config.source.connect).await?;
     let mut tables = HashMap::new();
-    for info in source::select(&config.source, &catalog).await? {
+    for info in source::select(&config, &catalog).await? {
         tables.insert(info.qualified_name(), info);
     }
     let registry = Arc::new(Registry::new(config.registry.clone())?);

@@ -142,7 +142,7 @@ async fn wanted(
     catalog: &Catalog,
     globs: &[String],
 ) -> Result<Vec<TableInfo>, Error> {
-    let mut tables = source::select(&config.source, catalog).await?;
+    let mut tables = source::select(config, catalog).await?;
     let all: Vec<String> = tables.iter().map(TableInfo::qualified_name).collect();
     let selection = Selection::new(globs);
     if let Some(missing) = selection.missing(&all).first() {

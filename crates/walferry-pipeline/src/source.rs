@@ -3,6 +3,7 @@
 //! Owns the questions and the DDL of a start; decides nothing (see `recovery`). Each check names its remedy.
 
 mod choice;
+mod grants;
 mod left_out;
 mod publication;
 mod writers;
@@ -74,7 +75,8 @@ pub(crate) fn origin_unknown(source: &Source, server_version: u32) -> Option<Str
 }
 
 /// The tables that the globs choose. A table that is named outright and does not exist is an error.
-pub(crate) async fn select(source: &Source, catalog: &Catalog) -> Result<Vec<TableInfo>, Error> {
+pub(crate) async fn select(config: &Config, catalog: &Catalog) -> Result<Vec<TableInfo>, Error> {
+    let source = &config.source;
     let selection = Selection::new(&source.tables);
     let tables = catalog.tables().await?;
     let names: Vec<String> = tables.iter().map(TableInfo::qualified_name).collect();
@@ -88,19 +90,19 @@ pub(crate) async fn select(source: &Source, catalog: &Catalog) -> Result<Vec<Tab
             source.tables, source.connect.database
         )));
     }
-    Ok(tables)
+    grants::with_columns(config, catalog, tables).await
 }
 
 /// Whether the rows of all these tables can be read, and every one of them.
 pub(crate) fn readable(config: &Config, tables: &[TableInfo]) -> Result<(), Error> {
     for table in tables {
         let name = table.qualified_name();
-        let qualified = walferry_postgres::quote_table(&table.schema, &table.name);
         let role = walferry_postgres::quote_ident(&config.source.connect.user);
         if !table.can_select {
             return Err(Error::invalid(format!(
-                "table {name}: its rows may not be read: GRANT SELECT ON {qualified} TO {role}; or set snapshot.mode = \
-                 \"never\", or take the table out of source.tables"
+                "table {name}: its rows may not be read: {}; or set snapshot.mode = \"never\", or take the table out of \
+                 source.tables",
+                table.grant_select(&config.source.connect.user)
             )));
         }
         if table.guarded {
@@ -114,8 +116,9 @@ pub(crate) fn readable(config: &Config, tables: &[TableInfo]) -> Result<(), Erro
 }
 
 /// The tables that the globs choose now, be it none.
-pub(crate) async fn chosen(source: &Source, catalog: &Catalog) -> Result<Vec<TableInfo>, Error> {
-    Ok(followed(source, catalog.tables().await?))
+pub(crate) async fn chosen(config: &Config, catalog: &Catalog) -> Result<Vec<TableInfo>, Error> {
+    let tables = followed(&config.source, catalog.tables().await?);
+    grants::with_columns(config, catalog, tables).await
 }
 
 fn followed(source: &Source, mut tables: Vec<TableInfo>) -> Vec<TableInfo> {
@@ -233,13 +236,13 @@ pub(crate) async fn drop_slot(
 }
 
 /// Refuses tables whose rows a snapshot may not read. An empty one is not read, and would be missed only when it has rows.
-pub(crate) fn can_be_read(tables: &[TableInfo]) -> Result<(), Error> {
+pub(crate) fn can_be_read(config: &Config, tables: &[TableInfo]) -> Result<(), Error> {
     match tables.iter().find(|table| !table.can_select) {
         None => Ok(()),
         Some(table) => Err(Error::invalid(format!(
-            "table {name}: its rows may not be read; GRANT SELECT ON {name} TO the role of source.url, or set snapshot.mode = \
-             \"never\"",
-            name = table.qualified_name()
+            "table {}: its rows may not be read; {}, or set snapshot.mode = \"never\"",
+            table.qualified_name(),
+            table.grant_select(&config.source.connect.user)
         ))),
     }
 }

@@ -87,9 +87,7 @@ impl SnapshotReader {
     /// rewrite between a snapshot and the first reading would hide rows from it.
     pub async fn enter_now(&self, scan: &TableScan) -> Result<Moment, Error> {
         let doing = "taking a snapshot";
-        let begin = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        self.command(doing, begin).await?;
-        self.lock(scan).await?;
+        self.begin_locked(scan).await?;
         // The snapshot is taken before the statement runs, and the WAL's end is looked at while it runs: so each commit
         // that the snapshot sees is before that end. The end of flushed WAL would not do, because an asynchronous commit is
         // visible before it is flushed.
@@ -121,9 +119,42 @@ impl SnapshotReader {
             .map_err(|error| Error::protocol(format!("{doing}: {error}")))
     }
 
-    /// Keeps the table, and what is read with it, from being rewritten, truncated or dropped until the transaction ends.
+    /// Begins a transaction whose snapshot is no older than its lock on the table.
+    async fn begin_locked(&self, scan: &TableScan) -> Result<(), Error> {
+        const TRIES_MAX: u32 = 5;
+        let doing = &format!("locking table {}", scan.relation.qualified_name());
+        let begin = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        for _ in 0..TRIES_MAX {
+            self.command(doing, begin).await?;
+            self.lock(scan).await?;
+            if !scan.columns_only || self.is_as_locked(doing, scan).await? {
+                return Ok(());
+            }
+            self.leave().await?;
+        }
+        let message = format!("{doing}: it was rewritten a moment ago");
+        Err(Error::new(Kind::Stale, message))
+    }
+
+    /// Whether the files that the snapshot knows are those that are locked: a lock by reading comes behind the snapshot.
+    async fn is_as_locked(&self, doing: &str, scan: &TableScan) -> Result<bool, Error> {
+        let oid = scan.relation.oid;
+        let question = format!(
+            "SELECT pg_catalog.count(*)::text FROM pg_catalog.pg_class c
+             WHERE (c.oid = {oid} OR c.oid IN (SELECT t.relid FROM pg_catalog.pg_partition_tree({oid}) t)) AND c.relkind = 'r'
+               AND pg_catalog.pg_relation_filenode(c.oid) IS DISTINCT FROM c.relfilenode"
+        );
+        Ok(self.text(doing, &question).await? == "0")
+    }
+
+    /// Keeps the table, and what is read with it, from being rewritten, truncated or dropped until the transaction ends. Who may read
+    /// some columns alone may not lock it by name, but a reading locks it as well.
     pub async fn lock(&self, scan: &TableScan) -> Result<(), Error> {
         let doing = format!("locking table {}", scan.relation.qualified_name());
+        if scan.columns_only {
+            let question = format!("SELECT {} FROM {} LIMIT 0", scan.columns(), scan.from());
+            return self.command(&doing, &question).await;
+        }
         let command = format!("LOCK TABLE {} IN ACCESS SHARE MODE", scan.from());
         self.command(&doing, &command).await
     }

@@ -82,7 +82,7 @@ impl Start {
         &self,
         found: &Found,
     ) -> Result<(SnapshotReader, Vec<snapshot::Source>), Error> {
-        source::can_be_read(&found.tables)?;
+        source::can_be_read(&self.config, &found.tables)?;
         let reader = SnapshotReader::connect(&self.config.source.connect, 0).await?;
         let mut sources = Vec::with_capacity(found.tables.len());
         for (job, table) in found.tables.iter().enumerate() {

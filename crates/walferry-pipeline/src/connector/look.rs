@@ -102,7 +102,7 @@ impl Start {
             }
             Decision::Create | Decision::StartOver => {
                 if config.snapshot.mode != SnapshotMode::Never {
-                    source::can_be_read(&found.tables)?;
+                    source::can_be_read(&self.config, &found.tables)?;
                 }
                 source::may_create_slot(config, &found.catalog).await?;
             }

@@ -172,7 +172,7 @@ pub(crate) async fn jobs_of(
     catalog: &Catalog,
     names: &[String],
 ) -> Result<Vec<TableJob>, Error> {
-    let all = source::select(&config.source, catalog).await?;
+    let all = source::select(config, catalog).await?;
     let tables = named(config, &all, names)?;
     let infos: Vec<TableInfo> = tables.into_iter().cloned().collect();
     jobs(config, catalog, &infos, &all).await

@@ -79,7 +79,7 @@ async fn look(config: &Config, findings: &mut Vec<Finding>) -> Result<Examined, 
     }
     let server = source::server(&mut replication, &identity).await?;
     synchronous(config, &catalog, findings).await?;
-    let tables = source::select(&config.source, &catalog).await?;
+    let tables = source::select(config, &catalog).await?;
     let publication = catalog.publication(&config.source.publication).await?;
     options::unmatched(config, &tables, findings);
     let choice = source::admit(config, &catalog, publication.as_ref(), tables).await?;

@@ -150,7 +150,6 @@ pub(super) async fn table(
     findings: &mut Vec<Finding>,
 ) {
     let subject = format!("table {}", table.qualified_name());
-    let qualified = quote_table(&table.schema, &table.name);
     findings.extend(broken(config, source, table, &subject));
     let snapshot = config.snapshot.mode != SnapshotMode::Never;
     if !table.can_select && snapshot && !start.is_some_and(Start::resumes) {
@@ -162,9 +161,10 @@ pub(super) async fn table(
             )
             .remedy("grant both")
             .sql(format!(
-                "GRANT USAGE ON SCHEMA {} TO {role};\nGRANT SELECT ON {qualified} TO {role};",
+                "GRANT USAGE ON SCHEMA {} TO {};\n{};",
                 quote_ident(&table.schema),
-                role = quote_ident(&config.source.connect.user)
+                quote_ident(&config.source.connect.user),
+                table.grant_select(&config.source.connect.user)
             )),
         );
     }

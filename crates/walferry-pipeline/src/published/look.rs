@@ -112,7 +112,7 @@ pub(crate) async fn look(config: &Config, catalog: &Catalog) -> Result<Look, Err
 }
 
 async fn look_once(config: &Config, catalog: &Catalog) -> Result<Look, Error> {
-    let chosen = source::chosen(&config.source, catalog).await?;
+    let chosen = source::chosen(config, catalog).await?;
     let published = catalog.publishes(&config.source.publication).await?;
     let info = catalog.publication(&config.source.publication).await?;
     let choice = source::admit(config, catalog, info.as_ref(), chosen.clone()).await?;

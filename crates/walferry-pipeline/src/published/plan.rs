@@ -3,9 +3,7 @@
 //! Owns the facts of each case and the words for the operator. Never: changes anything.
 //! Start reading at [`plan`].
 
-use walferry_postgres::{
-    Catalog, RelationKind, TableInfo, quote_ident, quote_literal, quote_table,
-};
+use walferry_postgres::{Catalog, RelationKind, TableInfo, quote_ident, quote_literal};
 
 use super::{
     Entry, KnownLack, Publication, Record, RecordChange,
@@ -261,10 +259,8 @@ fn unreadable(config: &Config, table: &TableInfo) -> Option<String> {
     let name = table.qualified_name();
     let again = format!("`walferry resync {name}` reads them then");
     if !table.can_select {
-        let table = quote_table(&table.schema, &table.name);
-        return Some(format!(
-            "its rows may not be read: GRANT SELECT ON {table} TO {role}; {again}"
-        ));
+        let grant = table.grant_select(&config.source.connect.user);
+        return Some(format!("its rows may not be read: {grant}; {again}"));
     }
     table.guarded.then(|| {
         format!("row level security hides rows of it from role {role}: ALTER ROLE {role} BYPASSRLS; {again}")

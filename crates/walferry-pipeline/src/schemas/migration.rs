@@ -127,7 +127,7 @@ pub async fn plan(
 
 async fn moment(config: &Config, catalog: &Catalog) -> Result<Moment, Error> {
     let mut moment = Moment::new();
-    for info in source::select(&config.source, catalog).await? {
+    for info in source::select(config, catalog).await? {
         let schemas = of_table(config, catalog, &info).await;
         let schemas = schemas.map_err(|error| error.to_string());
         moment.insert(info.oid, (info, schemas));

@@ -98,7 +98,7 @@ pub(crate) fn asks(config: &Config, table: &str) -> bool {
 
 /// The tables that `source.tables` chooses, when the settings of all of them can be carried out.
 pub(crate) async fn choose(config: &Config, catalog: &Catalog) -> Result<Choice, Error> {
-    let tables = select(&config.source, catalog).await?;
+    let tables = select(config, catalog).await?;
     options::hold(config, catalog, &tables).await?;
     let publication = catalog.publication(&config.source.publication).await?;
     let choice = admit(config, catalog, publication.as_ref(), tables).await?;

@@ -372,6 +372,8 @@ mod tests {
             can_select: true,
             unlogged: false,
             guarded: false,
+            columns_granted: Vec::new(),
+            columns_read: Vec::new(),
         }
     }
 

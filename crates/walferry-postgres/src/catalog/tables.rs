@@ -6,7 +6,11 @@
 use walferry_event::ReplicaIdentity;
 
 use super::{Catalog, value};
-use crate::{Error, session::unexpected};
+use crate::{
+    Error,
+    quote::{quote_ident, quote_table},
+    session::unexpected,
+};
 
 /// Schema and name of a table.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,8 +53,12 @@ pub struct TableInfo {
     pub rows_estimated: i64,
     /// Whether we may add it to a publication.
     pub owned: bool,
-    /// Whether we may read it.
+    /// Whether we may read it: all of it or, once that was looked at, the columns that are read.
     pub can_select: bool,
+    /// The columns that we may read, where we may not read all of it.
+    pub columns_granted: Vec<String>,
+    /// The columns that are read, where the settings say which.
+    pub columns_read: Vec<String>,
     /// Whether its changes are not in the WAL, so that there is nothing to stream.
     pub unlogged: bool,
     /// Whether its row level security would hide rows from us, so that PostgreSQL refuses to let us read it.
@@ -61,6 +69,17 @@ impl TableInfo {
     /// `schema.table`, unquoted.
     pub fn qualified_name(&self) -> String {
         format!("{}.{}", self.schema, self.name)
+    }
+
+    /// The command that lets a role read what is read of it.
+    pub fn grant_select(&self, role: &str) -> String {
+        let names: Vec<String> = self.columns_read.iter().map(|it| quote_ident(it)).collect();
+        let columns = match names.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", names.join(", ")),
+        };
+        let table = quote_table(&self.schema, &self.name);
+        format!("GRANT SELECT{columns} ON {table} TO {}", quote_ident(role))
     }
 
     /// Its name.
@@ -145,7 +164,12 @@ impl Catalog {
                    pg_catalog.has_schema_privilege(n.oid, 'USAGE')
                        AND pg_catalog.has_table_privilege(c.oid, 'SELECT'),
                    c.relpersistence = 'u',
-                   pg_catalog.row_security_active(c.oid)
+                   pg_catalog.row_security_active(c.oid),
+                   CASE WHEN pg_catalog.has_table_privilege(c.oid, 'SELECT') THEN '{}' ELSE
+                       ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
+                             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+                               AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+                               AND pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT')) END
             FROM pg_catalog.pg_class c
             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             LEFT JOIN LATERAL (
@@ -181,6 +205,8 @@ impl Catalog {
                 can_select: value(doing, &row, 9)?,
                 unlogged: value(doing, &row, 10)?,
                 guarded: value(doing, &row, 11)?,
+                columns_granted: value(doing, &row, 12)?,
+                columns_read: Vec::new(),
             });
         }
         Ok(tables)

@@ -32,6 +32,8 @@ pub struct TableScan {
     /// The columns that are read, when it is not all of them: the others come as NULL.
     wanted: Option<Vec<usize>>,
     pub(super) partitioned: bool,
+    /// Some columns may be read, not the table: then it cannot be locked as a whole either.
+    pub(super) columns_only: bool,
     pages: u64,
     bytes: u64,
 }
@@ -52,7 +54,7 @@ pub(super) async fn describe(
     let oid = relation.oid;
     let doing = &format!("measuring table {}", relation.qualified_name());
     let sizes = format!(
-        "SELECT c.relkind = 'p', s.pages, s.bytes, s.rows
+        "SELECT c.relkind = 'p', s.pages, s.bytes, s.rows, NOT pg_catalog.has_table_privilege(c.oid, 'SELECT')
          FROM pg_catalog.pg_class c CROSS JOIN LATERAL (
              SELECT coalesce(sum(pg_catalog.pg_relation_size(l.oid) / pg_catalog.current_setting('block_size')::int), 0)::bigint AS pages,
                     coalesce(sum(pg_catalog.pg_table_size(l.oid)), 0)::bigint AS bytes,
@@ -64,8 +66,15 @@ pub(super) async fn describe(
          WHERE c.oid = {oid}"
     );
     let rows = reader.rows(doing, &sizes).await?;
-    let Some([Some(partitioned), Some(pages), Some(bytes), Some(estimated)]) =
-        rows.first().map(Vec::as_slice)
+    let Some(
+        [
+            Some(partitioned),
+            Some(pages),
+            Some(bytes),
+            Some(estimated),
+            Some(columns_only),
+        ],
+    ) = rows.first().map(Vec::as_slice)
     else {
         return Err(Error::new(
             Kind::Stale,
@@ -81,6 +90,7 @@ pub(super) async fn describe(
         order: order::describe(reader, relation, partitioned).await?,
         wanted: None,
         partitioned,
+        columns_only: columns_only == "t",
         pages: number(pages)?,
         bytes: number(bytes)?,
     })
@@ -178,7 +188,7 @@ impl TableScan {
         }
     }
 
-    fn columns(&self) -> String {
+    pub(super) fn columns(&self) -> String {
         let left_out = |at: &usize| {
             let wanted = self.wanted.as_ref();
             wanted.is_some_and(|wanted| !wanted.contains(at))

@@ -40,6 +40,8 @@ fn seen(oid: u32, entry: Option<u32>, leaves: &[Leaf]) -> Seen {
             can_select: true,
             unlogged: false,
             guarded: false,
+            columns_granted: Vec::new(),
+            columns_read: Vec::new(),
         },
         member: entry.map(|entry| Member {
             table: oid,

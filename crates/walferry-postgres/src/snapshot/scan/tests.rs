@@ -24,6 +24,7 @@ fn scan(key: &[usize], partitioned: bool) -> TableScan {
         order: order(key, partitioned),
         wanted: None,
         partitioned,
+        columns_only: false,
         pages: 10,
         bytes: 81_920,
     }
