@@ -6,6 +6,7 @@
 //! Start reading at [`Relations::learn`].
 
 mod ahead;
+mod gone;
 mod ids;
 mod key;
 mod message_keys;

@@ -1,5 +1,8 @@
 //! A name that leaves its table and comes back before anybody looks: the stream tells it.
 
+use rdkafka::Message;
+use walferry_testkit::topics::Reader;
+
 use super::{TABLE, Watched, While, agrees, rows, settings};
 use crate::place::{Place, READY};
 
@@ -44,4 +47,36 @@ fn a_name_that_leaves_and_comes_back_between_two_looks_is_noticed() {
         );
     }
     it.walferry.wait_ready(READY);
+}
+
+#[test]
+fn a_table_that_is_dropped_before_its_changes_are_read_has_the_key_of_its_topic() {
+    let place = Place::shared("dropped_full");
+    place.sql(&format!(
+        "create table t {TABLE}; create table f {TABLE}; alter table f replica identity full"
+    ));
+    let mut settings = settings(&place);
+    settings.set_text("snapshot.mode", "never");
+    let mut it = Watched::new(&place, &settings);
+    place.drain(&rows("t", 1, 50));
+    // Its first changes come under the name of another one, and it is gone when they are read.
+    let sql = format!(
+        "begin; alter table t rename to aside; alter table f rename to t; commit;
+         {}; update t set note = 'b' where id % 2 = 0; delete from t where id % 3 = 0; drop table t;
+         alter table aside rename to t",
+        rows("t", 20, 60)
+    );
+    it.meet(&place, &settings, While::Stopped, &sql);
+    it.reads("public.t");
+    agrees(&place, &settings, "insert into t values (5000, 'x')", 1);
+    let mut records = 0;
+    let topic = place.topic("public.t");
+    let mut reader = Reader::open(&place.brokers, &[topic]).unwrap();
+    let read = reader.read_to_end(|message| {
+        records += 1;
+        assert!(message.key().is_some(), "a record without a key");
+        Ok(())
+    });
+    read.unwrap();
+    assert!(records > 150, "{records}");
 }

@@ -64,6 +64,7 @@ impl Relations {
                 false => error.into(),
             }
         })?;
+        self.key_of_gone(&mut table)?;
         choose_key(&self.config, &mut table)?;
         self.as_leaves_wrote(&mut table);
         Ok(table)

@@ -26,6 +26,11 @@ pub(crate) struct MessageKey {
 }
 
 impl MessageKey {
+    /// Their names, in the order of the key.
+    pub(super) fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
     pub(super) fn of(table: &Table) -> MessageKey {
         let names = table.key.iter().filter_map(|&at| table.columns.get(at));
         MessageKey {
@@ -65,15 +70,20 @@ pub(crate) struct KeyNews {
 #[derive(Default)]
 pub(crate) struct MessageKeys {
     known: HashMap<u32, MessageKey>,
+    /// The columns of the last key of each topic, by the name of its table.
+    named: HashMap<String, Vec<String>>,
     news: Vec<KeyNews>,
 }
 
 impl MessageKeys {
     pub(crate) fn of(record: Option<&Record>) -> MessageKeys {
-        let entries = record.into_iter().flat_map(|it| it.tables.values());
-        let known = entries.filter_map(|it| Some((it.oid, it.key.clone()?)));
+        let entries = record.into_iter().flat_map(|it| &it.tables);
+        let keys = entries.filter_map(|(name, it)| Some((name, it.oid, it.key.as_ref()?)));
         MessageKeys {
-            known: known.collect(),
+            known: keys.clone().map(|it| (it.1, it.2.clone())).collect(),
+            named: keys
+                .map(|it| (it.0.clone(), it.2.columns.clone()))
+                .collect(),
             news: Vec::new(),
         }
     }
@@ -82,6 +92,9 @@ impl MessageKeys {
     pub(super) fn uses(&mut self, table: &Table) -> Option<KnownLack> {
         let (oid, name) = (table.relation.oid, table.relation.qualified_name());
         let key = MessageKey::of(table);
+        if !key.columns.is_empty() {
+            self.named.insert(name.clone(), key.columns.clone());
+        }
         let before = self.known.insert(oid, key.clone());
         if before.as_ref() == Some(&key) {
             return None;
@@ -98,6 +111,13 @@ impl MessageKeys {
             lack: lack.clone(),
         });
         lack
+    }
+
+    /// The columns of the keys that a table, or others of its name, were written with.
+    pub(super) fn of_table(&self, oid: u32, name: &str) -> Vec<Vec<String>> {
+        let own = self.known.get(&oid).map(|it| &it.columns);
+        let keys = own.into_iter().chain(self.named.get(name));
+        keys.filter(|it| !it.is_empty()).cloned().collect()
     }
 
     /// A table has got its key behind the rows that come now. What is wrong with its topic then.
