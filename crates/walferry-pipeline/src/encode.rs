@@ -14,6 +14,7 @@ mod parked;
 mod policy;
 mod rows;
 mod transactions;
+mod write;
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -21,17 +22,16 @@ use std::{
 };
 
 use metrics::Counter;
-use walferry_avro::EncodeErrorKind;
-use walferry_event::{Datum, Lsn, Operation, Origin, Position};
+use walferry_event::{Datum, Lsn, Origin, Position};
 use walferry_pgoutput::{Frame, Message};
 
 use crate::{
     builder::{Builder, PublisherGone},
-    changes::{self, Bookmark, Change, Deletes},
+    changes::{Bookmark, Change},
     config::Config,
     error::Error,
     parking::{Obstacle, Refused},
-    relations::{Entry, Plan, Relations, Urgency},
+    relations::{Entry, Relations, Urgency},
     snapshot::{Engine, Recent},
     status::{Lack, Status},
 };
@@ -39,9 +39,10 @@ use crate::{
 use keys::Left;
 use messages::Messages;
 use parked::Closing;
-use policy::{Context, unwritable};
+use policy::Context;
 use rows::Rows;
 use transactions::{Boundaries, Told, Transaction};
+use write::{count_changes, write_change};
 
 /// Turns the stream of one slot into records.
 pub(crate) struct Encoder {
@@ -73,14 +74,6 @@ pub(crate) struct Encoder {
 /// The encode thread's pulse, and how long it may work on one block. What waits for a server shows its pulse meanwhile.
 pub(crate) const STAGE: &str = "encode";
 pub(crate) const STUCK: Duration = Duration::from_secs(600);
-
-/// Operations that are counted, in the order of `Plan::changes`.
-const OPERATIONS: [Operation; 4] = [
-    Operation::Create,
-    Operation::Update,
-    Operation::Delete,
-    Operation::Truncate,
-];
 
 impl Encoder {
     pub(crate) fn new(
@@ -487,116 +480,6 @@ impl Encoder {
                  the value or the subject's compatibility level, or set errors = \"dead-letter\" for this table",
                 obstacle.reason
             ))),
-        }
-    }
-}
-
-/// Writes a change by its relation's plan; widens the plan when a value proves it too narrow; else applies the policy.
-fn write_change(
-    relations: &mut Relations,
-    builder: &mut Builder,
-    oid: u32,
-    change: Change<'_>,
-    origin: &Origin<'_>,
-    mut told: Option<&mut Told>,
-    context: &Context<'_>,
-) -> Result<Option<(Arc<str>, Obstacle)>, Error> {
-    let mut widened = 0;
-    // A snapshot cannot wait for one table.
-    let urgency = match change {
-        Change::Read(_) => Urgency::Waits,
-        _ => Urgency::MayPark,
-    };
-    relations.settle(oid, origin.lsn, urgency)?;
-    loop {
-        let plan = match relations.entry(oid) {
-            Some(Entry::Followed(plan)) => plan,
-            Some(Entry::Ignored) => return Ok(None),
-            None => {
-                return Err(Error::failed(format!(
-                    "a change at {} is of relation {oid}, which the stream has not described",
-                    origin.lsn
-                )));
-            }
-        };
-        if let Some(reason) = plan.refused.clone() {
-            return unwritable(plan, builder, change, origin, ("schema", &reason), context);
-        }
-        if plan.barred.is_some()
-            && let Some(reason) = plan.bars(change.operation(), &context.status.refusals)
-        {
-            let error = ("validation", reason.as_str());
-            return unwritable(plan, builder, change, origin, error, context);
-        }
-        let change = change.as_far_as_sure(plan.mixed);
-        if let Some(reason) = change.untold(plan) {
-            let refusal = ("validation", reason);
-            return unwritable(plan, builder, change, origin, refusal, context);
-        }
-        if let Some(bytes) = context.cut {
-            let reason = oversize::too_long(bytes, context.config);
-            let error = ("too_large", reason.as_str());
-            return unwritable(plan, builder, change, origin, error, context);
-        }
-        let bookmark = Bookmark::of(builder.records());
-        let placed = told.as_ref().map(|told| Origin {
-            block: Some(told.next(&plan.name)),
-            ..*origin
-        });
-        let error = match changes::write(
-            plan,
-            change,
-            placed.as_ref().unwrap_or(origin),
-            Deletes {
-                tombstones: context.config.tombstones(),
-                taken: context.left == Left::Taken,
-            },
-            builder.records(),
-        ) {
-            Ok(events) => {
-                oversize::watch(plan, builder, &bookmark, change, origin, context);
-                if let Some(told) = &mut told {
-                    told.count(&plan.name, events);
-                }
-                if let Some(i) = OPERATIONS.iter().position(|op| *op == change.operation()) {
-                    plan.changes[i] += 1;
-                }
-                return Ok(None);
-            }
-            Err(error) => error,
-        };
-        bookmark.restore(builder.records());
-        let can_widen = plan.can_widen(&error, widened);
-        if error.kind == EncodeErrorKind::NullInKey && relations.forget_key(oid, origin.lsn)? {
-            continue;
-        }
-        if can_widen {
-            widened += 1;
-            relations.widen(oid, error.column, error.kind, origin.lsn)?;
-            continue;
-        }
-        let Some(Entry::Followed(plan)) = relations.entry(oid) else {
-            return Ok(None);
-        };
-        return unwritable(
-            plan,
-            builder,
-            change,
-            origin,
-            ("validation", &error.to_string()),
-            context,
-        );
-    }
-}
-
-fn count_changes(plan: &mut Plan, connector: &str, status: &Status) {
-    for (operation, count) in OPERATIONS.iter().zip(&mut plan.changes) {
-        let count = std::mem::take(count);
-        if count > 0 {
-            metrics::counter!("walferry_changes_total", "connector" => connector.to_owned(),
-                "table" => plan.name.to_string(), "op" => operation.code())
-            .increment(count);
-            status.count_changes(&plan.name, count);
         }
     }
 }

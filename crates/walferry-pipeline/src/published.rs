@@ -2,7 +2,7 @@
 //!
 //! Owns [`Record`], which stands in Kafka beside the checkpoint: a table's oid, its entry in the publication, its partitions, and
 //! what is known to be missing from its topic. `compare` finds what has changed, `remedy` decides what is done about it (a table
-//! that is executed), `plan` gathers what that decision needs, `watch` looks and acts while the connector runs, and `begin` at a
+//! that is executed), `facts` gathers what that decision needs, `plan` says what follows, `watch` looks and acts while the connector runs, and `begin` at a
 //! start; `renewal` is for servers that go by what was.
 //! Never: reads a row; publishes one. Snapshots beside the stream read what a plan says.
 //! Invariant: the record that says that a difference is dealt with is in the same Kafka transaction as the snapshot that does it, so
@@ -11,6 +11,7 @@
 
 mod act;
 mod compare;
+mod facts;
 mod look;
 mod plan;
 mod remedy;

@@ -9,6 +9,7 @@
 
 mod again;
 mod anew;
+mod event;
 mod opening;
 mod reloading;
 mod requests;
@@ -16,7 +17,7 @@ mod sweeping;
 
 use std::{collections::HashMap, sync::Arc};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use walferry_event::{Datum, Lsn, Origin, Relation, RowRange, SnapshotMark};
 use walferry_postgres::parse_copy_row;
 
@@ -35,7 +36,7 @@ use crate::{
     config::Config,
     encode::{Encoder, now_us},
     error::{Error, Labels, Passing},
-    published::{Follow, Record, RecordChange},
+    published::{Follow, Record},
     reload::Reload,
     retry::Retry,
     status::Status,
@@ -43,40 +44,7 @@ use crate::{
 use again::HeldBack;
 use anew::Anew;
 
-/// What the engine is told from outside the encode thread.
-pub(crate) enum Event {
-    /// A table was described, for its windows.
-    Described(
-        usize,
-        Result<Option<Box<Described>>, walferry_postgres::Error>,
-    ),
-    /// A chunk was read, or not.
-    Chunk(u64, Result<Read, walferry_postgres::Error>),
-    /// What is gone from a table was found, or not; nothing when it has changed meanwhile.
-    Searched(u64, Box<Result<Option<Found>, Error>>),
-    /// A place at which the topic of a table can be ended was found, or not.
-    Place(usize, Result<(String, Lsn), walferry_postgres::Error>),
-    /// A table that the server refused to read may be tried again.
-    Due(usize),
-    /// There is more to give.
-    GoOn,
-    /// Another configuration is to be put in force.
-    Reload(Box<Reload>),
-    /// Something else is published of tables: what has to be done about it.
-    Follow(Box<Follow>),
-    /// The first are in the publication now, the others could not be added to it; and what is published now.
-    Published(Vec<String>, Vec<String>, RecordChange),
-    /// The stream is to begin anew where it stands.
-    Renew,
-    /// Somebody asks for a snapshot.
-    Start(Request),
-    /// A request has been looked at, and may begin.
-    Accepted(Request),
-    /// Somebody asks for the end of one; the answer says whether there was one.
-    Cancel(String, oneshot::Sender<bool>),
-    /// Somebody asks for one to be held, or to go on; the answer says whether there is one.
-    Hold(String, bool, oneshot::Sender<bool>),
-}
+pub(crate) use event::Event;
 
 struct Open {
     id: u64,
