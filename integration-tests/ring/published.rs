@@ -5,6 +5,7 @@ mod again;
 mod away;
 mod others;
 mod partitions;
+mod passing;
 
 use std::time::{Duration, Instant};
 

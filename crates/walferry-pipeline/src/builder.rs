@@ -104,7 +104,7 @@ impl Builder {
         // One that only tables that catch up have not seen was counted when it came first.
         let commit_us = (self.course.position() != before).then_some(commit_us);
         let marked = self.marks.last().map_or(0, |mark| mark.records_end);
-        if !self.unfinished && marked == self.records.len() {
+        if !self.unfinished && marked == self.records.len() && self.carried.is_none() {
             // A transaction without records of ours: it moves the position, but opens no Kafka transaction.
             self.idle = Some(self.course.held());
             return;

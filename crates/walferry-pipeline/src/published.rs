@@ -26,7 +26,7 @@ use walferry_postgres::PublicationVersion;
 
 pub(crate) use act::{Follow, begin, carry_out, finish, first, foresee, plan_of_config};
 pub(crate) use plan::Plan;
-pub(crate) use strange::Strange;
+pub(crate) use strange::{IN_STREAM, Strange};
 pub(crate) use watch::watch;
 
 use crate::{
@@ -62,6 +62,9 @@ pub(crate) struct Entry {
     /// Oid of what brings it in the publication; none while it is to be added.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) member: Option<u32>,
+    /// The transaction that put it into its schema, where the schema is what is published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) moved: Option<i64>,
     /// Its partitions with rows, each with its file.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) leaves: BTreeMap<u32, u32>,
@@ -111,8 +114,8 @@ fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<KnownLack>, D::
 impl Entry {
     /// Whether nothing else is published, whatever is known to be wrong with the topic.
     fn is_but_for_lacks(&self, other: &Entry) -> bool {
-        (self.oid, self.member, &self.leaves, self.strange)
-            == (other.oid, other.member, &other.leaves, other.strange)
+        let of = |it: &Entry| (it.oid, it.member, it.moved, it.strange);
+        of(self) == of(other) && self.leaves == other.leaves
     }
 
     /// Something is known to be wrong with the topic, beside what was, or in place of the same.

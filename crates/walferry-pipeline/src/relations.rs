@@ -141,7 +141,7 @@ impl Relations {
         self.registry.clone()
     }
 
-    /// Whether this very version of a relation is the one in use, or the table is not followed.
+    /// Whether this very version of a relation is the one in use, or the one that is not followed.
     pub(crate) fn follows(&self, relation: &Relation) -> bool {
         match (
             self.described.get(&relation.oid),
@@ -149,7 +149,11 @@ impl Relations {
         ) {
             (Some(described), _) => described == relation,
             (None, Some(Entry::Followed(plan))) => plan.table.relation == *relation,
-            (None, Some(Entry::Ignored)) => true,
+            // Under another name it may be followed.
+            (None, Some(Entry::Ignored)) => {
+                let ignored = self.ignored.get(&relation.oid);
+                ignored.is_none_or(|it| it.qualified_name() == relation.qualified_name())
+            }
             (None, None) => false,
         }
     }

@@ -5,7 +5,7 @@
 //! Start reading at [`differences`].
 
 use super::{
-    Entry, Record,
+    Entry, IN_STREAM, Record,
     look::{Look, Seen, file},
 };
 
@@ -101,22 +101,28 @@ fn of_table(before: &Entry, now: &Seen, altered: bool) -> Option<Change> {
         (None, Some(_)) => Some(Change::Joined),
         (Some(_), None) => Some(Change::TakenOut),
         _ if altered => Some(Change::Altered),
+        // It was in a schema that is not published.
+        _ if has_moved(before, now) => Some(Change::PutBack),
         (Some(before), Some(now)) => (before != now).then_some(Change::PutBack),
     }
 }
 
+/// Whether it has been put into its schema again, by which it is published.
+fn has_moved(before: &Entry, now: &Seen) -> bool {
+    let now = now.member.and_then(|it| it.moved);
+    matches!((before.moved, now), (Some(then), Some(now)) if then != now)
+}
+
 pub(super) fn of_partitions(before: &Entry, now: &Seen) -> Vec<Change> {
-    let fresh = now
-        .leaves
-        .iter()
-        .filter(|it| !before.leaves.contains_key(&it.oid));
+    let known = |oid: u32| before.leaves.get(&oid).filter(|file| **file != IN_STREAM);
+    let fresh = now.leaves.iter().filter(|it| known(it.oid).is_none());
     let fresh: Vec<_> = fresh.collect();
     let stays = |oid: &&u32| now.leaves.iter().any(|it| it.oid == **oid);
     let gone = before.leaves.keys().filter(|it| !stays(it)).count();
     let files = now
         .leaves
         .iter()
-        .filter_map(|it| Some((*before.leaves.get(&it.oid)?, file(it))));
+        .filter_map(|it| Some((*known(it.oid)?, file(it))));
     let other = |change: fn(u32, u32) -> bool| files.clone().any(|(old, new)| change(old, new));
     let mut changes = Vec::new();
     if other(|old, new| old == 0 && new != 0) {

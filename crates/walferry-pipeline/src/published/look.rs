@@ -43,6 +43,7 @@ impl Seen {
         Entry {
             oid: self.info.oid,
             member: self.member.map(|it| it.entry),
+            moved: self.member.and_then(|it| it.moved),
             leaves: self.leaves.iter().map(|it| (it.oid, file(it))).collect(),
             key: None,
             strange: false,

@@ -14,25 +14,36 @@ use super::{Known, Record};
 
 /// What the stream has met since the last look.
 #[derive(Debug, Default)]
-pub(crate) struct Strange(Mutex<BTreeSet<String>>);
+pub(crate) struct Strange(Mutex<Met>);
+
+#[derive(Debug, Default)]
+pub(super) struct Met {
+    /// Tables whose topics are not what they have written.
+    tables: BTreeSet<String>,
+    /// Tables whose topics have changes of a partition that was not known.
+    leaves: BTreeSet<(String, u32)>,
+}
+
+/// The file of a partition of which nothing is known but that the stream has brought changes of it.
+pub(crate) const IN_STREAM: u32 = u32::MAX;
 
 impl Strange {
     /// A table's topic is not what the table has written.
     pub(crate) fn add(&self, table: &str) {
-        self.lock().insert(table.to_owned());
+        self.lock().tables.insert(table.to_owned());
     }
 
     /// It is known, and dealt with.
     pub(crate) fn forget(&self, table: &str) {
-        self.lock().remove(table);
+        self.lock().tables.remove(table);
     }
 
     /// What has been met, for the look that deals with it.
-    pub(super) fn take(&self) -> BTreeSet<String> {
+    pub(super) fn take(&self) -> Met {
         std::mem::take(&mut *self.lock())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Met> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -47,6 +58,26 @@ impl Record {
         strange.map(|(table, _)| table.clone()).collect()
     }
 
+    /// The stream brings a change of the table `oid` that was made in the relation `leaf`: tells of what the record does not know of that.
+    /// Whether there is any.
+    pub(crate) fn meet_leaf(&mut self, oid: u32, leaf: u32, strange: &Strange) -> bool {
+        let mut news = false;
+        for (name, entry) in &mut self.tables {
+            if entry.oid == oid && !entry.leaves.contains_key(&leaf) {
+                entry.leaves.insert(leaf, IN_STREAM);
+                strange.lock().leaves.insert((name.clone(), leaf));
+                news = true;
+            }
+            // It is followed by itself, and its topic lacks the change.
+            if entry.oid == leaf && !entry.strange {
+                entry.strange = true;
+                strange.add(name);
+                news = true;
+            }
+        }
+        news
+    }
+
     pub(crate) fn set_strange(&mut self, table: &str) {
         if let Some(entry) = self.tables.get_mut(table) {
             entry.strange = true;
@@ -58,8 +89,15 @@ impl Known {
     /// Whether a table is strange that was not known to be.
     pub(super) fn meet(&mut self, strange: &Strange) -> bool {
         let met = strange.take();
-        met.iter().for_each(|table| self.record.set_strange(table));
-        !met.is_empty()
+        for table in &met.tables {
+            self.record.set_strange(table);
+        }
+        for (root, leaf) in &met.leaves {
+            if let Some(entry) = self.record.tables.get_mut(root) {
+                entry.leaves.entry(*leaf).or_insert(IN_STREAM);
+            }
+        }
+        !met.tables.is_empty() || !met.leaves.is_empty()
     }
 
     pub(super) fn has_strange(&self) -> bool {
@@ -71,6 +109,25 @@ impl Known {
 mod tests {
     use super::*;
     use crate::published::Entry;
+
+    #[test]
+    fn a_change_in_a_partition_that_was_not_known_is_met_once() {
+        let entry = |oid| Entry {
+            oid,
+            ..Entry::default()
+        };
+        let tables = [("public.root", 1), ("public.alone", 2)];
+        let tables = tables.map(|(name, oid)| (name.to_owned(), entry(oid)));
+        let mut known = Known::default();
+        known.record.tables = tables.into();
+        let (mut record, strange) = (known.record.clone(), Strange::default());
+        assert!(record.meet_leaf(1, 2, &strange) && !record.meet_leaf(1, 2, &strange));
+        assert!(known.meet(&strange) && !known.meet(&strange));
+        assert_eq!(known.record, record);
+        assert!(record.tables["public.alone"].strange);
+        assert_eq!(record.tables["public.root"].leaves[&2], IN_STREAM);
+        assert!(!record.meet_leaf(7, 8, &strange));
+    }
 
     #[test]
     fn a_name_and_an_oid_that_belong_to_different_tables_make_both_strange() {

@@ -56,6 +56,9 @@ impl Encoder {
         let open = self.open_transaction();
         if let (Some(engine), Some((xid, commit_lsn))) = (&mut self.engine, open) {
             engine.touch(relation, change, xid, commit_lsn);
+            if let Some(progress) = engine.misplaced(relation, change) {
+                self.builder.carry(progress);
+            }
         }
     }
 

@@ -84,6 +84,8 @@ pub(crate) struct Engine {
     follows: Vec<Follow>,
     /// Tables that were added and are not in the publication yet.
     unpublished: Vec<String>,
+    /// The relation that the stream has described just now: the next change is made in it.
+    said: Option<u32>,
     next_id: u64,
     stream_at: Lsn,
     retry: Retry,
@@ -131,6 +133,7 @@ impl Engine {
             follows: Vec::new(),
             unpublished: Vec::new(),
             status,
+            said: None,
             next_id: 0,
             stream_at: Lsn::ZERO,
             finished_told: true,
@@ -178,6 +181,7 @@ impl Engine {
                 sweep.give_up();
             }
         }
+        self.said = Some(relation.oid);
         self.strange(encoder, relation)
     }
 

@@ -35,6 +35,8 @@ pub struct Member {
     pub entry: u32,
     /// Nothing chose it by its name, so that it has been published since it was created, unless it was another's before.
     pub by_itself: bool,
+    /// Where its schema brings it: the transaction that put it there.
+    pub moved: Option<i64>,
     /// It is as it was created: never renamed, moved or rewritten.
     pub untouched: bool,
 }
@@ -116,7 +118,11 @@ impl Catalog {
             _ => "NULL::oid",
         };
         let question = format!(
-            "SELECT c.oid, coalesce(l.entry, {schema}, p.oid), l.entry IS NULL, c.xmin = a.xmin
+            "SELECT c.oid, coalesce(l.entry, {schema}, p.oid), l.entry IS NULL, c.xmin = a.xmin,
+                    CASE WHEN l.entry IS NULL AND {schema} IS NOT NULL THEN
+                        (SELECT d.xmin::text::bigint FROM pg_catalog.pg_depend d
+                         WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.objsubid = 0
+                           AND d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass) END
              FROM pg_catalog.pg_publication p
              CROSS JOIN LATERAL pg_catalog.pg_get_publication_tables(p.pubname::text) t
              JOIN pg_catalog.pg_class c ON c.oid = t.relid
@@ -136,6 +142,7 @@ impl Catalog {
                 entry: value(doing, &row, 1)?,
                 by_itself: value(doing, &row, 2)?,
                 untouched: value(doing, &row, 3)?,
+                moved: value(doing, &row, 4)?,
             });
         }
         Ok(Some((version, members)))

@@ -47,6 +47,7 @@ fn seen(oid: u32, entry: Option<u32>, leaves: &[Leaf]) -> Seen {
             table: oid,
             entry,
             by_itself: false,
+            moved: None,
             untouched: true,
         }),
         leaves: leaves.to_vec(),

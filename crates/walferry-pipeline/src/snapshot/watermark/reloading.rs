@@ -11,12 +11,13 @@ use walferry_event::{Relation, RowRange};
 
 use super::{Engine, Follow};
 use crate::{
+    changes::Change,
     encode::Encoder,
     error::Error,
     published::{KnownLack, RecordChange},
     snapshot::{
         chunk::Sessions,
-        progress::{Meeting, TableJob, TableState},
+        progress::{Meeting, Progress, TableJob, TableState},
     },
     status::Mend,
 };
@@ -162,6 +163,22 @@ impl Engine {
             self.status.strange.add(table);
         }
         self.mark(encoder)
+    }
+
+    /// The stream brings a change. Where it is of a table that the relation described just before is a partition of, and that was not
+    /// known, a topic lacks it or has it too many as soon as it is behind us: what the next mark has to say.
+    pub(crate) fn misplaced(&mut self, oid: u32, change: &Change<'_>) -> Option<Arc<Progress>> {
+        // One TRUNCATE is of several tables, which are all described before it.
+        let leaf = self.said.take().filter(|leaf| *leaf != oid)?;
+        if matches!(change, Change::Truncate) {
+            return None;
+        }
+        let record = Arc::make_mut(self.progress.published.as_mut()?);
+        if !record.meet_leaf(oid, leaf, &self.status.strange) {
+            return None;
+        }
+        self.progress.serial += 1;
+        Some(Arc::new(self.progress.clone()))
     }
 
     /// What was known to be wrong with a topic is right when the last snapshot that mends that is done.
