@@ -1,12 +1,13 @@
 //! Rows from a kilobyte to hundreds of megabytes, in the stream and in a snapshot, under each policy: they go through, or
 //! their table's policy decides; memory stays within its bound, and a stop is obeyed.
 //!
-//! The sizes of every day are a short list. `WALFERRY_SIZES=all` walks from 1 kB to 200 MB in steps of 1.5.
+//! The sizes of every day are a short list. `WALFERRY_SIZES=all` walks from 1 kB to 200 MB in steps of 1.5, and
+//! `WALFERRY_SIZES=1000,140000000` takes these; then the figures are printed.
 
 use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
-use walferry_testkit::process::{Settings, Walferry};
+use walferry_testkit::process::{Settings, Walferry, print_line};
 
 use crate::park::table;
 use crate::place::{DRAIN, Place, READY};
@@ -26,22 +27,32 @@ const STEP: Duration = Duration::from_secs(300);
 /// The default of `shutdown_ms`, and what it takes to see that a process has ended.
 const STOPPED: Duration = Duration::from_millis(10_000 + 2_000);
 
+const ASKED: &str = "WALFERRY_SIZES";
+
 /// Bytes of the rows' large value.
 fn sizes() -> Vec<u64> {
-    if std::env::var("WALFERRY_SIZES").is_ok_and(|it| it == "all") {
-        let next = |it: &u64| Some(it * 3 / 2);
-        return std::iter::successors(Some(1_000), next)
+    let next = |it: &u64| Some(it * 3 / 2);
+    match std::env::var(ASKED).as_deref() {
+        Ok("all") => std::iter::successors(Some(1_000), next)
             .take_while(|it| *it <= 200_000_000)
-            .collect();
+            .collect(),
+        Ok(list) => list.split(',').map(|it| it.parse().unwrap()).collect(),
+        Err(_) => vec![
+            1_000,
+            1_000_000,
+            9_000_000,
+            18_000_000,
+            40_000_000,
+            140_000_000,
+        ],
     }
-    vec![
-        1_000,
-        1_000_000,
-        9_000_000,
-        18_000_000,
-        40_000_000,
-        140_000_000,
-    ]
+}
+
+/// Prints a figure where sizes were asked for.
+fn tell(figure: &str) {
+    if std::env::var(ASKED).is_ok() {
+        print_line(figure);
+    }
 }
 
 /// A value of so many bytes.
@@ -90,6 +101,11 @@ fn fits(bytes: u64) -> bool {
 fn held(walferry: &Walferry, bytes: u64) {
     let peak = walferry.usage().unwrap().rss_peak_bytes;
     let bound = MEMORY + BESIDE + TIMES * (2 * bytes).min(KEPT);
+    tell(&format!(
+        "{bytes} bytes: peak {} MiB of {} MiB",
+        peak / MIB,
+        bound / MIB
+    ));
     assert!(
         peak <= bound,
         "{} MiB, and the bound for {bytes} bytes is {} MiB",
@@ -102,6 +118,7 @@ fn ends_in_time(walferry: &mut Walferry) -> Option<i32> {
     let asked = Instant::now();
     walferry.sigterm();
     let code = walferry.wait_exit(STOPPED);
+    tell(&format!("SIGTERM obeyed in {:?}", asked.elapsed()));
     assert!(
         asked.elapsed() <= STOPPED,
         "{:?}\n{}",
@@ -119,6 +136,7 @@ fn changes(status: &Json, name: &str) -> u64 {
 fn rows_of_every_size_in_the_stream_go_through_or_follow_the_policy() {
     for policy in ["skip", "dead-letter", "park", "stop"] {
         let place = Place::shared(&format!("sizes_{}", policy.replace('-', "_")));
+        tell(policy);
         prepare(&place);
         let mut settings = settings(&place, policy);
         settings.set_text("snapshot.mode", "never");
@@ -182,6 +200,7 @@ fn rows_of_every_size_in_the_stream_go_through_or_follow_the_policy() {
 fn rows_of_every_size_in_a_snapshot_go_through_or_follow_the_policy() {
     for policy in ["skip", "dead-letter", "stop"] {
         let place = Place::shared(&format!("sizes_read_{}", policy.replace('-', "_")));
+        tell(&format!("snapshot, {policy}"));
         prepare(&place);
         let sizes = sizes();
         for (id, bytes) in sizes.iter().enumerate() {

@@ -12,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use walferry_testkit::checker::{Checker, Session, parse_lsn};
 use walferry_testkit::fake_registry::{FakeRegistry, Fault};
 use walferry_testkit::load::{self, MixedLoad};
@@ -33,6 +34,8 @@ const KINDS: &[&str] = &[
     "registry-503-on-post",
 ];
 const LOOK: Duration = Duration::from_millis(100);
+/// Between the outages of connectors side by side.
+const APART: Duration = Duration::from_secs(10);
 /// What is promised.
 const PROMISED: Duration = Duration::from_secs(5);
 /// What was seen of one outage.
@@ -67,6 +70,13 @@ pub(crate) fn campaign(plan: &Plan, stack: &Stack, folder: &Path) -> Result<bool
     if !plan.together {
         return Bench::begin("outages", plan, stack, folder)?.all(&kinds, plan);
     }
+    // Connections that hang in a proxy stay open for as long as it is away.
+    let files = getrlimit(Resource::Nofile);
+    let all = Rlimit {
+        current: files.maximum,
+        ..files
+    };
+    setrlimit(Resource::Nofile, all).context("no more open files are to be had")?;
     let mut benches = Vec::new();
     for kind in &kinds {
         let name = format!("outages_{}", kind.replace('-', "_"));
@@ -76,7 +86,14 @@ pub(crate) fn campaign(plan: &Plan, stack: &Stack, folder: &Path) -> Result<bool
         let running: Vec<_> = benches
             .into_iter()
             .zip(&kinds)
-            .map(|(bench, kind)| scope.spawn(move || bench.all(&[kind], plan)))
+            .zip(0..)
+            .map(|((bench, kind), place)| {
+                scope.spawn(move || {
+                    // Each end is seen by itself: what all of them catch up with at once would keep the machine busy.
+                    thread::sleep(APART * place);
+                    bench.all(&[kind], plan)
+                })
+            })
             .collect();
         let mut kept = Ok(true);
         for (thread, kind) in running.into_iter().zip(&kinds) {
