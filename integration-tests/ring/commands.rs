@@ -60,6 +60,13 @@ fn check_tells_the_plan_and_changes_nothing() {
 }
 
 #[test]
+fn help_that_shows_the_form_of_a_url_is_help() {
+    let (code, text) = output(&["tail", "--help"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("--source"), "{text}");
+}
+
+#[test]
 fn check_of_a_source_that_cannot_work_fails() {
     let place = Place::shared("check_bad");
     let path = place

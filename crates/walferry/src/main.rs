@@ -91,11 +91,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// What is said of a command line that is none, or asks for help. An argument is repeated without the password in it.
+/// What is said of a command line that is none, or asks for help. An argument is repeated without the password in it; help repeats
+/// none, and the form of a URL that it shows is no password.
 fn misused(error: &clap::Error) -> ExitCode {
     let said = error.render().to_string();
     let shown = walferry_event::without_userinfo(&said);
-    if shown == said {
+    if shown == said || !error.use_stderr() {
         error.exit();
     }
     let _ = write!(io::stderr(), "{shown}");
