@@ -97,7 +97,7 @@ impl Migration {
         let value = self.left.remove(property)?;
         if value.contains("${") {
             let remark = format!(
-                "{property} holds a placeholder that Kafka Connect resolves; it stands here as it is"
+                "{property} holds a placeholder that Kafka Connect resolves and Walferry does not: put the value in its place"
             );
             self.settle(remark);
         }
@@ -352,6 +352,10 @@ mod tests {
             "value.converter = org.apache.kafka.connect.json.JsonConverter",
             "value.converter.value.subject.name.strategy = my.Own",
             "message.key.columns = (a|b.t:x",
+            "debezium.transforms = outbox\ndebezium.transforms.outbox.type = io.debezium.transforms.outbox.EventRouter\n\
+             debezium.format.key = avro\ndebezium.format.value = avro",
+            "debezium.source.slot.name = s",
+            "debezium.sink.type = pulsar\ndebezium.format.key = avro\ndebezium.format.value = avro",
         ] {
             let (keys, text) = migrated(&format!("topic.prefix = shop\n{lines}\n"));
             assert!(keys["source"].get("tables").is_none(), "{lines}:\n{text}");

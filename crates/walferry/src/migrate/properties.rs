@@ -9,13 +9,18 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
 
-/// Debezium Server's names of what the connector and the producer are told.
-const SERVER: [(&str, &str); 4] = [
+/// Debezium Server's names of what the connector, the producer and the worker are told.
+const SERVER: [(&str, &str); 6] = [
     ("debezium.source.", ""),
     ("debezium.sink.kafka.producer.", "producer.override."),
-    ("debezium.format.key.", "key.converter."),
-    ("debezium.format.value.", "value.converter."),
+    ("debezium.format.key", "key.converter"),
+    ("debezium.format.value", "value.converter"),
+    ("debezium.transforms", "transforms"),
+    ("debezium.predicates", "predicates"),
 ];
+
+/// The converters, and what Debezium Server takes where it is told of none.
+const SERVER_FORMAT: [(&str, &str); 2] = [("key.converter", "json"), ("value.converter", "json")];
 
 /// Reads either form. The names are those of a connector.
 pub(super) fn read(text: &str) -> Result<BTreeMap<String, String>> {
@@ -23,7 +28,8 @@ pub(super) fn read(text: &str) -> Result<BTreeMap<String, String>> {
         true => from_json(text)?,
         false => from_properties(text)?,
     };
-    Ok(pairs
+    let by_server = pairs.iter().any(|(name, _)| name.starts_with("debezium."));
+    let mut named: BTreeMap<String, String> = pairs
         .into_iter()
         .map(|(name, value)| {
             let server = SERVER
@@ -31,7 +37,13 @@ pub(super) fn read(text: &str) -> Result<BTreeMap<String, String>> {
                 .find_map(|(theirs, ours)| Some(format!("{ours}{}", name.strip_prefix(theirs)?)));
             (server.unwrap_or(name), value.trim().to_owned())
         })
-        .collect())
+        .collect();
+    for (name, format) in SERVER_FORMAT.iter().filter(|_| by_server) {
+        named
+            .entry((*name).to_owned())
+            .or_insert_with(|| (*format).to_owned());
+    }
+    Ok(named)
 }
 
 fn from_json(text: &str) -> Result<Vec<(String, String)>> {
@@ -175,11 +187,17 @@ mod tests {
 
     #[test]
     fn the_names_of_debezium_server_are_those_of_a_connector() {
-        let text =
-            "debezium.source.slot.name=s\ndebezium.sink.kafka.producer.bootstrap.servers=k:9092";
+        let text = "debezium.source.slot.name=s\ndebezium.sink.kafka.producer.bootstrap.servers=k:9092\n\
+                    debezium.transforms=a\ndebezium.transforms.a.type=T\ndebezium.format.value=avro\n\
+                    debezium.format.value.schema.registry.url=u";
         let pairs = [
+            ("key.converter", "json"),
             ("producer.override.bootstrap.servers", "k:9092"),
             ("slot.name", "s"),
+            ("transforms", "a"),
+            ("transforms.a.type", "T"),
+            ("value.converter", "avro"),
+            ("value.converter.schema.registry.url", "u"),
         ];
         assert_eq!(read_pairs(text), expected(&pairs));
     }

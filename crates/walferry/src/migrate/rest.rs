@@ -36,7 +36,7 @@ const SWITCHES: [(&str, &str); 2] = [
 
 /// Properties without a counterpart on which topics, records or what is published depend: the file does not start until they
 /// are settled. A value that is Debezium's default changes nothing.
-const BLOCKERS: [(&str, &str, &str); 7] = [
+const BLOCKERS: [(&str, &str, &str); 8] = [
     (
         "column.include.list",
         "",
@@ -46,6 +46,11 @@ const BLOCKERS: [(&str, &str, &str); 7] = [
         "converters",
         "",
         "custom converters change values; here every type has its mapping, with switches in [format]",
+    ),
+    (
+        "debezium.sink.type",
+        "kafka",
+        "Walferry writes to Kafka and nowhere else",
     ),
     (
         "topic.naming.strategy",

@@ -22,7 +22,9 @@ impl Migration {
     }
 
     fn address(&mut self) {
+        // A placeholder would be taken apart as a part of a URL; the property's name stands there until its value does.
         let mut part = |property: &str, otherwise: &str| match self.take(property) {
+            Some(value) if value.contains("${") => property.to_owned(),
             Some(value) => value,
             None => {
                 self.settle(format!("{property} is missing; {otherwise} is taken"));
@@ -32,7 +34,11 @@ impl Migration {
         let host = part("database.hostname", "localhost");
         let user = part("database.user", "postgres");
         let database = part("database.dbname", "postgres");
-        let port = self.take("database.port").unwrap_or_else(|| "5432".into());
+        let port = match self.take("database.port") {
+            Some(port) if port.contains("${") => "database.port".into(),
+            Some(port) => port,
+            None => "5432".to_owned(),
+        };
         let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let host = match host.contains(':') {
             true => format!("[{host}]"),
