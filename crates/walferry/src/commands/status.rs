@@ -84,11 +84,6 @@ async fn ask(url: &str) -> Result<Json, Failure> {
 }
 
 fn connector(it: &Json) -> String {
-    let word = |value: &Json| match value {
-        Json::String(text) => text.clone(),
-        Json::Null => "–".to_owned(),
-        other => other.to_string(),
-    };
     let mut text = format!("{}: {}", word(&it["name"]), word(&it["state"]));
     if let Some(reason) = it["reason"].as_str() {
         text.push_str(&format!(" ({reason})"));
@@ -137,30 +132,44 @@ fn connector(it: &Json) -> String {
         }
         text.push('\n');
     }
-    for table in list("tables") {
-        text.push_str(&format!(
-            "  table {} → {}: {} changes",
-            word(&table["name"]),
-            word(&table["topic"]),
-            word(&table["changes"])
-        ));
+    for it in list("tables") {
         let snapshot = list("snapshot");
-        let rows = snapshot
-            .iter()
-            .find(|it| it["name"] == table["name"])
-            .and_then(|it| it["rows"].as_u64());
-        if let Some(rows) = rows.filter(|rows| *rows > 0) {
-            text.push_str(&format!(", {rows} rows by snapshot"));
-        }
-        if let (Some(state @ ("parked" | "catching-up")), reason) =
-            (table["state"].as_str(), &table["reason"])
-        {
-            let since = word(&table["parked_since"]);
-            text.push_str(&format!(", {state} since {since}: {}", word(reason)));
-        }
-        text.push('\n');
+        let read = snapshot.iter().find(|read| read["name"] == it["name"]);
+        let rows = read.and_then(|it| it["rows"].as_u64());
+        text.push_str(&table(&it, rows));
     }
     text
+}
+
+/// A table: where it goes, how much of it, and what is wrong with it.
+fn table(it: &Json, rows: Option<u64>) -> String {
+    let mut text = format!("  table {}", word(&it["name"]));
+    // One that the stream has not met has no topic yet.
+    if let Some(topic) = it["topic"].as_str().filter(|it| !it.is_empty()) {
+        text.push_str(&format!(" → {topic}"));
+    }
+    text.push_str(&format!(": {} changes", word(&it["changes"])));
+    if let Some(rows) = rows.filter(|rows| *rows > 0) {
+        text.push_str(&format!(", {rows} rows by snapshot"));
+    }
+    match (it["state"].as_str(), &it["reason"]) {
+        (Some(state @ ("parked" | "catching-up")), reason) => {
+            let since = word(&it["parked_since"]);
+            text.push_str(&format!(", {state} since {since}: {}", word(reason)));
+        }
+        (Some(state), Json::String(reason)) => text.push_str(&format!(", {state}: {reason}")),
+        _ => {}
+    }
+    text.push('\n');
+    text
+}
+
+fn word(value: &Json) -> String {
+    match value {
+        Json::String(text) => text.clone(),
+        Json::Null => "–".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -178,6 +187,8 @@ mod tests {
                 { "name": "public.a", "topic": "t.a", "changes": 3, "state": "streaming" },
                 { "name": "public.b", "topic": "t.b", "changes": 1, "state": "parked",
                   "parked_since": "2026-11-26T00:00:00Z", "reason": "the registry refused it" },
+                { "name": "public.c", "topic": "", "changes": 0, "state": "left-out",
+                  "parked_since": null, "reason": "it has no key" },
             ],
         }]});
         let text = shown(&status, false, false);
@@ -185,6 +196,7 @@ mod tests {
             "PostgreSQL 17.6, timeline 2, slot walferry_shop",
             "public.a → t.a: 3 changes\n",
             "public.b → t.b: 1 changes, parked since 2026-11-26T00:00:00Z: the registry refused it\n",
+            "  table public.c: 0 changes, left-out: it has no key\n",
         ] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
