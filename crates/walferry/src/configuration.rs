@@ -138,6 +138,14 @@ fn explain(text: &str, place: &str, error: &toml::de::Error) -> String {
     for name in ["u64", "u32", "i32"] {
         message = message.replace(&format!("expected {name}"), &format!("expected {number}"));
     }
+    message = message.replace("expected a sequence", "expected a list");
+    // A dot in a key goes down a level, and the names of Kafka's settings have dots.
+    let dotted = key.trim_end_matches(": ");
+    if message.starts_with("unknown key") && dotted.contains('.') && !dotted.contains(['"', '\'']) {
+        message.push_str(&format!(
+            "; where {dotted} is the name of a setting of Kafka's, put it in quotes: \"{dotted}\""
+        ));
+    }
     format!("{place}:{line_number}: {key}{message}")
 }
 

@@ -90,6 +90,11 @@ fn what_is_wrong_is_named_with_its_line() {
             &["acks"],
         ),
         (
+            "[registry]",
+            "[kafka.properties]\nlinger.ms = 5\n[registry]",
+            &["shop.toml:9", "in quotes: \"linger.ms\""],
+        ),
+        (
             "tables = [",
             "password = { evn = \"X\" }\ntables = [",
             &["shop.toml:5", "password", "\"env\""],
