@@ -152,24 +152,30 @@ pub(super) async fn table(
     let subject = format!("table {}", table.qualified_name());
     findings.extend(broken(config, source, table, &subject));
     let snapshot = config.snapshot.mode != SnapshotMode::Never;
-    if !table.can_select && snapshot && !start.is_some_and(Start::resumes) {
-        findings.push(
-            Finding::new(
+    let reads = snapshot && !start.is_some_and(Start::resumes);
+    if !table.can_select && snapshot {
+        let (severity, message) = match reads {
+            true => (
                 Severity::Error,
-                &subject,
                 "may not be read, so its rows cannot be snapshot: SELECT on it or USAGE on its schema is missing",
-            )
-            .remedy("grant both")
-            .sql(format!(
-                "GRANT USAGE ON SCHEMA {} TO {};\n{};",
-                quote_ident(&table.schema),
-                quote_ident(&config.source.connect.user),
-                table.grant_select(&config.source.connect.user)
-            )),
+            ),
+            false => (
+                Severity::Warning,
+                "may not be read, by a snapshot, a resync or an audit: SELECT on it or USAGE on its schema is missing",
+            ),
+        };
+        findings.push(
+            Finding::new(severity, &subject, message)
+                .remedy("grant both")
+                .sql(format!(
+                    "GRANT USAGE ON SCHEMA {} TO {};\n{};",
+                    quote_ident(&table.schema),
+                    quote_ident(&config.source.connect.user),
+                    table.grant_select(&config.source.connect.user)
+                )),
         );
     }
     if table.guarded {
-        let reads = snapshot && !start.is_some_and(Start::resumes);
         let severity = match reads {
             true => Severity::Error,
             false => Severity::Warning,

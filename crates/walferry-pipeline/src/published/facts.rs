@@ -154,7 +154,7 @@ async fn limits(
 fn unreadable(config: &Config, table: &TableInfo) -> Option<String> {
     let role = quote_ident(&config.source.connect.user);
     let name = table.qualified_name();
-    let again = format!("`walferry resync {name}` reads them then");
+    let again = format!("`walferry resync {name} -c FILE` reads them then");
     if !table.can_select {
         let grant = table.grant_select(&config.source.connect.user);
         return Some(format!("its rows may not be read: {grant}; {again}"));
@@ -174,7 +174,7 @@ async fn bar(
     let name = &config.source.publication;
     let Some(publication) = &now.info else {
         return Ok(Some(format!(
-            "publication {name:?} does not exist any more: changes are lost, and `walferry resync` creates it anew"
+            "publication {name:?} does not exist any more: changes are lost, and `walferry resync -c FILE` creates it anew"
         )));
     };
     let publish = match options::wanted(config, catalog, &seen.info).await {
@@ -196,8 +196,13 @@ async fn bar(
         () if !config.source.create => "; source.create is false",
         () => "",
     };
+    // Its rows are read as soon as it is there.
+    let grant = match seen.info.can_select {
+        true => String::new(),
+        false => format!(" {};", seen.info.grant_select(&config.source.connect.user)),
+    };
     Ok(Some(format!(
-        "publication {name:?} {}{why}: {}",
+        "publication {name:?} {}{why}: {}{grant}",
         it.what, it.sql
     )))
 }

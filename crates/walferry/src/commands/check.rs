@@ -82,6 +82,7 @@ fn sql(findings: &[Finding]) -> String {
     let mut lines: Vec<&str> = findings
         .iter()
         .filter_map(|finding| finding.fix_sql.as_deref())
+        .flat_map(|sql| sql.split_inclusive(";\n").map(str::trim_end))
         .collect();
     // One statement may mend what several findings tell of.
     let mut seen = std::collections::HashSet::new();
