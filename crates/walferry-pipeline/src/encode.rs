@@ -276,7 +276,7 @@ impl Encoder {
                 .unwrap_or_default();
             return Err(Error::refused(format!(
                 "the topics hold the first {} changes{of} of the transaction that commits at {}, but the server goes on \
-                 with the one that commits at {commit_lsn}: the rest is lost; `walferry resync` makes the topics agree \
+                 with the one that commits at {commit_lsn}: the rest is lost; `walferry resync -c FILE` makes the topics agree \
                  with the tables again",
                 gap.position.ordinal.unwrap_or_default(),
                 gap.position.commit_lsn
@@ -371,7 +371,7 @@ impl Encoder {
         if left == Left::Unsure {
             self.status.findings.set(&plan.name, Lack::Incomplete, format!(
                 "more keys changed in one transaction than are remembered, and no index of the table is unique after each \
-                 change, so that a key may have been deleted that another row has taken; `walferry resync {}` makes its topic \
+                 change, so that a key may have been deleted that another row has taken; `walferry resync {} -c FILE` makes its topic \
                  agree", plan.name
             ));
         }

@@ -25,7 +25,7 @@ pub async fn set_checkpoint(config: &Config, lsn: Lsn) -> Result<Checkpoint, Err
     let (catalog, server, slot) = look(config).await?;
     let Slot::Usable { confirmed } = slot else {
         return Err(Error::invalid(format!(
-            "slot {:?} does not exist or is lost: there is nothing that could go on from {lsn}; `walferry checkpoint clear` \
+            "slot {:?} does not exist or is lost: there is nothing that could go on from {lsn}; `walferry checkpoint clear -c FILE` \
              lets the connector begin anew",
             config.source.slot
         )));

@@ -302,7 +302,7 @@ fn refuse_slot(e: &Evidence) -> Decision {
 fn unfinished(e: &Evidence, found: &str, home: &Home) -> String {
     format!(
         "a start of connector {:?} that did not finish belongs to {found}: it may have left slot {:?} there, which keeps WAL; \
-         restore the old settings to finish it, or drop that slot and begin here after `walferry checkpoint clear`",
+         restore the old settings to finish it, or drop that slot and begin here after `walferry checkpoint clear -c FILE`",
         e.connector, home.slot
     )
 }
@@ -318,7 +318,7 @@ fn refuse_timeline(e: &Evidence) -> Decision {
     };
     Decision::Refuse(format!(
         "the checkpoint of connector {:?} is at {} on timeline {}, but the server is on timeline {} and {evidence}: the \
-         topics hold changes that this server never had; `walferry resync` makes them agree again",
+         topics hold changes that this server never had; `walferry resync -c FILE` makes them agree again",
         e.connector,
         held_end(w.position),
         w.timeline,
@@ -332,7 +332,7 @@ fn refuse_behind(e: &Evidence) -> Decision {
     };
     Decision::Refuse(format!(
         "the topics of connector {:?} hold changes up to {}, but the server's log ends at {}: it was restored to an earlier \
-         state, and what is written there from now on would pass for published; `walferry resync` makes the topics agree \
+         state, and what is written there from now on would pass for published; `walferry resync -c FILE` makes the topics agree \
          with the tables again",
         e.connector, w.position.end_lsn, e.server.wal_flush
     ))
@@ -373,7 +373,7 @@ fn refuse_lost(e: &Evidence) -> Decision {
     };
     Decision::Refuse(format!(
         "slot {:?} cannot be used ({}), but the topics hold changes up to {}: changes are lost from {} on; `walferry \
-         resync` takes a new slot and makes the topics agree with the tables again",
+         resync -c FILE` takes a new slot and makes the topics agree with the tables again",
         e.slot_name,
         lost_reason(e),
         w.position.end_lsn,
@@ -392,7 +392,7 @@ fn refuse_gap(e: &Evidence) -> Decision {
     };
     Decision::Refuse(format!(
         "slot {:?} is confirmed up to {confirmed}, but the topics hold changes{whose} only up to {}: the changes from {} \
-         to {confirmed} are lost, something else has read from this slot; `walferry resync` takes a new slot and makes \
+         to {confirmed} are lost, something else has read from this slot; `walferry resync -c FILE` takes a new slot and makes \
          the topics agree with the tables again",
         e.slot_name, w.needed, w.needed
     ))

@@ -220,7 +220,9 @@ impl Status {
             });
         }
         if self.pausing.is_held() {
-            reasons.push("paused: publishing is held; `walferry resume` lets it go on".to_owned());
+            reasons.push(
+                "paused: publishing is held; `walferry resume -c FILE` lets it go on".to_owned(),
+            );
         }
         for (table, finding) in self.findings.seen() {
             if finding.lack == Lack::Incomplete {

@@ -122,14 +122,14 @@ fn reason(table: &str, topic: &str, difference: &Difference) -> (Lack, String) {
             Lack::Incomplete,
             format!(
                 "its topic {topic:?} was deleted and created again, so that its records from before are gone: `walferry resync \
-                 {table}` publishes its rows again"
+                 {table} -c FILE` publishes its rows again"
             ),
         ),
         Difference::Gone => (
             Lack::Incomplete,
             format!(
                 "its topic {topic:?} was deleted, and its records with it: it is created again with the next change; `walferry \
-                 resync {table}` publishes its rows again"
+                 resync {table} -c FILE` publishes its rows again"
             ),
         ),
         Difference::Partitions { accepted, found } => (
@@ -137,7 +137,7 @@ fn reason(table: &str, topic: &str, difference: &Difference) -> (Lack, String) {
             format!(
                 "its topic {topic:?} has {found} partitions and had {accepted} when it was first written to: keys stay in the \
                  {accepted} that they were spread over, so that the order of each is kept, and the others get records without a \
-                 key only; to spread keys over all of them, delete the topic and run `walferry resync {table}`, or name another \
+                 key only; to spread keys over all of them, delete the topic and run `walferry resync {table} -c FILE`, or name another \
                  topic for the table"
             ),
         ),

@@ -41,7 +41,7 @@ pub(crate) async fn start(
 ) -> Result<()> {
     let listener = TcpListener::bind(listen)
         .await
-        .with_context(|| format!("admin.listen: cannot listen on {listen}; choose another port"))?;
+        .with_context(|| format!("admin.listen: cannot listen on {listen}; stop the process that does, or choose another port"))?;
     let shown = Shown {
         connectors: connectors.into(),
         exporter,

@@ -33,7 +33,7 @@ pub(crate) enum Command {
     Check {
         #[command(flatten)]
         file: ConfigFile,
-        /// Print only the SQL that mends the source
+        /// Print only the SQL that mends the source; again after it has run, until nothing is printed
         #[arg(long, conflicts_with = "json")]
         fix_sql: bool,
         /// Print JSON
@@ -72,10 +72,10 @@ pub(crate) enum Command {
     },
     /// Print changes as JSON lines from a temporary slot; needs PostgreSQL only
     Tail {
-        /// Take source and tables from a configuration file
+        /// Take source, tables and, where it exists, the publication from a configuration file
         #[arg(short, long, value_name = "FILE", conflicts_with_all = ["source", "tables"], required_unless_present = "source")]
         config: Option<PathBuf>,
-        /// postgresql://user@host:port/database
+        /// postgresql://user@host:port/database; the role has to own the tables, for a publication is made for the time being
         #[arg(long, value_name = "URL")]
         source: Option<String>,
         /// Globs of schema.table; all tables when none is given
@@ -273,7 +273,7 @@ pub(crate) enum Schema {
         #[arg(long)]
         json: bool,
     },
-    /// Let a parked table go on: its schema is registered against the subject's compatibility level
+    /// Let a parked table go on: its schema is registered whatever the subject's compatibility level says
     Approve {
         /// schema.table
         table: String,

@@ -203,7 +203,7 @@ impl Plan {
             }
             Remedy::TellSurplus => {
                 lack = Some(format!(
-                    "the rows stay in its topic until `walferry resync {name}` deletes them"
+                    "the rows stay in its topic until `walferry resync {name} -c FILE` deletes them"
                 ));
             }
         }
@@ -351,7 +351,7 @@ fn mending(config: &Config, case: &Case, name: &str) -> String {
     }
     match &case.unreadable {
         Some(why) => why.clone(),
-        None => format!("`walferry resync {name}` makes its topic agree with it"),
+        None => format!("`walferry resync {name} -c FILE` makes its topic agree with it"),
     }
 }
 

@@ -103,7 +103,7 @@ impl MessageKeys {
         let lack = reason.map(|reason| KnownLack {
             surplus: false,
             until: Mend::Whole,
-            reason: format!("{reason}; `walferry resync {name}` makes its topic agree"),
+            reason: format!("{reason}; `walferry resync {name} -c FILE` makes its topic agree"),
         });
         self.news.push(KeyNews {
             table: name,
@@ -128,7 +128,7 @@ impl MessageKeys {
             until: Mend::Whole,
             reason: format!(
                 "rows that come now were written before the table had its key ({}), and nothing made that unique then: a delete of \
-                 one may have deleted another for consumers; `walferry resync {name}` makes its topic agree",
+                 one may have deleted another for consumers; `walferry resync {name} -c FILE` makes its topic agree",
                 key.columns.join(", ")
             ),
         };

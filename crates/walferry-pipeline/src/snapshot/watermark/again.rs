@@ -57,7 +57,7 @@ impl Engine {
             let reason = format!(
                 "table {name}: {why} while its rows were read, and without a key it cannot be told which of them are in the \
                  topic; its topic would have to be ended by a truncate, which is not published (format.skipped_operations, \
-                 format.envelope): give the table a key, or a new topic, and run `walferry resync`"
+                 format.envelope): give the table a key, or a new topic, and run `walferry resync -c FILE`"
             );
             table.shown.state = TableState::Paused;
             table.shown.reason = Some(reason.clone());

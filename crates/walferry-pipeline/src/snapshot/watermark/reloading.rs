@@ -211,8 +211,9 @@ impl Engine {
             return;
         };
         let name = &table.shown.name;
-        let reason =
-            format!("its rows cannot be read: {why}; mend that, then `walferry resync {name}`");
+        let reason = format!(
+            "its rows cannot be read: {why}; mend that, then `walferry resync {name} -c FILE`"
+        );
         let record = self.progress.published.get_or_insert_default();
         let lack = KnownLack {
             surplus: false,

@@ -65,7 +65,7 @@ impl Engine {
                 tracing::info!(target: "audit", table = table.shown.name, id, "snapshot cancelled");
                 let held = self.held_back.remove(&job).is_some() || table.shown.reason.is_some();
                 if held {
-                    let reason = "its snapshot was cancelled before its end; `walferry snapshot start` reads its rows";
+                    let reason = "its snapshot was cancelled before its end; `walferry snapshot start -c FILE TABLE` reads its rows";
                     let findings = &self.status.findings;
                     findings.set(&table.shown.name, Lack::Incomplete, reason);
                 }
