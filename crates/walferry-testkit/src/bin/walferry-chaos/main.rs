@@ -2,13 +2,14 @@
 //! change is in Kafka exactly once and in order.
 //!
 //! Owns: servers of its own, what the campaigns share. [`stream`] kills a connector that streams, [`snapshot`] one that
-//! takes snapshots, [`outages`] kills nothing and takes each server away. Exit status 0 only when all counts are zero.
+//! takes snapshots, [`resync`] one that reads its tables again after changes were lost, [`outages`] kills nothing and takes each server away. Exit status 0 only when all counts are zero.
 //!
-//! `walferry-chaos [stream|snapshot|outages] [--seed N] [--kills N] [--minutes N] [--servers postgres,kafka,registry] [--rate N]
-//! [--writers N] [--postgres MAJOR] [--truncate] [--keep]`; of snapshots also `[--rows N] [--down SECONDS]`,
+//! `walferry-chaos [stream|snapshot|resync|outages] [--seed N] [--kills N] [--minutes N] [--servers postgres,kafka,registry] [--rate N]
+//! [--writers N] [--postgres MAJOR] [--truncate] [--keep]`; of snapshots and resyncs also `[--rows N] [--down SECONDS]`,
 //! of outages `[--down SECONDS] [--times N] [--kinds KIND,…] [--together]`
 
 mod outages;
+mod resync;
 mod snapshot;
 mod stream;
 
@@ -61,7 +62,7 @@ struct Plan {
 
 fn run() -> Result<bool> {
     let (word, arguments) = Arguments::after_word(
-        &["stream", "snapshot", "outages"],
+        &["stream", "snapshot", "resync", "outages"],
         NAMES,
         &["truncate", "keep", "together"],
     )?;
@@ -82,7 +83,7 @@ fn run() -> Result<bool> {
             truncate: arguments.has("truncate"),
             ..MixedOptions::default()
         },
-        rows: arguments.value("rows", 200_000)?,
+        rows: arguments.value("rows", if word == "resync" { 20_000 } else { 200_000 })?,
         down: Duration::from_secs_f64(arguments.value("down", 3.0)?),
         times: arguments.value("times", 1)?,
         kinds: arguments.list("kinds"),
@@ -95,6 +96,7 @@ fn run() -> Result<bool> {
     let folder = std::env::temp_dir().join(format!("walferry-chaos-{}", std::process::id()));
     let outcome = match word.as_str() {
         "stream" => stream::campaign(&plan, &mut stack, &folder),
+        "resync" => resync::campaign(&plan, &stack, &folder),
         "outages" => outages::campaign(&plan, &stack, &folder),
         _ => snapshot::campaigns(&plan, &mut stack, &folder),
     };
