@@ -3,6 +3,7 @@
 
 mod again;
 mod away;
+mod met;
 mod others;
 mod partitions;
 mod passing;
