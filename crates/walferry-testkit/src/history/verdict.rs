@@ -318,9 +318,7 @@ fn reads(status: &Json, told: &BTreeMap<String, String>) -> bool {
     };
     let waits = |it: &Json| {
         let reason = it["name"].as_str().and_then(|name| told.get(name));
-        reason.is_some_and(|reason| {
-            !reason.contains("read again now") && !reason.contains("read now")
-        })
+        reason.is_some_and(|reason| reason.contains("its snapshot waits"))
     };
     tables.iter().any(|it| open(it) && !waits(it))
 }
