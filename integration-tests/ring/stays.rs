@@ -289,6 +289,37 @@ fn the_creation_of_a_slot_says_whom_it_waits_for() {
     place.drain("insert into t values (3)");
 }
 
+#[test]
+fn a_table_that_others_hold_is_told_of_at_a_start_and_while_running() {
+    let place = Place::shared("held_table");
+    place.sql("create table t (id int primary key); insert into t values (1)");
+    let settings = place.all();
+    let mut holder = Session::connect(&place.url).unwrap();
+    let pid = holder.value("select pg_backend_pid()").unwrap().unwrap();
+    let lock = "begin; lock table t in access exclusive mode";
+    holder.execute(lock).unwrap();
+    let mut walferry = place.start(&settings);
+    let said = walferry.wait_not_ready(&format!("process {pid}"), READY);
+    assert!(
+        said.contains("publication") && said.contains("pg_terminate_backend"),
+        "{said}"
+    );
+    stops(&mut walferry);
+    let mut walferry = place.start(&settings);
+    walferry.wait_not_ready(&format!("process {pid}"), READY);
+    holder.execute("rollback").unwrap();
+    walferry.wait_status("streaming", READY, |it| it["state"] == "streaming");
+    holder.execute(lock).unwrap();
+    place.sql("create table late (id int primary key); insert into late values (1)");
+    let said = walferry.wait_log("cannot be looked at", READY);
+    assert!(said.contains(&format!("process {pid}")), "{said}");
+    holder.execute("rollback").unwrap();
+    walferry.wait_status("the new table", READY, |it| {
+        it["tables"].to_string().contains("public.late")
+    });
+    place.drain("insert into late values (2)");
+}
+
 /// Where `synchronous_standby_names` counts our session, commits of others do not wait for a heartbeat, and a first start does
 /// not wait for itself.
 #[test]

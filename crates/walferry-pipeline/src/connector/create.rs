@@ -29,7 +29,11 @@ impl Start {
         }
         let publisher = claim(publisher, stamp.next(None, None)).await?;
         source::take_out(&self.config, &found.catalog, &found.left_out).await?;
-        source::ensure_publication(&self.config, &found.catalog, &found.tables).await?;
+        let ensured = source::ensure_publication(&self.config, &found.catalog, &found.tables);
+        let pid = found.catalog.backend_pid().await?;
+        let publication = &self.config.source.publication;
+        let what = format!("publication {publication:?}");
+        Box::pin(self.held_up(pid, &what, ensured)).await?;
         if !source::drop_slot(&self.config, &found.catalog, &self.stop).await? {
             source::may_create_slot(&self.config, &found.catalog).await?;
         }

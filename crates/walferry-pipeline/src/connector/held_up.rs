@@ -19,21 +19,21 @@ const STAGE: &str = "start-held-up";
 
 impl Start {
     /// Waits for what process `pid` of the server does for us.
-    pub(super) async fn held_up<T>(
+    pub(super) async fn held_up<T, E: Into<Error>>(
         &self,
         pid: i32,
         what: &str,
-        work: impl Future<Output = Result<T, walferry_postgres::Error>>,
+        work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, Error> {
         let mut stop = self.stop.clone();
         let mut catalog = None;
-        tokio::pin!(work);
+        let mut work = Box::pin(work);
         loop {
             tokio::select! {
                 biased;
                 done = &mut work => {
                     self.status.waits_no_more(STAGE);
-                    return Ok(done?);
+                    return done.map_err(Into::into);
                 }
                 () = retry::asked(&mut stop) => {
                     self.end(pid).await;

@@ -26,13 +26,15 @@ use crate::{
 
 /// Between two questions.
 const EVERY: Duration = Duration::from_secs(1);
+/// How long a step takes until it is asked what it waits for.
+const SLOW: Duration = Duration::from_secs(3);
 /// Tables that are left out, because of rights that no question shows, are looked at again after this long.
 const AGAIN: Duration = Duration::from_secs(10);
 
 /// Watches what is published of the tables, for as long as the ring turns.
 pub(crate) async fn watch(config: Arc<Config>, status: Arc<Status>) {
     let mut watch = Watch {
-        config,
+        config: config.clone(),
         status,
         catalog: None,
         seen: None,
@@ -44,7 +46,7 @@ pub(crate) async fn watch(config: Arc<Config>, status: Arc<Status>) {
         if watch.status.state() != State::Streaming {
             continue;
         }
-        if let Err(error) = watch.step().await {
+        if let Err(error) = Box::pin(told_when_slow(config.clone(), watch.step())).await {
             // Whether the server is there is told by others.
             match error.is_away() {
                 true => tracing::debug!(%error, "what is published could not be looked at"),
@@ -52,6 +54,31 @@ pub(crate) async fn watch(config: Arc<Config>, status: Arc<Status>) {
             }
             watch.catalog = None;
             watch.seen = None;
+        }
+    }
+}
+
+/// Says once for whom a step waits: as long as somebody holds a table, nothing else is looked at.
+async fn told_when_slow<T>(config: Arc<Config>, step: impl Future<Output = T>) -> T {
+    let mut step = Box::pin(step);
+    let mut told = false;
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut step => return done,
+            () = time::sleep(SLOW) => {}
+        }
+        let asked = async {
+            let catalog = Catalog::connect(&config.source.connect).await?;
+            catalog.ours_wait_for().await
+        };
+        let holders = time::timeout(SLOW, asked).await;
+        if let (false, Ok(Ok(Some(holders)))) = (told, holders) {
+            told = true;
+            tracing::warn!(
+                "what is published cannot be looked at: that waits for {holders}; until then tables that come, go or are \
+                replaced are not noticed"
+            );
         }
     }
 }

@@ -90,6 +90,30 @@ impl Catalog {
         }
     }
 
+    /// The process of this very session.
+    pub async fn backend_pid(&self) -> Result<i32, Error> {
+        let doing = "asking for the process of a session";
+        let row = self
+            .one(doing, "SELECT pg_catalog.pg_backend_pid()", &[])
+            .await?;
+        value(doing, &row, 0)
+    }
+
+    /// What sessions of the same name and role wait for, if one of them waits for a lock.
+    pub async fn ours_wait_for(&self) -> Result<Option<String>, Error> {
+        const QUESTION: &str = "\
+            SELECT a.pid FROM pg_catalog.pg_stat_activity a
+            WHERE a.usename = current_user AND a.wait_event_type = 'Lock'
+              AND a.application_name = pg_catalog.current_setting('application_name')
+            ORDER BY a.query_start LIMIT 1";
+        let doing = "asking which session waits for a lock";
+        let rows = self.all(doing, QUESTION, &[]).await?;
+        match rows.first() {
+            Some(row) => self.waits_for(value(doing, row, 0)?).await,
+            None => Ok(None),
+        }
+    }
+
     /// Whether a process is at work, and waits neither for a client nor for something to do.
     pub async fn is_at_work(&self, pid: i32) -> Result<bool, Error> {
         const QUESTION: &str = "\
