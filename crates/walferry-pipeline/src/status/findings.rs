@@ -144,7 +144,7 @@ impl Findings {
 
     /// Records that the table is followed no more.
     pub(crate) fn forget(&self, table: &str) {
-        self.remove(table, |found| *found = Found::default());
+        self.inner().remove(table);
     }
 
     fn remove(&self, table: &str, remove: impl FnOnce(&mut Found)) {
