@@ -3,6 +3,7 @@
 use walferry_testkit::stack::test_postgres_major;
 
 use crate::audit::audit;
+use crate::park::table;
 use crate::place::{Place, READY, told};
 
 #[test]
@@ -62,6 +63,55 @@ fn a_role_reads_the_columns_that_leave_and_no_others() {
         });
     }
     place.drain("insert into t values (1000, 's', 'c')");
+    let (code, report, errors) = audit(&place, &settings, &[]);
+    assert_eq!(code, Some(0), "{report:#}\n{errors}");
+    walferry.sigterm();
+    walferry.wait_exit(READY);
+    place.sql(&format!("drop owned by {role}; drop role {role}"));
+}
+
+/// A table that joins later in a publication of somebody else's, and that the role may not read: what is told has the whole SQL.
+#[test]
+fn what_is_told_of_a_table_that_is_not_published_lets_it_be_read_too() {
+    let place = Place::shared("joins");
+    let role = format!("walferry_joins_{}", std::process::id());
+    let publication = place.slot();
+    place.sql(&format!(
+        "create role {role} login replication; create table t (id int primary key);
+         grant select on t to {role}; create publication {publication} for table t"
+    ));
+    let mut settings = place.all();
+    let url = place.url.replace("postgres@", &format!("{role}@"));
+    settings
+        .set_text("source.url", &url)
+        .set("source.heartbeat_ms", "200");
+    let path = settings.write(&place.folder).unwrap();
+    let path = path.to_str().unwrap();
+    let mut walferry = place.streaming(&settings);
+    place.sql(
+        "create table later (id int primary key); insert into later select generate_series(1, 5)",
+    );
+    let status = walferry.wait_status("it is left out", READY, |it| {
+        table(it, "public.later")["reason"].is_string()
+    });
+    let reason = table(&status, "public.later")["reason"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let grant = format!("GRANT SELECT ON \"public\".\"later\" TO \"{role}\"");
+    assert!(
+        reason.contains("ALTER PUBLICATION") && reason.contains(&grant),
+        "{reason}"
+    );
+    let (_, sql) = told(&["check", "--fix-sql", "-c", path]);
+    assert!(sql.contains(&grant), "{sql}");
+    place.sql(&grant);
+    place.sql(&format!("alter publication {publication} add table later"));
+    walferry.wait_status("it is followed", READY, |it| {
+        let later = table(it, "public.later");
+        later["state"] == "streaming" && later["reason"].is_null()
+    });
+    place.drain("insert into later values (6)");
     let (code, report, errors) = audit(&place, &settings, &[]);
     assert_eq!(code, Some(0), "{report:#}\n{errors}");
     walferry.sigterm();
