@@ -1,6 +1,7 @@
 //! What the options of a `[[table]]` keep from leaving: columns, rows and values; in the snapshot, in the stream, in keys and
 //! in dead letters. And what is refused before anything is created.
 
+mod added;
 mod everywhere;
 mod renamed;
 

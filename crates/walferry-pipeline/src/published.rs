@@ -65,6 +65,9 @@ pub(crate) struct Entry {
     /// The transaction that put it into its schema, where the schema is what is published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) moved: Option<i64>,
+    /// The number of the last of its columns that our publication leaves out, where a column list of ours says which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unlisted: Option<i16>,
     /// Its partitions with rows, each with its file.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) leaves: BTreeMap<u32, u32>,
@@ -114,7 +117,7 @@ fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<KnownLack>, D::
 impl Entry {
     /// Whether nothing else is published, whatever is known to be wrong with the topic.
     fn is_but_for_lacks(&self, other: &Entry) -> bool {
-        let of = |it: &Entry| (it.oid, it.member, it.moved, it.strange);
+        let of = |it: &Entry| (it.oid, it.member, it.moved, it.strange, it.unlisted);
         of(self) == of(other) && self.leaves == other.leaves
     }
 

@@ -103,6 +103,14 @@ fn of_table(before: &Entry, now: &Seen, altered: bool) -> Option<Change> {
         _ if altered => Some(Change::Altered),
         // It was in a schema that is not published.
         _ if has_moved(before, now) => Some(Change::PutBack),
+        // A column that is not to be left out is not in the list yet.
+        _ if before
+            .unlisted
+            .zip(now.unlisted)
+            .is_some_and(|(then, now)| now > then) =>
+        {
+            Some(Change::PutBack)
+        }
         (Some(before), Some(now)) => (before != now).then_some(Change::PutBack),
     }
 }

@@ -32,6 +32,8 @@ pub(crate) struct Seen {
     pub(crate) info: TableInfo,
     /// What brings it in the publication.
     pub(crate) member: Option<Member>,
+    /// The last of its columns that the publication leaves out, where we make the list.
+    pub(crate) unlisted: Option<i16>,
     pub(crate) leaves: Vec<Leaf>,
 }
 
@@ -44,6 +46,7 @@ impl Seen {
             oid: self.info.oid,
             member: self.member.map(|it| it.entry),
             moved: self.member.and_then(|it| it.moved),
+            unlisted: self.unlisted,
             leaves: self.leaves.iter().map(|it| (it.oid, file(it))).collect(),
             key: None,
             strange: false,
@@ -148,9 +151,16 @@ async fn look_once(config: &Config, catalog: &Catalog) -> Result<Look, Error> {
             leaves.entry(leaf.root).or_default().push(leaf);
         }
     }
+    let ours = config.source.create && info.as_ref().is_some_and(|it| it.owned);
+    let is_listed = |table: &TableInfo| {
+        let own = config.table(&table.qualified_name());
+        ours && table.owned && own.is_some_and(|own| !own.exclude_columns.is_empty())
+    };
     let tables = chosen.into_iter().map(|info| {
+        let member = members.get(&info.oid).copied();
         let seen = Seen {
-            member: members.get(&info.oid).copied(),
+            unlisted: member.filter(|_| is_listed(&info)).map(|it| it.unlisted),
+            member,
             leaves: leaves.remove(&info.oid).unwrap_or_default(),
             info,
         };

@@ -39,6 +39,9 @@ pub struct Member {
     pub moved: Option<i64>,
     /// It is as it was created: never renamed, moved or rewritten.
     pub untouched: bool,
+    /// The number of the last of its columns that its column list leaves out; 0 without a list. A new column has a higher number than
+    /// any before it.
+    pub unlisted: i16,
 }
 
 /// A partition with rows.
@@ -117,12 +120,22 @@ impl Catalog {
             }
             _ => "NULL::oid",
         };
+        let unlisted = match self.server_version {
+            150_000.. => {
+                "coalesce((SELECT pg_catalog.max(x.attnum) FROM pg_catalog.pg_publication_rel r
+                           JOIN pg_catalog.pg_attribute x ON x.attrelid = c.oid AND x.attnum > 0 AND NOT x.attisdropped
+                                AND x.attgenerated = '' AND x.attnum <> ALL (r.prattrs)
+                           WHERE r.prpubid = p.oid AND r.prrelid = c.oid), 0::int2)"
+            }
+            _ => "0::int2",
+        };
         let question = format!(
             "SELECT c.oid, coalesce(l.entry, {schema}, p.oid), l.entry IS NULL, c.xmin = a.xmin,
                     CASE WHEN l.entry IS NULL AND {schema} IS NOT NULL THEN
                         (SELECT d.xmin::text::bigint FROM pg_catalog.pg_depend d
                          WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.objsubid = 0
-                           AND d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass) END
+                           AND d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass) END,
+                    {unlisted}
              FROM pg_catalog.pg_publication p
              CROSS JOIN LATERAL pg_catalog.pg_get_publication_tables(p.pubname::text) t
              JOIN pg_catalog.pg_class c ON c.oid = t.relid
@@ -143,6 +156,7 @@ impl Catalog {
                 by_itself: value(doing, &row, 2)?,
                 untouched: value(doing, &row, 3)?,
                 moved: value(doing, &row, 4)?,
+                unlisted: value(doing, &row, 5)?,
             });
         }
         Ok(Some((version, members)))

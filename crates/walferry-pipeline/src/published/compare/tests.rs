@@ -49,7 +49,9 @@ fn seen(oid: u32, entry: Option<u32>, leaves: &[Leaf]) -> Seen {
             by_itself: false,
             moved: None,
             untouched: true,
+            unlisted: 0,
         }),
+        unlisted: None,
         leaves: leaves.to_vec(),
     }
 }
