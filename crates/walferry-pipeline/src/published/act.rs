@@ -394,6 +394,10 @@ pub(crate) async fn finish(
         change.entries.push((table.clone(), None));
     }
     let refused: Vec<String> = added.refused.iter().map(|it| it.0.clone()).collect();
+    // Whatever comes of the look: they are in the publication, and may be read.
+    control
+        .send(Event::Published(added.added.clone(), refused, change))
+        .map_err(|_| gone())?;
     let now = look(config, catalog).await.map_err(invalid)?;
     known.record.members(&now, &added.added);
     let entries = added.added.iter();
@@ -404,9 +408,12 @@ pub(crate) async fn finish(
         };
         Some((it.clone(), Some(entry)))
     });
-    change.entries.extend(entries);
+    let change = RecordChange {
+        entries: entries.collect(),
+        ..RecordChange::default()
+    };
     control
-        .send(Event::Published(added.added, refused, change))
+        .send(Event::Published(Vec::new(), Vec::new(), change))
         .map_err(|_| gone())
 }
 
