@@ -39,6 +39,7 @@
 //! | `options` | exclude_columns, where, mask: streamed, in every snapshot, in dead letters, in the audit |
 //! | `tenants` | many tables into one topic with one schema |
 //! | `schema_commands` | show, diff and plan; subject strategies |
+//! | `quiet` | nothing happens in the database, and much on its server |
 //! | `memory` | a transaction larger than the memory, and a broker that is away |
 //! | `audit` | tables and topics compared: clean under load, planted faults found |
 //! | `planted` | faults that the field found, put back into topics: the checker, the comparison at the end and the audit find each |
@@ -88,6 +89,7 @@ mod park;
 mod place;
 mod planted;
 mod published;
+mod quiet;
 mod records;
 mod recovery;
 mod refusal;

@@ -174,7 +174,8 @@ impl Publishing {
                 Some(block) => {
                     pause = block.pause;
                     self.take(block)?;
-                    if self.urgent {
+                    // On a busy server positions alone come without a pause, and have to be kept nevertheless.
+                    if self.urgent || self.idle.is_some() {
                         self.commit_if_due()?;
                     }
                 }
