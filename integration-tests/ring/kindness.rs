@@ -145,7 +145,9 @@ fn outages(place: &Place, stack: &mut Stack, checker: &Checker, walferry: &mut W
         });
         assert!(!taken(walferry), "{name} goes away in the middle");
         match name {
-            "kafka" => stack.kafka.kill9().unwrap(),
+            // Not by SIGKILL: a lone broker that dies between the marks of a transaction forgets those that are left when its session
+            // expires ("Couldn't find leader endpoint … can be skipped"), and what was committed is aborted with what comes next.
+            "kafka" => stack.kafka.terminate().unwrap(),
             "registry" => stack.registry.kill9().unwrap(),
             _ => stack.postgres.kill9().unwrap(),
         }
