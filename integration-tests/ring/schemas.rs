@@ -7,7 +7,7 @@ use rdkafka::Message;
 use rdkafka::message::Headers;
 use serde_json::Value as Json;
 use walferry_testkit::checker::Session;
-use walferry_testkit::process::http;
+use walferry_testkit::process::{Settings, Walferry, http};
 use walferry_testkit::topics::Reader;
 
 use crate::place::{Place, READY};
@@ -69,6 +69,19 @@ fn rows_from_before_their_key_was_renamed_and_retyped_keep_it() {
     assert_eq!(walferry.wait_exit(READY), Some(0));
 }
 
+/// Starts while `a` is on its way to the name `b`: the start sees `a`, and cannot have it until it is `b`.
+fn starts_behind_a_rename(place: &Place, settings: &Settings) -> Walferry {
+    let mut session = Session::connect(&place.url).unwrap();
+    session.execute("begin; alter table a rename to b").unwrap();
+    let walferry = place.start(settings);
+    let begun = Instant::now();
+    while session.value(WAITING).unwrap().as_deref() == Some("0") {
+        assert!(begun.elapsed() < READY, "nobody waits for the table");
+    }
+    session.execute("commit").unwrap();
+    walferry
+}
+
 #[test]
 fn a_table_that_is_renamed_while_a_start_looks_at_it_is_looked_for_again() {
     let place = Place::shared("renamed");
@@ -78,15 +91,7 @@ fn a_table_that_is_renamed_while_a_start_looks_at_it_is_looked_for_again() {
     walferry.sigterm();
     assert_eq!(walferry.wait_exit(READY), Some(0));
     place.sql("create table a (id int primary key); insert into a values (1)");
-    let mut session = Session::connect(&place.url).unwrap();
-    session.execute("begin; alter table a rename to b").unwrap();
-    let mut walferry = place.start(&settings);
-    // It sees `a`, and cannot have it.
-    let begun = Instant::now();
-    while session.value(WAITING).unwrap().as_deref() == Some("0") {
-        assert!(begun.elapsed() < READY, "nobody waits for the table");
-    }
-    session.execute("commit").unwrap();
+    let mut walferry = starts_behind_a_rename(&place, &settings);
     walferry.wait_status("the history of b", READY, |status| {
         let snapshot = status["snapshot"].as_array().into_iter().flatten();
         let done = |it: &Json| it["name"] == "public.b" && it["state"] == "done";
@@ -105,14 +110,7 @@ fn a_table_that_is_renamed_while_it_is_taken_out_is_taken_out_under_its_new_name
     walferry.sigterm();
     assert_eq!(walferry.wait_exit(READY), Some(0));
     place.sql("alter table a replica identity nothing");
-    let mut session = Session::connect(&place.url).unwrap();
-    session.execute("begin; alter table a rename to b").unwrap();
-    let mut walferry = place.start(&settings);
-    let begun = Instant::now();
-    while session.value(WAITING).unwrap().as_deref() == Some("0") {
-        assert!(begun.elapsed() < READY, "nobody waits for the table");
-    }
-    session.execute("commit").unwrap();
+    let mut walferry = starts_behind_a_rename(&place, &settings);
     walferry.wait_status("b is left out", READY, |status| {
         let tables = status["tables"].as_array().into_iter().flatten();
         let mut left_out = tables.filter(|it| it["state"] == "left-out");
