@@ -1,7 +1,7 @@
 //! What Kafka refuses for good follows the table's policy, and a topic that is another by now is told of.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewPartitions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
@@ -25,14 +25,29 @@ fn admin(place: &Place) -> AdminClient<DefaultClientContext> {
         .unwrap()
 }
 
-fn configure(place: &Place, topic: &str, name: &str, value: &str) {
-    let change = AlterConfig::new(ResourceSpecifier::Topic(topic)).set(name, value);
-    let altered = admin(place).alter_configs([&change], &AdminOptions::new());
+/// Gives a topic a setting, and waits until its broker has it: that is told of before it is.
+pub(crate) fn configure(place: &Place, topic: &str, name: &str, value: &str) {
+    let (admin, topic) = (admin(place), ResourceSpecifier::Topic(topic));
+    let change = AlterConfig::new(topic).set(name, value);
+    let altered = admin.alter_configs([&change], &AdminOptions::new());
     let altered = futures_executor::block_on(altered).unwrap();
     assert!(altered.iter().all(Result::is_ok), "{altered:?}");
+    let deadline = Instant::now() + READY;
+    loop {
+        let described = admin.describe_configs([&topic], &AdminOptions::new());
+        let described = futures_executor::block_on(described).unwrap();
+        let setting = described[0].as_ref().unwrap().get(name);
+        if setting.and_then(|it| it.value.as_deref()) == Some(value) {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "{topic:?}: {name} is {setting:?}"
+        );
+    }
 }
 
-fn approve(walferry: &Walferry, table: &str) {
+pub(crate) fn approve(walferry: &Walferry, table: &str) {
     let approved = Command::new(binary().unwrap())
         .args(["schema", "approve", table, "--admin", walferry.admin_url()])
         .env("WALFERRY_TOKEN", TOKEN)

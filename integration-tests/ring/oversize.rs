@@ -4,13 +4,11 @@
 use std::process::Command;
 
 use apache_avro::types::Value as Avro;
-use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::config::ClientConfig;
 use serde_json::Value as Json;
 use walferry_testkit::process::binary;
 use walferry_testkit::stack::{KafkaOptions, KafkaServer};
 
+use crate::kafka::{approve, configure};
 use crate::park::table;
 use crate::place::{DRAIN, Place, READY};
 use crate::records::{read, schemas};
@@ -26,16 +24,7 @@ const LARGE_BYTES: usize = 3_200_000;
 
 /// Lets the topic take what it has refused.
 fn raise(place: &Place, table: &str) {
-    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
-        .set("bootstrap.servers", &place.brokers)
-        .create()
-        .unwrap();
-    let topic = place.topic(table);
-    let change =
-        AlterConfig::new(ResourceSpecifier::Topic(&topic)).set("max.message.bytes", "10000000");
-    let options = AdminOptions::new();
-    let altered = futures_executor::block_on(admin.alter_configs([&change], &options)).unwrap();
-    assert!(altered.iter().all(Result::is_ok), "{altered:?}");
+    configure(place, &place.topic(table), "max.message.bytes", "10000000");
 }
 
 #[test]
@@ -191,21 +180,10 @@ fn a_record_that_its_topic_refuses_parks_its_table_until_it_is_taken() {
     walferry.kill9();
     let mut walferry = place.streaming(&settings);
     walferry.wait_status("parked again", READY, |it| {
-        table(it, "public.t")["state"] == "parked"
+        it["state"] == "streaming" && table(it, "public.t")["state"] == "parked"
     });
     raise(&place, "public.t");
-    let approved = Command::new(binary().unwrap())
-        .args([
-            "schema",
-            "approve",
-            "public.t",
-            "--admin",
-            walferry.admin_url(),
-        ])
-        .env("WALFERRY_TOKEN", "let me in")
-        .output()
-        .unwrap();
-    assert!(approved.status.success(), "{approved:?}");
+    approve(&walferry, "public.t");
     walferry.wait_status("caught up", DRAIN, |it| {
         table(it, "public.t")["state"] == "streaming"
     });

@@ -89,6 +89,8 @@ const POLL_MIN: Duration = Duration::from_secs(1);
 const POLL_MAX: Duration = Duration::from_secs(30);
 /// How long an operator's request may take.
 const APPROVAL: Duration = Duration::from_secs(30);
+/// Between two attempts to reach a ring that begins again.
+const RING_RETURNS: Duration = Duration::from_millis(100);
 
 impl Default for Parking {
     fn default() -> Parking {
@@ -177,21 +179,29 @@ impl Parking {
 
     /// Lets a table go on: its schema is registered now, also against the subject's compatibility level.
     pub(crate) async fn approve(&self, table: &str) -> Result<String, String> {
-        let (answer, answered) = oneshot::channel();
-        let approval = Approval {
-            table: table.to_owned(),
-            answer,
+        let asked = async {
+            loop {
+                let (answer, answered) = oneshot::channel();
+                let approval = Approval {
+                    table: table.to_owned(),
+                    answer,
+                };
+                let sender = lock(&self.approvals).clone();
+                if sender.is_some_and(|it| it.send(approval).is_ok())
+                    && let Ok(answer) = answered.await
+                {
+                    return answer;
+                }
+                // The ring begins again, as it does behind each refusal.
+                time::sleep(RING_RETURNS).await;
+            }
         };
-        let sender = lock(&self.approvals).clone();
-        let sent = sender.is_some_and(|sender| sender.send(approval).is_ok());
-        match time::timeout(APPROVAL, answered).await {
-            Ok(Ok(answer)) => answer,
-            _ if !sent => Err("the connector is not running: try again when it streams".into()),
-            _ => Err(format!(
-                "no answer within {} s: see the log",
+        time::timeout(APPROVAL, asked).await.unwrap_or_else(|_| {
+            Err(format!(
+                "no answer within {} s: the connector does not stream, or the registry does not answer; see /status, and try again",
                 APPROVAL.as_secs()
-            )),
-        }
+            ))
+        })
     }
 
     fn release(&self, table: &str) {
@@ -335,4 +345,26 @@ async fn force(registry: &Registry, note: &LevelNote, offer: &Offer) -> Result<(
         note.write(None).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_approval_waits_for_a_ring_that_begins_again() {
+        let parking = Parking::default();
+        let rings = async {
+            for answers in [false, true] {
+                let (sender, mut approvals) = mpsc::unbounded_channel();
+                *lock(&parking.approvals) = Some(sender);
+                let approval: Approval = approvals.recv().await.unwrap();
+                if answers {
+                    approval.answer.send(Ok("it goes on".into())).unwrap();
+                }
+            }
+        };
+        let (answer, ()) = tokio::join!(parking.approve("public.t"), rings);
+        assert_eq!(answer.unwrap(), "it goes on");
+    }
 }
