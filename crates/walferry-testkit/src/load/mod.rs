@@ -54,13 +54,16 @@ pub fn drop_slot(url: &str, slot: &str) -> Result<()> {
 pub fn drain(source_url: &str, slot: &str, last_sql: &str, deadline: Duration) -> Result<Duration> {
     let begun = Instant::now();
     let mut session = Session::connect(source_url)?;
-    let before = session
-        .value("select pg_current_wal_insert_lsn()")?
+    // In its transaction, where its changes are written and its commit is not: a place before that may be confirmed for
+    // what others write to the server.
+    let written = session
+        .query(&format!("{last_sql}\n; select pg_current_wal_insert_lsn()"))?
+        .pop()
+        .and_then(|mut row| row.pop().flatten())
         .context("no LSN")?;
-    session.execute(last_sql)?;
     let question = format!(
-        "select confirmed_flush_lsn, confirmed_flush_lsn > {} from pg_replication_slots where slot_name = {}",
-        quote_literal(&before),
+        "select confirmed_flush_lsn, confirmed_flush_lsn >= {} from pg_replication_slots where slot_name = {}",
+        quote_literal(&written),
         quote_literal(slot)
     );
     loop {
@@ -74,7 +77,7 @@ pub fn drain(source_url: &str, slot: &str, last_sql: &str, deadline: Duration) -
         }
         if begun.elapsed() > deadline {
             bail!(
-                "slot {slot} is confirmed to {:?}, not beyond {before}, after {deadline:?}",
+                "slot {slot} is confirmed to {:?}, not to {written}, after {deadline:?}",
                 row[0]
             );
         }
