@@ -177,6 +177,7 @@ impl Encoder {
 
     /// Hands over what has been encoded, with a mark inside the transaction if one is open.
     pub(crate) fn seal(&mut self, pause: bool) -> Result<(), Error> {
+        self.carry_keys()?;
         if let Some(tx) = &self.transaction
             && tx.ordinal > 0
         {
@@ -212,6 +213,7 @@ impl Encoder {
                 self.tell_end()?;
                 self.last_commit_lsn = Some(commit.end_lsn);
                 self.relations.ends();
+                self.carry_keys()?;
                 if let Some(tx) = self.transaction.take() {
                     let position = Position {
                         commit_lsn: tx.commit_lsn,

@@ -28,7 +28,7 @@ use walferry_postgres::Catalog;
 use walferry_registry::Registry;
 
 pub(crate) use key::choose_key;
-pub(crate) use message_keys::{MessageKey, MessageKeys};
+pub(crate) use message_keys::{KeyNews, MessageKey, MessageKeys};
 pub(crate) use plan::Plan;
 
 use crate::{

@@ -46,6 +46,14 @@ impl Encoder {
         self.with_engine(|engine, encoder| engine.boundary(encoder, at))
     }
 
+    /// A mark is about to stand behind the changes of the open transaction: the message keys that are new with them go with it.
+    pub(crate) fn carry_keys(&mut self) -> Result<(), Error> {
+        match self.in_transaction() && self.relations().keys.has_news() {
+            true => self.with_engine(|engine, encoder| engine.record_keys(encoder)),
+            false => Ok(()),
+        }
+    }
+
     /// The stream brings a transaction that commits there, after all that commits before.
     pub(crate) fn before(&mut self, commit_lsn: Lsn) -> Result<(), Error> {
         self.with_engine(|engine, encoder| engine.before(encoder, commit_lsn))

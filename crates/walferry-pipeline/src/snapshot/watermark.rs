@@ -37,6 +37,7 @@ use crate::{
     encode::{Encoder, now_us},
     error::{Error, Labels, Passing},
     published::{Follow, Record},
+    relations::KeyNews,
     reload::Reload,
     retry::Retry,
     status::Status,
@@ -84,6 +85,8 @@ pub(crate) struct Engine {
     follows: Vec<Follow>,
     /// Tables that were added and are not in the publication yet.
     unpublished: Vec<String>,
+    /// Message keys of tables that are not in the record of what is published yet, in the order of their use.
+    unrecorded: Vec<KeyNews>,
     /// The relation that the stream has described just now: the next change is made in it.
     said: Option<u32>,
     next_id: u64,
@@ -132,6 +135,7 @@ impl Engine {
             reload: None,
             follows: Vec::new(),
             unpublished: Vec::new(),
+            unrecorded: Vec::new(),
             status,
             said: None,
             next_id: 0,
@@ -476,6 +480,7 @@ impl Engine {
 
     /// Puts the cursor behind what stands in the block.
     fn mark(&mut self, encoder: &mut Encoder) -> Result<(), Error> {
+        self.take_keys(encoder);
         self.mended();
         self.progress.serial += 1;
         let position = encoder.builder.course().position();

@@ -15,6 +15,7 @@ use crate::{
     encode::Encoder,
     error::Error,
     published::{KnownLack, RecordChange},
+    relations::KeyNews,
     snapshot::{
         chunk::Sessions,
         progress::{Meeting, Progress, TableJob, TableState},
@@ -104,13 +105,32 @@ impl Engine {
         self.mark(encoder)
     }
 
-    /// What keys topics are written with, and what is wrong with those that were written with others.
-    pub(super) fn record_keys(&mut self, encoder: &mut Encoder) -> Result<(), Error> {
-        let news = encoder.relations().keys.take_news();
-        if news.is_empty() {
-            return Ok(());
+    /// What keys topics are written with, and what is wrong with those that were written with others: in a mark that commits with
+    /// the first records of each, because a restart does not bring those again.
+    pub(crate) fn record_keys(&mut self, encoder: &mut Encoder) -> Result<(), Error> {
+        match self.take_keys(encoder) {
+            true => self.mark(encoder),
+            false => Ok(()),
         }
-        let record = self.progress.published.get_or_insert_default();
+    }
+
+    /// Whether there is anything new for the next mark.
+    pub(super) fn take_keys(&mut self, encoder: &mut Encoder) -> bool {
+        let news = encoder.relations().keys.take_news();
+        self.unrecorded.extend(news);
+        self.record_known_keys()
+    }
+
+    /// Records the keys of tables that stand in the record: the first change of a table may come before the first look at it.
+    fn record_known_keys(&mut self) -> bool {
+        let Some(record) = &mut self.progress.published else {
+            return false;
+        };
+        let followed = |it: &mut KeyNews| record.tables.contains_key(&it.table);
+        let news: Vec<KeyNews> = self.unrecorded.extract_if(.., followed).collect();
+        if news.is_empty() {
+            return false;
+        }
         let record = Arc::make_mut(record);
         for it in news {
             record.uses_key(&it.table, it.key);
@@ -118,7 +138,7 @@ impl Engine {
                 record.lacks(&it.table, lack);
             }
         }
-        self.mark(encoder)
+        true
     }
 
     fn record(&mut self, change: &RecordChange) {
@@ -128,6 +148,8 @@ impl Engine {
         if !change.is_empty() {
             let record = self.progress.published.get_or_insert_default();
             Arc::make_mut(record).apply(change);
+            // The caller's mark carries them.
+            self.record_known_keys();
         }
     }
 
