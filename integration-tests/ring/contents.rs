@@ -351,8 +351,7 @@ fn a_rewrite_that_cannot_be_mended_is_told_until_somebody_does() {
     walferry.kill9();
     let mut walferry = place.start(&settings);
     walferry.wait_not_ready("walferry resync", TAKEN);
-    let status = walferry.status().unwrap();
-    assert_eq!(status["snapshot"][0]["state"], "paused", "{status}");
+    walferry.wait_status("paused", READY, |it| it["snapshot"][0]["state"] == "paused");
     // The stream goes on meanwhile.
     place.drain("insert into bag values (0, 0, 'last')");
 }
