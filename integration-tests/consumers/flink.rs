@@ -1,6 +1,6 @@
 //! Flink SQL with its format `debezium-avro-confluent`: a job that materialises the tables.
 
-use walferry_testkit::stack::flink;
+use walferry_stack::flink;
 
 use crate::history::{History, source};
 

@@ -1,6 +1,6 @@
 //! Kafka's consumer in Java with the deserialiser that the registry's makers publish.
 
-use walferry_testkit::stack::registry_deserialiser;
+use walferry_stack::registry_deserialiser;
 
 use crate::history::{History, source};
 

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use walferry_testkit::stack::confluent_kafka;
+use walferry_stack::confluent_kafka;
 
 use crate::history::{History, source};
 

@@ -3,9 +3,9 @@
 //! Owns the expected records as text, one line a record: `op key | before | after`; a tombstone is `- key`. Where the
 //! checker's rules fit, it judges the same history too. Start reading at [`lines`].
 
+use walferry_stack::test_postgres_major;
 use walferry_testkit::checker::{Record, Row, Session};
 use walferry_testkit::process::{Settings, Walferry};
-use walferry_testkit::stack::test_postgres_major;
 use walferry_testkit::topics::{Decoder, Reader};
 
 use crate::place::{Place, READY};

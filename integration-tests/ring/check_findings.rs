@@ -5,9 +5,9 @@ use std::net::TcpListener;
 use std::time::Instant;
 
 use serde_json::Value as Json;
+use walferry_stack::{Coordinates, KafkaOptions, KafkaServer, PostgresServer, Stack};
 use walferry_testkit::checker::Session;
 use walferry_testkit::process::Settings;
-use walferry_testkit::stack::{Coordinates, KafkaOptions, KafkaServer, PostgresServer, Stack};
 
 use crate::place::{Place, READY, own_postgres, told};
 use crate::refusal::beside_postgres;

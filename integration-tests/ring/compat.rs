@@ -4,12 +4,12 @@
 use std::sync::Mutex;
 use std::thread;
 
-use walferry_testkit::compat::corpus::{self, Group};
-use walferry_testkit::compat::recording;
-use walferry_testkit::compat::report::Pass;
-use walferry_testkit::compat::review::Review;
-use walferry_testkit::compat::run::Bench;
-use walferry_testkit::stack::{POSTGRES_MAJOR_DEFAULT, Stack, test_postgres_major};
+use walferry_stack::{POSTGRES_MAJOR_DEFAULT, Stack, test_postgres_major};
+use walferry_trials::compat::corpus::{self, Group};
+use walferry_trials::compat::recording;
+use walferry_trials::compat::report::Pass;
+use walferry_trials::compat::review::Review;
+use walferry_trials::compat::run::Bench;
 
 /// Groups that run at once; each waits for markers most of the time.
 const AT_ONCE: usize = 3;

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
+use walferry_stack::test_postgres_major;
 use walferry_testkit::checker::{Op, Record};
 use walferry_testkit::process::{Settings, Walferry};
-use walferry_testkit::stack::test_postgres_major;
 use walferry_testkit::topics::{Decoder, Reader};
 
 use crate::audit::audit;

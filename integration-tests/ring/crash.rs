@@ -7,7 +7,7 @@ use walferry_testkit::process::binary;
 #[test]
 fn kills_at_random_moments_lose_and_double_nothing() {
     let campaign = binary().unwrap().with_file_name("walferry-chaos");
-    let major = walferry_testkit::stack::test_postgres_major().to_string();
+    let major = walferry_stack::test_postgres_major().to_string();
     let output = Command::new(campaign)
         .args(["--kills", "10", "--seed", "4", "--postgres", &major])
         .output()

@@ -5,8 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use walferry_stack::PostgresServer;
 use walferry_testkit::process::http;
-use walferry_testkit::stack::PostgresServer;
 
 use crate::place::{Place, READY, own_postgres, told};
 use crate::refusal::beside_postgres;

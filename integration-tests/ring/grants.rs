@@ -1,6 +1,6 @@
 //! A role that may read some columns of a table alone: what is read has to be granted, and no more.
 
-use walferry_testkit::stack::test_postgres_major;
+use walferry_stack::test_postgres_major;
 
 use crate::audit::audit;
 use crate::park::table;

@@ -1,6 +1,6 @@
 //! Tables change in every way while the connector is killed and stopped: the short form of `cargo xtask history`.
 
-use walferry_testkit::history::{self, HistoryOptions, Kind, Outcome, Snapshot};
+use walferry_trials::history::{self, HistoryOptions, Kind, Outcome, Snapshot};
 
 use crate::place::Place;
 

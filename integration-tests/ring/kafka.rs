@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewPartitions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
+use walferry_stack::{KafkaOptions, KafkaServer};
 use walferry_testkit::process::{Settings, Walferry, binary};
 use walferry_testkit::proxy::Proxy;
-use walferry_testkit::stack::{KafkaOptions, KafkaServer};
 use walferry_testkit::topics::Ends;
 
 use crate::park::table;

@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
+use walferry_stack::test_postgres_major;
 use walferry_testkit::checker::{Record, Session};
 use walferry_testkit::process::{Settings, Walferry};
-use walferry_testkit::stack::test_postgres_major;
 use walferry_testkit::topics::{Decoder, Reader};
 
 use crate::changes::lines;

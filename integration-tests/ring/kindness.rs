@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use walferry_stack::Stack;
 use walferry_testkit::checker::{Checker, Start};
 use walferry_testkit::load::{MixedLoad, MixedOptions};
 use walferry_testkit::process::Walferry;
-use walferry_testkit::stack::Stack;
 
 use crate::place::{Place, READY, own_servers};
 use crate::snapshots::{clean, consistent_point, done, fill, meddle, rows, small_chunks};

@@ -13,8 +13,8 @@ use walferry_event::{Lsn, Position};
 use walferry_kafka::{
     Checkpoint, Config, Publisher, RecordBlock, RetryLimits, ensure_checkpoint_topic, ensure_topics,
 };
+use walferry_stack::Stack;
 use walferry_testkit::proxy::Proxy;
-use walferry_testkit::stack::Stack;
 use walferry_testkit::topics::Reader;
 
 fn config(brokers: &str, connector: &str, guard: bool) -> Config {

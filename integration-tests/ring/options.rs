@@ -11,8 +11,8 @@ use std::process::Command;
 use apache_avro::types::Value as Avro;
 use rdkafka::Message;
 use serde_json::Value as Json;
+use walferry_stack::test_postgres_major;
 use walferry_testkit::process::{Settings, binary};
-use walferry_testkit::stack::test_postgres_major;
 use walferry_testkit::topics::Reader;
 
 use crate::place::{Place, READY};

@@ -3,10 +3,10 @@
 
 use std::time::{Duration, Instant};
 
+use walferry_stack::Stack;
 use walferry_testkit::load::{MixedLoad, MixedOptions};
 use walferry_testkit::process::{Settings, Walferry};
 use walferry_testkit::proxy::{Mode, Proxy};
-use walferry_testkit::stack::Stack;
 
 use crate::place::{Place, READY, own_servers};
 

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use apache_avro::types::Value as Avro;
 use serde_json::Value as Json;
+use walferry_stack::{KafkaOptions, KafkaServer};
 use walferry_testkit::process::binary;
-use walferry_testkit::stack::{KafkaOptions, KafkaServer};
 
 use crate::kafka::{approve, configure};
 use crate::park::table;

@@ -5,10 +5,10 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use walferry_stack::{Coordinates, PostgresOptions, Stack, test_postgres_major};
 use walferry_testkit::checker::{Checker, Report, Session, quote_literal};
 use walferry_testkit::load::{self, MixedLoad};
 use walferry_testkit::process::{Settings, Walferry, binary};
-use walferry_testkit::stack::{Coordinates, PostgresOptions, Stack, test_postgres_major};
 
 /// How long a start may take on a machine that runs other tests.
 pub(crate) const READY: Duration = Duration::from_secs(60);

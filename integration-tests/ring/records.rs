@@ -220,7 +220,7 @@ print(count)
 
 /// Decodes every key and value with fastavro.
 fn fastavro(place: &Place, schemas: &mut Schemas<'_>, records: &[Framed]) {
-    let packages = walferry_testkit::stack::fastavro().unwrap();
+    let packages = walferry_stack::fastavro().unwrap();
     let mut lines = String::new();
     let mut expected = 0;
     for framed in records.iter().flat_map(|it| [&it.key, &it.value]).flatten() {

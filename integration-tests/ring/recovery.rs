@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
+use walferry_stack::{Coordinates, PostgresServer, Stack};
 use walferry_testkit::checker::{Session, parse_lsn};
 use walferry_testkit::process::Settings;
 use walferry_testkit::proxy::{Mode, Proxy};
-use walferry_testkit::stack::{Coordinates, PostgresServer, Stack};
 
 use crate::audit::audit;
 use crate::place::{Place, READY, own_postgres};

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
+use walferry_stack::{Coordinates, KafkaOptions, KafkaServer, PostgresServer, Stack};
 use walferry_testkit::checker::Session;
 use walferry_testkit::process::{Settings, free_port};
-use walferry_testkit::stack::{Coordinates, KafkaOptions, KafkaServer, PostgresServer, Stack};
 
 use crate::place::{Place, REFUSED, own_postgres};
 

@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use walferry_stack::Stack;
 use walferry_testkit::fake_registry::{FakeRegistry, Fault};
 use walferry_testkit::process::{Settings, Walferry};
-use walferry_testkit::stack::Stack;
 use walferry_testkit::topics::Reader;
 
 use crate::park::table;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value as Json;
+use walferry_stack::{Coordinates, PostgresServer, Stack};
 use walferry_testkit::checker::{Op, Record, parse_lsn};
 use walferry_testkit::load::{MixedLoad, MixedOptions};
 use walferry_testkit::process::{Settings, Walferry};
-use walferry_testkit::stack::{Coordinates, PostgresServer, Stack};
 use walferry_testkit::topics::{Decoder, Reader};
 
 use crate::audit::audit;

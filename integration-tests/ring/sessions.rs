@@ -2,9 +2,9 @@
 //! type, conditions. No session reads filtered rows, and a value is the same in a snapshot and in the stream.
 
 use serde_json::Value as Json;
+use walferry_stack::test_postgres_major;
 use walferry_testkit::checker::Record;
 use walferry_testkit::process::Settings;
-use walferry_testkit::stack::test_postgres_major;
 use walferry_testkit::topics::{Decoder, Reader};
 
 use crate::audit::audit;

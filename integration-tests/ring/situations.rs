@@ -17,9 +17,9 @@ mod surroundings;
 mod texts;
 mod writes;
 
+use walferry_stack::{Coordinates, PostgresServer, Stack};
 use walferry_testkit::checker::Checker;
 use walferry_testkit::process::{Settings, Walferry};
-use walferry_testkit::stack::{Coordinates, PostgresServer, Stack};
 
 use crate::audit::audit;
 use crate::changes::{follow, lines};

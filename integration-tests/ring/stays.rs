@@ -4,10 +4,10 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use walferry_stack::{Coordinates, PostgresServer, Stack};
 use walferry_testkit::checker::Session;
 use walferry_testkit::process::{Settings, Walferry};
 use walferry_testkit::proxy::{Mode, Proxy};
-use walferry_testkit::stack::{Coordinates, PostgresServer, Stack};
 
 use crate::place::{Place, READY, own_postgres};
 

@@ -4,9 +4,9 @@
 use serde_json::Value as Json;
 use std::time::Duration;
 
+use walferry_stack::Stack;
 use walferry_testkit::process::http;
-use walferry_testkit::stack::Stack;
-use walferry_testkit::values::{Campaign, MODES};
+use walferry_trials::values::{Campaign, MODES};
 
 use crate::place::Place;
 

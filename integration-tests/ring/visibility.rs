@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use walferry_pipeline::{State, Status, config, snapshot};
+use walferry_stack::{Coordinates, PostgresServer, Stack};
 use walferry_testkit::checker::{Record, Session, Value};
-use walferry_testkit::stack::{Coordinates, PostgresServer, Stack};
 use walferry_testkit::topics::{Decoder, Reader};
 
 use crate::place::{Place, READY, own_postgres};

@@ -4,9 +4,9 @@
 //! all of them pass before the connector is there. Start reading at [`Kind`].
 
 use serde_json::Value as Json;
+use walferry_stack::test_postgres_major;
 use walferry_testkit::checker::Session;
 use walferry_testkit::process::{Settings, Walferry};
-use walferry_testkit::stack::test_postgres_major;
 
 use crate::place::{Place, READY, told};
 

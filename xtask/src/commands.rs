@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
 
-use walferry_testkit::stack::POSTGRES_MAJORS;
+use walferry_stack::POSTGRES_MAJORS;
 
 /// Which PostgreSQL versions to test on.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use walferry_testkit::stack::{POSTGRES_MAJOR_DEFAULT, say};
+use walferry_stack::{POSTGRES_MAJOR_DEFAULT, say};
 use xtask::commands::{self, Versions};
 
 #[derive(Parser)]

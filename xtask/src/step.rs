@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use walferry_testkit::stack::say;
+use walferry_stack::say;
 
 /// Runs a program to its end with our own input and output.
 ///

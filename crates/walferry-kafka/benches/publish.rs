@@ -21,10 +21,8 @@ use rdkafka::{
     producer::{BaseProducer, BaseRecord, Producer},
 };
 use walferry_kafka::{Checkpoint, Config, Publisher, RecordBlock, RetryLimits};
-use walferry_testkit::{
-    process::Usage,
-    stack::{KafkaOptions, KafkaServer},
-};
+use walferry_stack::{KafkaOptions, KafkaServer};
+use walferry_testkit::process::Usage;
 
 const RECORDS: usize = 2_000_000;
 const VALUE_BYTES: usize = 200;

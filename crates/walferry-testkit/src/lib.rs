@@ -1,26 +1,13 @@
-//! Harness for tests: real servers, a fault proxy and the checker.
+//! Drives the binary, breaks what it talks to, and checks what it has published.
 //!
-//! Owns: [`stack`] (PostgreSQL, Kafka and a schema registry as native processes).
+//! Owns: [`process`] (the binary as a child), [`load`] (what writes into PostgreSQL), [`proxy`] and [`fake_registry`] (faults),
+//! [`topics`] (what a consumer reads), [`checker`] (whether that is right). The servers are those of `walferry-stack`.
 //! Never: shipped; named by a crate that ships.
-//! Start reading at [`stack`].
+//! Start reading at [`process::Walferry`], then [`checker::Checker`].
 
-pub mod stack;
-
-#[cfg(feature = "full")]
 pub mod checker;
-#[cfg(feature = "full")]
-pub mod compat;
-#[cfg(feature = "full")]
 pub mod fake_registry;
-#[cfg(feature = "full")]
-pub mod history;
-#[cfg(feature = "full")]
 pub mod load;
-#[cfg(feature = "full")]
 pub mod process;
-#[cfg(feature = "full")]
 pub mod proxy;
-#[cfg(feature = "full")]
 pub mod topics;
-#[cfg(feature = "full")]
-pub mod values;

@@ -1,6 +1,6 @@
 //! A column that comes while others of its table are kept back: the publication's list of columns does not have it.
 
-use walferry_testkit::stack::test_postgres_major;
+use walferry_stack::test_postgres_major;
 
 use super::changes;
 use crate::audit::audit;

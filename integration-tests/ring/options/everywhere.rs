@@ -6,8 +6,8 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use serde_json::Value as Json;
+use walferry_stack::test_postgres_major;
 use walferry_testkit::process::{Settings, binary};
-use walferry_testkit::stack::test_postgres_major;
 
 use super::{check, nothing_leaks, show};
 use crate::place::{Place, READY};

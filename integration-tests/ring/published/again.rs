@@ -1,7 +1,7 @@
 //! A table that is read again, twice or by two snapshots at a time: a record of a key is told once at a place of the stream, and the
 //! audit is clean.
 
-use walferry_testkit::stack::{PostgresServer, Stack};
+use walferry_stack::{PostgresServer, Stack};
 
 use super::{TABLE, TAKEN, Watched, While, agrees, rows, settings};
 use crate::place::{Place, own_postgres};

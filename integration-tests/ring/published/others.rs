@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use walferry_stack::test_postgres_major;
 use walferry_testkit::checker::Session;
-use walferry_testkit::stack::test_postgres_major;
 
 use super::{TABLE, TAKEN, Watched, While, agrees, rows, settings};
 use crate::place::{Place, READY};

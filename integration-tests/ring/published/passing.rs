@@ -29,7 +29,7 @@ fn a_table_whose_name_the_stream_said_last_otherwise_is_read_when_it_is_back() {
 
 #[test]
 fn a_table_that_left_its_published_schema_for_a_while_is_read_again() {
-    if walferry_testkit::stack::test_postgres_major() < 15 {
+    if walferry_stack::test_postgres_major() < 15 {
         return; // No publication of a schema.
     }
     let place = Place::shared("schema");

@@ -1,8 +1,8 @@
 //! What a commit holds: prepared transactions, subtransactions that are spilled to disk or rolled back with their DDL,
 //! transactions that were open when a slot was made, rows that share a position in the log.
 
+use walferry_stack::PostgresServer;
 use walferry_testkit::checker::{Session, Start};
-use walferry_testkit::stack::PostgresServer;
 
 use super::{Followed, audit_agrees, of_op, with_postgres};
 use crate::changes::lines;

@@ -1,6 +1,6 @@
 //! What only the latest servers have: keys without overlaps, virtual columns, generated columns that are published.
 
-use walferry_testkit::stack::test_postgres_major;
+use walferry_stack::test_postgres_major;
 
 use super::{Followed, audit_agrees, of_op};
 use crate::changes::lines;

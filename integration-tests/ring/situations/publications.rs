@@ -1,9 +1,9 @@
 //! Publications that somebody else made, roles that may do no more than they must, rows that enter and leave a filter, and
 //! what may not be filtered or listed.
 
+use walferry_stack::test_postgres_major;
 use walferry_testkit::checker::Session;
 use walferry_testkit::process::Settings;
-use walferry_testkit::stack::test_postgres_major;
 
 use super::{audit_agrees, of_op};
 use crate::changes::lines;

@@ -3,8 +3,8 @@
 
 use std::time::Instant;
 
+use walferry_stack::PostgresServer;
 use walferry_testkit::checker::Session;
-use walferry_testkit::stack::PostgresServer;
 
 use super::{Followed, audit_agrees, with_postgres};
 use crate::changes::lines;

@@ -1,6 +1,6 @@
 //! Every way in which SQL writes a row, and every way in which the server writes rows by itself: each is a change like another.
 
-use walferry_testkit::stack::test_postgres_major;
+use walferry_stack::test_postgres_major;
 
 use super::{Followed, audit_agrees};
 use crate::place::{Place, READY};

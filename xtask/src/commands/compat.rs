@@ -1,9 +1,9 @@
-//! `cargo xtask compat`: Walferry beside a live Debezium, over the corpus of the testkit.
+//! `cargo xtask compat`: Walferry beside a live Debezium, over the corpus of `walferry-trials`.
 //!
-//! Owns: that everything is built and fetched first, and where the document goes. Never: compares; see the testkit.
+//! Owns: that everything is built and fetched first, and where the document goes. Never: compares; see `walferry-trials`.
 
 use anyhow::Result;
-use walferry_testkit::stack::{self, BUILD_TOOLS, POSTGRES_MAJOR_DEFAULT, SERVER_TOOLS};
+use walferry_stack::{BUILD_TOOLS, POSTGRES_MAJOR_DEFAULT, SERVER_TOOLS, ensure, fetch};
 
 use super::{cargo, root, target};
 use crate::step;
@@ -13,15 +13,15 @@ use crate::step;
 /// # Errors
 /// Something is missing and cannot be had, does not build, or a difference is not one of the reviewed list.
 pub fn run(arguments: &[String]) -> Result<()> {
-    stack::ensure(BUILD_TOOLS)?;
-    stack::ensure(SERVER_TOOLS)?;
-    stack::fetch(&[POSTGRES_MAJOR_DEFAULT])?;
+    ensure(BUILD_TOOLS)?;
+    ensure(SERVER_TOOLS)?;
+    fetch(&[POSTGRES_MAJOR_DEFAULT])?;
     step::run(
         "building the programs",
         cargo()
             .args(["build", "--quiet", "--package", "walferry"])
-            .args(["--package", "walferry-testkit", "--bin", "walferry"])
-            .args(["--bin", PROGRAM, "--features", "walferry-testkit/full"]),
+            .args(["--package", "walferry-trials", "--bin", "walferry"])
+            .args(["--bin", PROGRAM]),
     )?;
     let debug = target("debug");
     step::run(

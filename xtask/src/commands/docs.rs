@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use walferry_testkit::stack::{BUILD_TOOLS, ensure, say};
+use walferry_stack::{BUILD_TOOLS, ensure, say};
 
 use super::{cargo, root};
 use crate::step;

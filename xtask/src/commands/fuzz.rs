@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
-use walferry_testkit::stack::{BUILD_TOOLS, cache_folder, ensure, say};
+use walferry_stack::{BUILD_TOOLS, cache_folder, ensure, say};
 
 use super::{cargo, root};
 use crate::step;

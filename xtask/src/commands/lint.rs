@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
-use walferry_testkit::stack::{BUILD_TOOLS, cache_folder, ensure, say};
+use walferry_stack::{BUILD_TOOLS, cache_folder, ensure, say};
 
 use super::{cargo, docs, root};
 use crate::{house, step};

@@ -1,9 +1,9 @@
-//! `cargo xtask demo`, `bench`, `chaos` and `history`: programs of the testkit, built for speed, on servers of their own.
+//! `cargo xtask demo`, `bench`, `chaos` and `history`: programs of `walferry-trials`, built for speed, on servers of their own.
 //!
-//! Owns: that everything they need is there first. Never: what they do; see `crates/walferry-testkit/src/bin`.
+//! Owns: that everything they need is there first. Never: what they do; see `crates/walferry-trials/src/bin`.
 
 use anyhow::Result;
-use walferry_testkit::stack::{self, BUILD_TOOLS, POSTGRES_MAJOR_DEFAULT, SERVER_TOOLS};
+use walferry_stack::{BUILD_TOOLS, POSTGRES_MAJOR_DEFAULT, SERVER_TOOLS, ensure, fetch};
 
 use super::{cargo, target};
 use crate::step;
@@ -13,17 +13,10 @@ use crate::step;
 /// # Errors
 /// Something is missing and cannot be had, does not build, or the program fails.
 pub fn run(program: &str, arguments: &[String]) -> Result<()> {
-    stack::ensure(BUILD_TOOLS)?;
-    stack::ensure(SERVER_TOOLS)?;
-    stack::fetch(&[POSTGRES_MAJOR_DEFAULT])?;
-    let of_testkit = [
-        "--release",
-        "--package",
-        "walferry-testkit",
-        "--features",
-        "full",
-        "--bin",
-    ];
+    ensure(BUILD_TOOLS)?;
+    ensure(SERVER_TOOLS)?;
+    fetch(&[POSTGRES_MAJOR_DEFAULT])?;
+    let of_trials = ["--release", "--package", "walferry-trials", "--bin"];
     step::run(
         "building the program",
         cargo().args(["build", "--quiet", "--release", "--package", "walferry"]),
@@ -32,14 +25,14 @@ pub fn run(program: &str, arguments: &[String]) -> Result<()> {
         &format!("building {program}"),
         cargo()
             .args(["build", "--quiet"])
-            .args(of_testkit)
+            .args(of_trials)
             .arg(program),
     )?;
     step::run(
         program,
         cargo()
             .args(["run", "--quiet"])
-            .args(of_testkit)
+            .args(of_trials)
             .args([program, "--"])
             .args(arguments)
             .env("WALFERRY_BIN", target("release").join("walferry")),
@@ -51,7 +44,7 @@ pub fn run(program: &str, arguments: &[String]) -> Result<()> {
 /// # Errors
 /// They do not build or fail.
 pub fn micro() -> Result<()> {
-    stack::ensure(BUILD_TOOLS)?;
+    ensure(BUILD_TOOLS)?;
     let of_a_row = [
         "--package",
         "walferry-pgoutput",

@@ -5,7 +5,7 @@
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use walferry_testkit::stack::{DevelopmentStack, say};
+use walferry_stack::{DevelopmentStack, say};
 
 /// Starts the servers, or finds them running, and says where they answer.
 ///

@@ -6,8 +6,8 @@
 use std::time::Instant;
 
 use anyhow::{Result, anyhow};
-use walferry_testkit::stack::{
-    self, BUILD_TOOLS, POSTGRES_MAJOR_VARIABLE, SERVER_TOOLS, Stack, say,
+use walferry_stack::{
+    BUILD_TOOLS, POSTGRES_MAJOR_VARIABLE, SERVER_TOOLS, Stack, ensure, fetch, say,
 };
 
 use super::{Versions, cargo, docs, target};
@@ -19,24 +19,22 @@ use crate::step;
 /// Something is missing and cannot be had, does not build, or fails.
 pub fn run(versions: Versions, rest: &[String]) -> Result<()> {
     let began = Instant::now();
-    stack::ensure(BUILD_TOOLS)?;
-    stack::ensure(SERVER_TOOLS)?;
+    ensure(BUILD_TOOLS)?;
+    ensure(SERVER_TOOLS)?;
     std::thread::scope(|scope| {
-        let fetch = scope.spawn(|| stack::fetch(&versions.0));
+        let fetched = scope.spawn(|| fetch(&versions.0));
         step::run(
             "building the programs",
-            cargo().args(["build", "--package", "walferry"]).args([
-                "--package",
-                "walferry-testkit",
-                "--features",
-                "walferry-testkit/full",
-            ]),
+            // The campaigns too: tests run some of them, from beside the binary.
+            cargo()
+                .args(["build", "--package", "walferry"])
+                .args(["--package", "walferry-trials"]),
         )?;
         step::run(
             "building the tests",
             cargo().args(["test", "--workspace", "--no-run"]),
         )?;
-        fetch
+        fetched
             .join()
             .map_err(|_| anyhow!("the thread that fetches the servers panicked"))?
     })?;

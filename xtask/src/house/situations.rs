@@ -103,7 +103,7 @@ mod tests {
         let tree = Tree(vec![
             source("a.rs", "#[test]\nfn holds() {}\nfn no_test() {}\n".into()),
             source(
-                "crates/walferry-testkit/compat/cases/01.sql",
+                "crates/walferry-trials/compat/cases/01.sql",
                 "-- case odd-names\n".into(),
             ),
             source(DOCUMENT, format!("{COUNTS}{counts}")),

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::{Finding, Tree};
 
 /// Where the cases of the corpus are.
-const CASES: &str = "crates/walferry-testkit/compat/cases/";
+const CASES: &str = "crates/walferry-trials/compat/cases/";
 
 /// A row of a table that has the column that was asked for.
 pub(super) struct Row<'a> {

@@ -2,10 +2,8 @@
 
 use std::{thread, time::Duration};
 
-use walferry_testkit::{
-    proxy::Proxy,
-    stack::{KafkaOptions, KafkaServer},
-};
+use walferry_stack::{KafkaOptions, KafkaServer};
+use walferry_testkit::proxy::Proxy;
 
 use crate::place::{Place, await_true, checkpoint, numbers};
 

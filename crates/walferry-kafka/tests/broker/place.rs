@@ -23,10 +23,8 @@ use rdkafka::{
 };
 use walferry_event::{Lsn, Position};
 use walferry_kafka::{Checkpoint, Config, Publisher, RecordBlock, RetryLimits};
-use walferry_testkit::{
-    stack::Stack,
-    topics::{Ends, Reader},
-};
+use walferry_stack::Stack;
+use walferry_testkit::topics::{Ends, Reader};
 
 pub(crate) struct Place {
     pub(crate) config: Config,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rdkafka::admin::{AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use walferry_event::{Disposition, Secret};
 use walferry_kafka::{ensure_checkpoint_topic, ensure_topics, plan_topics, topics_missing};
-use walferry_testkit::stack::{KafkaOptions, KafkaServer};
+use walferry_stack::{KafkaOptions, KafkaServer};
 
 use crate::place::Place;
 

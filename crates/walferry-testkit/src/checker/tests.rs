@@ -11,7 +11,7 @@ use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use super::*;
 use crate::load;
 use crate::process::http;
-use crate::stack::Stack;
+use walferry_stack::Stack;
 
 const KEY: &str = r#"{"type":"record","name":"Key","namespace":"N.public.t","fields":[{"name":"id","type":"long"}]}"#;
 const VALUE: &str = r#"{"type":"record","name":"Envelope","namespace":"N.public.t","fields":[

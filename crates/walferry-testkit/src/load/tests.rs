@@ -6,7 +6,7 @@ use super::*;
 use crate::checker::{
     Event, Judge, Observed, Op, Record, Row, Rules, Start, Told, Value, Witness, from_postgres,
 };
-use crate::stack::{PostgresOptions, PostgresServer};
+use walferry_stack::{PostgresOptions, PostgresServer};
 
 /// The contents of a table as a snapshot would show them.
 fn rows(url: &str, table: &str) -> Vec<Row> {

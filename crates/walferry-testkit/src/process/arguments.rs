@@ -1,4 +1,4 @@
-//! The command line of the testkit's programs: `--name value` pairs and `--flag`s, after a word where there is a choice.
+//! The command line of a campaign's program: `--name value` pairs and `--flag`s, after a word where there is a choice.
 //!
 //! Owns: their reading, and [`print_line`] for results. An unknown name is an error that lists the known ones.
 

@@ -7,8 +7,8 @@ use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 
 use super::*;
-use crate::stack::{KafkaOptions, KafkaServer};
 use crate::topics::Reader;
+use walferry_stack::{KafkaOptions, KafkaServer};
 
 const TOPIC: &str = "late";
 
