@@ -5,63 +5,22 @@
 //! Start reading at [`examine`]. The rules themselves are in `docs/STYLE.md`.
 
 mod arrows;
+mod circles;
 mod file;
+mod finding;
+mod floors;
+mod modules;
 mod promises;
 mod situations;
 mod tables;
 mod tree;
 
-use std::fmt;
 use std::path::Path;
 
 use anyhow::Result;
 
+pub use finding::Finding;
 pub use tree::{Source, Tree};
-
-/// A place where a rule is broken, or nearly.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    severity: Severity,
-    place: String,
-    words: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Severity {
-    Warning,
-    Fault,
-}
-
-impl Finding {
-    fn fault(place: impl Into<String>, words: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Fault,
-            place: place.into(),
-            words: words.into(),
-        }
-    }
-
-    fn warning(place: impl Into<String>, words: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Warning,
-            place: place.into(),
-            words: words.into(),
-        }
-    }
-
-    /// Whether it must be mended; else it is a warning.
-    #[must_use]
-    pub fn is_fault(&self) -> bool {
-        self.severity == Severity::Fault
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let severity = if self.is_fault() { "error" } else { "warning" };
-        write!(f, "{severity}: {}: {}", self.place, self.words)
-    }
-}
 
 /// Holds the tree at `root` to every rule.
 ///
@@ -85,5 +44,15 @@ pub fn examine_tree(tree: &Tree) -> Vec<Finding> {
     findings.extend(file::lint_tables(tree));
     findings.extend(promises::examine(tree));
     findings.extend(situations::examine(tree));
+    let imports = circles::Imports::of(tree);
+    findings.extend(circles::examine(&imports));
+    findings.extend(floors::examine(&imports));
     findings
+}
+
+/// How many files there are, and how many pairs of them of which one uses the other.
+#[must_use]
+pub fn size(tree: &Tree) -> (usize, usize) {
+    let imports = circles::Imports::of(tree);
+    (imports.files, imports.arrows())
 }

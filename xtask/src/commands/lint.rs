@@ -9,7 +9,8 @@ use anyhow::{Result, bail};
 use walferry_stack::{BUILD_TOOLS, cache_folder, ensure, say};
 
 use super::{cargo, docs, root};
-use crate::{house, step};
+use crate::house::{self, Tree};
+use crate::step;
 
 type Check = fn() -> Result<()>;
 
@@ -94,7 +95,10 @@ fn house_rules() -> Result<()> {
     if faults > 0 {
         bail!("{faults} house rules are broken");
     }
-    say("house rules: kept");
+    let (files, arrows) = house::size(&Tree::read(&root())?);
+    say(&format!(
+        "house rules: kept; {arrows} imports between {files} files, none in a circle or up a floor"
+    ));
     Ok(())
 }
 
