@@ -14,8 +14,8 @@ use walferry_testkit::process::{Settings, Walferry, binary};
 pub(crate) const READY: Duration = Duration::from_secs(60);
 /// How long the rest of a load may take.
 pub(crate) const DRAIN: Duration = Duration::from_secs(120);
-/// How long a refusal may take.
-pub(crate) const REFUSED: Duration = Duration::from_secs(60);
+/// How long a command may take that ends by itself: a refusal, an audit.
+pub(crate) const REFUSED: Duration = Duration::from_secs(120);
 
 /// Runs the binary: exit code and standard output, then standard error.
 pub(crate) fn told(arguments: &[&str]) -> (Option<i32>, String) {
