@@ -24,7 +24,7 @@ enum Command {
     Test(TestArguments),
     /// Formatting, clippy, dependencies, documentation and the house rules
     Lint,
-    /// Write the generated documents (docs/CONFIG.md, docs/METRICS.md)
+    /// Write the generated documents (docs/CONFIG.md, docs/ERRORS.md, docs/METRICS.md)
     Docs,
     /// Run each fuzz target for a while; needs a nightly compiler
     Fuzz {

@@ -1,12 +1,13 @@
 //! The words of Walferry, shared by every stage of the ring.
 //!
 //! Owns: [`Lsn`] and [`Position`] (where we are), [`Table`] (what a relation looked like at one version), [`Datum`]
-//! (one value as PostgreSQL wrote it) and [`Origin`] (where a change came from).
+//! (one value as PostgreSQL wrote it), [`Origin`] (where a change came from) and [`Code`] (which failure it is).
 //! Never: I/O, clocks, Avro, Kafka.
 //! Invariant: `confirmed <= checkpointed <= published <= received`, each a [`Position`].
 //!
 //! Start reading at `position`, then `table`.
 
+mod code;
 mod datum;
 mod disposition;
 mod origin;
@@ -15,6 +16,7 @@ mod range;
 mod secret;
 mod table;
 
+pub use code::{AREAS, Code, Entry, UnknownCode};
 pub use datum::Datum;
 pub use disposition::Disposition;
 pub use origin::{Operation, Origin, SnapshotMark, TransactionBlock};

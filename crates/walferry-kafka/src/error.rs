@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use walferry_event::Disposition;
+use walferry_event::{Code, Disposition};
 
 use crate::{Refusal, Refused};
 
@@ -113,6 +113,23 @@ impl Error {
         }
     }
 
+    /// Its stable code.
+    pub fn code(&self) -> Code {
+        match self.kind {
+            Kind::Config => Code::KafkaSettings,
+            Kind::NoTopic => Code::TopicMissing,
+            Kind::Denied => Code::KafkaDenied,
+            Kind::Unreachable => Code::KafkaUnreachable,
+            Kind::Doubt => Code::KafkaDoubt,
+            Kind::TooLarge => Code::RecordTooLarge,
+            Kind::Refused => Code::RecordRefused,
+            Kind::Fenced => Code::Fenced,
+            Kind::Diverged => Code::Diverged,
+            Kind::Unreadable => Code::CheckpointUnreadable,
+            Kind::Broken | Kind::Stopped => Code::KafkaBroken,
+        }
+    }
+
     /// Another instance has claimed the connector.
     pub fn is_fenced(&self) -> bool {
         self.kind == Kind::Fenced
@@ -149,7 +166,10 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        match self.kind {
+            Kind::Stopped => f.write_str(&self.message),
+            _ => f.write_str(&self.code().tag(&self.message)),
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::{error::Error as StdError, fmt, io};
 
-use walferry_event::Disposition;
+use walferry_event::{Code, Disposition};
 
 use crate::{kind::Kind, server_error::ServerError, tls_refusal};
 
@@ -91,7 +91,7 @@ impl Error {
             "table {table}: its row level security would hide rows from the role of source.url, so that it is not read: \
              ALTER ROLE … BYPASSRLS (as a superuser), or ALTER TABLE … DISABLE ROW LEVEL SECURITY"
         );
-        let mut this = Error::new(Kind::Auth, message);
+        let mut this = Error::new(Kind::RowSecurity, message);
         this.0.sqlstate = Some("42501".to_owned());
         this
     }
@@ -116,6 +116,7 @@ impl Error {
             | Kind::Secret
             | Kind::Tls
             | Kind::Auth
+            | Kind::RowSecurity
             | Kind::Stale
             | Kind::Protocol => Disposition::Halt,
         }
@@ -126,10 +127,29 @@ impl Error {
         match self.0.kind {
             Kind::Settings | Kind::Secret | Kind::Stale => "validation",
             Kind::Unreachable | Kind::Lost | Kind::Tls => "connection",
-            Kind::Auth => "auth",
+            Kind::Auth | Kind::RowSecurity => "auth",
             Kind::Silent | Kind::Late => "timeout",
             Kind::Server(_) => "server",
             Kind::Protocol => "internal",
+        }
+    }
+
+    /// Its stable code.
+    pub fn code(&self) -> Code {
+        match self.0.kind {
+            Kind::Settings => Code::SourceSettings,
+            Kind::Secret => Code::Secret,
+            Kind::Unreachable => Code::SourceUnreachable,
+            Kind::Tls => Code::SourceTls,
+            Kind::Auth if self.is_shut_out() => Code::SourceLogin,
+            Kind::Auth => Code::SourceRight,
+            Kind::RowSecurity => Code::RowSecurity,
+            Kind::Lost => Code::SourceLost,
+            Kind::Silent => Code::SourceSilent,
+            Kind::Late => Code::SourceLate,
+            Kind::Stale => Code::SourceChanged,
+            Kind::Server(_) => Code::SourceAnswer,
+            Kind::Protocol => Code::SourceProtocol,
         }
     }
 
@@ -162,7 +182,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)
+        f.write_str(&self.code().tag(&self.0.message))
     }
 }
 

@@ -9,6 +9,7 @@ use walferry_event::Disposition;
 /// | unreachable | nobody answers at the address | wait |
 /// | tls | the server's certificate or TLS answer is refused | halt: the text says which setting decides |
 /// | auth | role, password, pg_hba | halt: mend what it names |
+/// | row security | policies would hide rows from the role | halt: grant BYPASSRLS, or leave the table out |
 /// | lost | the connection ended | reconnect |
 /// | silent | the connection is open but nothing came over it | reconnect |
 /// | late | an answer took longer than its limit | reconnect |
@@ -22,6 +23,7 @@ pub(crate) enum Kind {
     Unreachable,
     Tls,
     Auth,
+    RowSecurity,
     Lost,
     Silent,
     Late,

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use walferry_event::Disposition;
+use walferry_event::{Code, Disposition};
 
 /// Why a call to the registry failed. Opaque: print it, or ask what sort it is.
 #[derive(Clone, Debug)]
@@ -155,6 +155,21 @@ impl Error {
         }
     }
 
+    /// Its stable code.
+    pub fn code(&self) -> Code {
+        match self.kind {
+            Kind::Timeout => Code::RegistryLate,
+            Kind::Connection => Code::RegistryUnreachable,
+            Kind::Auth => Code::RegistryDenied,
+            Kind::Conflict => Code::RegistryConflict,
+            Kind::Schema => Code::SchemaRefused,
+            Kind::Foreign => Code::RegistryForeign,
+            Kind::Validation => Code::RegistrySettings,
+            Kind::Doubt => Code::RegistryDoubt,
+            Kind::Internal => Code::RegistryInternal,
+        }
+    }
+
     /// The `kind` label of the error metric; `schema` means that the registry refused the schema itself.
     pub fn kind(&self) -> &'static str {
         match self.kind {
@@ -170,7 +185,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.code().tag(&self.message))
     }
 }
 

@@ -123,6 +123,18 @@ pub(crate) enum Command {
     /// Translate the configuration of another connector; prints a file for this one
     #[command(subcommand)]
     Migrate(Migrate),
+    /// Tell the cause and the remedy of an error code; without one, list them all
+    #[command(
+        after_help = "Examples:\n  walferry explain WF0806\n  walferry explain --json | jq -r '.[].code'"
+    )]
+    Explain {
+        /// As in a message: WF and four digits
+        #[arg(value_name = "CODE")]
+        code: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -287,6 +299,8 @@ pub(crate) enum Schema {
 pub(crate) enum Document {
     /// docs/CONFIG.md
     Config,
+    /// docs/ERRORS.md
+    Errors,
     /// docs/METRICS.md
     Metrics,
 }

@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod check;
 pub(crate) mod checkpoint;
+pub(crate) mod explain;
 pub(crate) mod hand;
 mod hangup;
 pub(crate) mod migrate;
@@ -40,7 +41,7 @@ fn wait<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
 
 /// One connector's configuration.
 fn load(path: &Path) -> Result<Loaded, Failure> {
-    configuration::load(path, &Choices::default()).map_err(|error| Failure::usage(&error))
+    configuration::load(path, &Choices::default()).map_err(|error| Failure::configuration(&error))
 }
 
 /// The text of a file, or of standard input for `-`.

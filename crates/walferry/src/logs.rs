@@ -24,6 +24,8 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
+use walferry_event::Code;
+
 use crate::{
     bars::Screen,
     configuration::{Loaded, LogFormat},
@@ -118,6 +120,15 @@ where
             Some(Value::from(name.trim_matches('"')))
         });
         line.insert("connector".into(), named.or(spanned).unwrap_or(Value::Null));
+        // What failed carries its code behind its message, wherever that stands in the line.
+        let code = fields
+            .0
+            .values()
+            .filter_map(Value::as_str)
+            .find_map(Code::of);
+        if let Some(code) = code {
+            line.insert("code".into(), code.to_string().into());
+        }
         line.extend(fields.0);
         if line["connector"].is_null() {
             line.remove("connector");

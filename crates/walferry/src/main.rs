@@ -19,6 +19,7 @@ use std::{
 };
 
 use clap::{CommandFactory, Parser};
+use walferry_event::Code;
 
 use walferry_pipeline::Replay;
 
@@ -31,12 +32,24 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// The command line or the configuration is wrong.
-    pub(crate) fn usage(error: &anyhow::Error) -> Failure {
+    /// A failure of a kind that the others have no name for.
+    pub(crate) fn coded(status: u8, code: Code, message: &str) -> Failure {
         Failure {
-            status: 2,
-            message: format!("{error:#}"),
+            status,
+            message: code.tag(message),
         }
+    }
+}
+
+impl Failure {
+    /// The command line is wrong.
+    pub(crate) fn usage(error: &anyhow::Error) -> Failure {
+        Failure::coded(2, Code::CommandLine, &format!("{error:#}"))
+    }
+
+    /// The configuration is wrong.
+    pub(crate) fn configuration(error: &anyhow::Error) -> Failure {
+        Failure::coded(2, Code::Configuration, &format!("{error:#}"))
     }
 
     /// The output has been written already, and tells the failure.
@@ -50,10 +63,7 @@ impl Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Failure {
-        Failure {
-            status: 1,
-            message: format!("{error:#}"),
-        }
+        Failure::coded(1, Code::Command, &format!("{error:#}"))
     }
 }
 
@@ -96,10 +106,14 @@ fn main() -> ExitCode {
 fn misused(error: &clap::Error) -> ExitCode {
     let said = error.render().to_string();
     let shown = walferry_event::without_userinfo(&said);
-    if shown == said || !error.use_stderr() {
+    if !error.use_stderr() {
         error.exit();
     }
-    let _ = write!(io::stderr(), "{shown}");
+    let _ = match shown == said {
+        true => error.print(),
+        false => write!(io::stderr(), "{shown}"),
+    };
+    let _ = writeln!(io::stderr(), "[{}]", Code::CommandLine);
     ExitCode::from(2)
 }
 
@@ -152,6 +166,7 @@ fn run(line: CommandLine) -> Result<(), Failure> {
             commands::schema::approve(&table, &process)
         }
         Command::Migrate(Migrate::Debezium { file }) => commands::migrate::debezium(&file),
+        Command::Explain { code, json } => commands::explain::run(code.as_deref(), json),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut CommandLine::command(), "walferry", &mut text);
@@ -167,6 +182,7 @@ fn run(line: CommandLine) -> Result<(), Failure> {
         Command::Docs(document) => {
             let text = match document {
                 Document::Config => configuration::document::document(),
+                Document::Errors => commands::explain::document(),
                 Document::Metrics => metrics::document(),
             };
             print(text.as_bytes())

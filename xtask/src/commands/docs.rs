@@ -12,7 +12,11 @@ use super::{cargo, root};
 use crate::step;
 
 /// Subcommand of `walferry docs`, and the file that holds its output.
-const DOCUMENTS: [(&str, &str); 2] = [("config", "docs/CONFIG.md"), ("metrics", "docs/METRICS.md")];
+const DOCUMENTS: [(&str, &str); 3] = [
+    ("config", "docs/CONFIG.md"),
+    ("errors", "docs/ERRORS.md"),
+    ("metrics", "docs/METRICS.md"),
+];
 
 /// Writes the documents.
 ///

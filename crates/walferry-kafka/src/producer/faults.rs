@@ -141,9 +141,9 @@ mod tests {
     #[test]
     fn an_outage_is_no_doubt_whatever_call_meets_it() {
         let away = error_fault(&Error::new(Kind::Unreachable, "nobody answers"));
-        assert_eq!(away, Fault::Away("nobody answers".into()));
+        assert_eq!(away, Fault::Away("nobody answers [WF0504]".into()));
         let doubt = error_fault(&Error::new(Kind::Doubt, "what is this"));
-        assert_eq!(doubt, Fault::Doubt("what is this".into()));
+        assert_eq!(doubt, Fault::Doubt("what is this [WF0505]".into()));
     }
 
     #[test]

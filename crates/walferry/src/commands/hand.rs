@@ -84,6 +84,6 @@ fn agreed(path: &Path, what: &str, yes: Option<String>) -> Result<Loaded, Failur
             path.display()
         )));
     }
-    logs::start(std::slice::from_ref(&loaded)).map_err(|error| Failure::usage(&error))?;
+    logs::start(std::slice::from_ref(&loaded)).map_err(|error| Failure::configuration(&error))?;
     Ok(loaded)
 }

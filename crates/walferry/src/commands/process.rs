@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use reqwest::Method;
 use serde_json::Value as Json;
-use walferry_event::without_userinfo;
+use walferry_event::{Code, without_userinfo};
 
 use super::{load, status::base};
 use crate::{Failure, command_line::Running};
@@ -55,10 +55,11 @@ impl Process {
         let url = format!("{}{path}", self.url.trim_end_matches('/'));
         let shown = without_userinfo(&url);
         let unanswered = |error: reqwest::Error| {
-            anyhow!(
-                "{shown} does not answer: {}; is the process running, and is this its admin.listen?",
-                error.without_url()
-            )
+            let reason = error.without_url();
+            let message = format!(
+                "{shown} does not answer: {reason}; is the process running, and is this its admin.listen?"
+            );
+            Failure::coded(1, Code::AdminAway, &message)
         };
         let mut request = client(limit)?
             .request(method, &url)
@@ -71,8 +72,11 @@ impl Process {
         let said: Json = answer.json().await.unwrap_or_default();
         match (status.is_success(), said["error"].as_str()) {
             (true, _) => Ok(said),
-            (false, Some(reason)) => Err(anyhow!(reason.to_owned()).into()),
-            (false, None) => Err(anyhow!("{shown} answers {status}").into()),
+            (false, Some(reason)) => Err(Failure::coded(1, Code::AdminRefused, reason)),
+            (false, None) => {
+                let message = format!("{shown} answers {status}");
+                Err(Failure::coded(1, Code::AdminRefused, &message))
+            }
         }
     }
 }

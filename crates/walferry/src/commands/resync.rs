@@ -36,7 +36,8 @@ pub(crate) fn run(path: &Path, tables: Vec<String>) -> Result<(), Failure> {
         resync: Some(tables),
         ..Choices::default()
     };
-    let loaded = configuration::load(path, &choices).map_err(|error| Failure::usage(&error))?;
+    let loaded =
+        configuration::load(path, &choices).map_err(|error| Failure::configuration(&error))?;
     let statuses = connectors(vec![loaded], None)?;
     let reports = statuses.iter().flat_map(|it| it.report().snapshot);
     let read: Vec<TableProgress> = reports.map(|it| it.table).collect();

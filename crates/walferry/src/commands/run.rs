@@ -16,6 +16,7 @@ use tokio::{
     task::JoinSet,
 };
 use tracing::Instrument;
+use walferry_event::Code;
 use walferry_pipeline::Status;
 
 use super::hangup;
@@ -34,7 +35,8 @@ pub(crate) fn run(path: &Path, adopt_slot: bool, with_snapshot: bool) -> Result<
         adopt_with_snapshot: with_snapshot,
         ..Choices::default()
     };
-    let loaded = configuration::load_all(path, &choices).map_err(|error| Failure::usage(&error))?;
+    let loaded =
+        configuration::load_all(path, &choices).map_err(|error| Failure::configuration(&error))?;
     connectors(loaded, Some((path, &choices))).map(drop)
 }
 
@@ -43,7 +45,7 @@ pub(super) fn connectors(
     loaded: Vec<Loaded>,
     files: Option<(&Path, &Choices)>,
 ) -> Result<Vec<Arc<Status>>, Failure> {
-    let screen = logs::start(&loaded).map_err(|error| Failure::usage(&error))?;
+    let screen = logs::start(&loaded).map_err(|error| Failure::configuration(&error))?;
     // Connectors spend their time on threads of their own; these serve the admin endpoint and the supervisors.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -75,7 +77,8 @@ async fn all(loaded: Vec<Loaded>, statuses: Vec<Arc<Status>>) -> Result<(), Fail
     // One admin server is for all connectors, and so is its token.
     let token = loaded.iter().find_map(|one| one.token.clone());
     let listen = loaded[0].listen;
-    admin::start(listen, statuses.clone(), exporter, token).await?;
+    let started = admin::start(listen, statuses.clone(), exporter, token).await;
+    started.map_err(|error| Failure::coded(1, Code::AdminAddress, &format!("{error:#}")))?;
     let (stop, stopped) = watch::channel(false);
     let stop = Arc::new(stop);
     let mut connectors = JoinSet::new();

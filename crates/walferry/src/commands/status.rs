@@ -5,9 +5,8 @@ use std::{
     time::Duration,
 };
 
-use anyhow::anyhow;
 use serde_json::Value as Json;
-use walferry_event::without_userinfo;
+use walferry_event::{Code, without_userinfo};
 
 use super::{process::client, wait};
 use crate::{Failure, bars, print, tell};
@@ -73,14 +72,14 @@ fn shown(status: &Json, as_json: bool, one_line: bool) -> String {
 
 async fn ask(url: &str) -> Result<Json, Failure> {
     let unanswered = |error: reqwest::Error| {
-        anyhow!(
-            "{} does not answer: {}; is the process running, and is --admin its admin.listen?",
-            without_userinfo(url),
-            error.without_url()
-        )
+        let (url, reason) = (without_userinfo(url), error.without_url());
+        let message = format!(
+            "{url} does not answer: {reason}; is the process running, and is --admin its admin.listen?"
+        );
+        Failure::coded(1, Code::AdminAway, &message)
     };
     let answer = client(ANSWER)?.get(url).send().await.map_err(unanswered)?;
-    Ok(answer.json().await.map_err(unanswered)?)
+    answer.json().await.map_err(unanswered)
 }
 
 fn connector(it: &Json) -> String {

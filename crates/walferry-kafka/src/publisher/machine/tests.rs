@@ -419,7 +419,7 @@ fn a_dead_letter_that_is_too_large_itself_ends_publishing() {
     broker.0.lock().unwrap().too_large = Some(vec![2]);
     let mut machine = machine(&broker, "a", vec![]);
     let error = machine.append(&large(&[1, 2], 1..2, 2), 0..2).unwrap_err();
-    assert_eq!(error.to_string(), "the dead letter is too large");
+    assert_eq!(error.to_string(), "the dead letter is too large [WF0506]");
     assert_eq!(error.kind(), "too_large");
 }
 
@@ -433,7 +433,7 @@ fn a_batch_is_given_up_for_a_record_that_is_dealt_with_after_a_restart() {
     let mut machine = machine(&broker, "a", vec![]);
     let error = machine.append(&Arc::new(block), 0..2).unwrap_err();
     assert!(error.is_diverged(), "{error}");
-    assert_eq!(error.to_string(), "1 bytes");
+    assert_eq!(error.to_string(), "1 bytes [WF0509]");
 }
 
 #[test]
