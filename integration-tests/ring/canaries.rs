@@ -65,12 +65,22 @@ fn sown(place: &Place) -> Settings {
     settings
 }
 
-/// What a run says in a while, and its admin server; it may end by itself.
+/// Whether a report or a log line is of a connector that streams.
+fn streams(said: &str) -> bool {
+    said.contains("\"state\":\"streaming\"")
+}
+
+/// What a run says in a while, and its admin server; it may end by itself. One whose servers all answer is listened to until
+/// it streams.
 fn run_says(what: &str, place: &Place, settings: &Settings) -> String {
     let mut walferry = place.start(settings);
-    let until = Instant::now() + LISTEN;
+    let begun = Instant::now();
     let mut said = String::new();
-    while Instant::now() < until && walferry.exited().is_none() {
+    let listened = |said: &str| {
+        let enough = what != "all answer" || streams(said) || begun.elapsed() > READY;
+        enough && begun.elapsed() > LISTEN
+    };
+    while !listened(&said) && walferry.exited().is_none() {
         for path in ["/status", "/readyz", "/metrics", "/"] {
             if let Ok(answer) = walferry.get(path) {
                 said = answer.body + "\n" + &said.chars().take(1 << 20).collect::<String>();
@@ -83,9 +93,7 @@ fn run_says(what: &str, place: &Place, settings: &Settings) -> String {
     // A file that is refused would have nothing to tell.
     let code = walferry.exited().and_then(|it| it.code());
     assert_ne!(code, Some(2), "{log}");
-    let streamed = [&said, &log]
-        .iter()
-        .any(|it| it.contains("\"state\":\"streaming\""));
+    let streamed = streams(&said) || streams(&log);
     assert!(streamed || what != "all answer", "{log}");
     said + &log
 }
