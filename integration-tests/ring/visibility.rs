@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use walferry_pipeline::{State, Status, config, snapshot};
+use walferry_pipeline::{Handle, State, Status, TableState, config, snapshot::control};
 use walferry_stack::{Coordinates, PostgresServer, Stack};
 use walferry_testkit::checker::{Record, Session, Value};
 use walferry_testkit::topics::{Decoder, Reader};
@@ -101,10 +101,7 @@ fn wait(what: &str, mut reached: impl FnMut() -> bool) {
 
 fn done(status: &Status) -> bool {
     let tables = status.report().snapshot;
-    !tables.is_empty()
-        && tables
-            .iter()
-            .all(|it| it.table.state == snapshot::TableState::Done)
+    !tables.is_empty() && tables.iter().all(|it| it.table.state == TableState::Done)
 }
 
 /// What the topic says last of row 500, which was changed by a transaction that was streamed before it was visible.
@@ -123,7 +120,7 @@ fn last_word(guard: bool) -> String {
         .enable_all()
         .build()
         .unwrap();
-    let status = Arc::new(Status::new(&place.name));
+    let status = Arc::new(Handle::new(&place.name));
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let run = walferry_pipeline::run(config(&place, guard), status.clone(), stopped);
     let running = runtime.spawn(run);
@@ -155,7 +152,7 @@ fn last_word(guard: bool) -> String {
     );
 
     runtime
-        .block_on(snapshot::start(&status, vec!["public.t".into()], None, 0))
+        .block_on(control::start(&status, vec!["public.t".into()], None, 0))
         .unwrap();
     if guard {
         // While the change is not visible, one snapshot after the other is taken and given up.

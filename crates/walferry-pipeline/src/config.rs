@@ -3,6 +3,9 @@
 //! Owns no parsing and no defaults of the file format; every bound stands beside its field.
 //! Invariant: the sizes that follow from `publish` are derived in `limits`, nowhere else.
 
+mod limits;
+pub mod selection;
+
 pub use walferry_avro::{
     BinaryMode, DecimalMode, Envelope, Format, HstoreMode, IntervalMode, Quirk, Quirks, TimeMode,
 };
@@ -11,15 +14,11 @@ pub use walferry_kafka::{Config as Kafka, RetryLimits};
 pub use walferry_postgres::{ConnectConfig, RequireAuth, TlsConfig, TlsMode};
 pub use walferry_registry::{BaseUrl, Config as Registry, Credentials};
 
+pub use limits::Publish;
+
 use walferry_postgres::KeyRules;
 
-use crate::{
-    changes::Tombstones,
-    limits::{self, Limits},
-    selection,
-    selection::Selection,
-    sharing,
-};
+use crate::{config::selection::Selection, retry::Retry};
 
 /// One connector.
 #[derive(Clone, Debug)]
@@ -161,41 +160,6 @@ pub enum SubjectStrategy {
     TopicRecord,
 }
 
-/// Batching and memory.
-#[derive(Clone, Copy, Debug)]
-pub struct Publish {
-    /// Bytes of records after which a Kafka transaction is committed at the next end of a PostgreSQL transaction.
-    pub batch_bytes_max: u64,
-    /// Milliseconds after which it is.
-    pub commit_interval_ms: u64,
-    /// Everything in flight, in bytes.
-    pub memory_bytes_max: u64,
-}
-
-impl Publish {
-    /// Received and not yet decoded: an eighth.
-    pub fn wire_bytes_max(&self) -> u64 {
-        Limits::of(self).wire
-    }
-
-    /// Values in librdkafka's queue, which stand in blocks or are copied when they have headers: an eighth. A record that is
-    /// larger goes alone.
-    pub fn queue_bytes_max(&self) -> u64 {
-        Limits::of(self).queue
-    }
-
-    /// Encoded and waiting, or published and not yet committed: five eighths.
-    pub fn encoded_bytes_max(&self) -> u64 {
-        Limits::of(self).encoded
-    }
-
-    /// The budget of a batch in force: a quarter of the memory at most, because a batch may grow to twice its budget
-    /// while the transaction that it ends with is still open, and all of it is kept until the commit is known.
-    pub fn batch_budget_bytes(&self) -> u64 {
-        Limits::of(self).batch
-    }
-}
-
 /// What happens to a change that cannot be encoded or published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
@@ -222,6 +186,13 @@ pub struct Errors {
     pub retry_min_ms: u64,
     /// Longest upper bound of a pause, in milliseconds.
     pub retry_max_ms: u64,
+}
+
+impl Errors {
+    /// A series of tries within these limits.
+    pub(crate) fn retry(&self) -> Retry {
+        Retry::new(self.retries_max, self.retry_min_ms, self.retry_max_ms)
+    }
 }
 
 /// Settings of one table, or of several.
@@ -304,7 +275,7 @@ impl Config {
     }
 
     /// Which deletes are followed by a record without a value.
-    pub(crate) fn tombstones(&self) -> Tombstones {
+    pub fn tombstones(&self) -> Tombstones {
         match self.tombstones {
             false => Tombstones::None,
             true if self.format.quirks.has(Quirk::TombstoneWithoutKey) => Tombstones::WithoutKeyToo,
@@ -313,7 +284,7 @@ impl Config {
     }
 
     /// Which indexes give a message key.
-    pub(crate) fn key_rules(&self) -> KeyRules {
+    pub fn key_rules(&self) -> KeyRules {
         KeyRules {
             partial_indexes: self.format.quirks.has(Quirk::PartialIndexKey),
             outside_identity: self.format.quirks.has(Quirk::KeyOutsideIdentity),
@@ -321,7 +292,7 @@ impl Config {
     }
 
     /// Where the beginning and the end of each transaction are told.
-    pub(crate) fn transaction_topic(&self) -> String {
+    pub fn transaction_topic(&self) -> String {
         format!("{}.transaction", self.topic_prefix)
     }
 
@@ -364,7 +335,7 @@ impl Config {
         };
         let others = self.tables.iter().filter(|it| it.name != own.name);
         let mut others = others.filter_map(|it| it.topic.as_deref());
-        sharing::has_many(&own.name, topic) || others.any(|it| sharing::may_meet(it, topic))
+        selection::has_many(&own.name, topic) || others.any(|it| selection::may_meet(it, topic))
     }
 
     /// What tells the table apart in the keys of a topic that several share: the topic that it would have of its own.
@@ -401,6 +372,17 @@ fn record_name(schema: &str) -> String {
         true => name,
         false => format!("{namespace}.{name}"),
     }
+}
+
+/// Which deletes are followed by a record without a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tombstones {
+    /// None.
+    None,
+    /// Those with a key: without one a tombstone would say nothing.
+    WithKey,
+    /// All of them, as Debezium has it.
+    WithoutKeyToo,
 }
 
 #[cfg(test)]

@@ -3,16 +3,28 @@
 //! Owns the threads of the ring and their order at a start and a stop. Decides by `recovery`, never by itself.
 //! Invariants: nothing is created or fenced before PostgreSQL, registry and Kafka have all answered and the decision is to go
 //! on, and nothing is streamed before the connector is claimed in Kafka; a server that is away is waited for without an end.
-//! Start reading at [`run`]; a start is `Start::prepare`.
+//! Start reading at `run`; a start is `Start::prepare`.
 
+pub mod choice;
 mod create;
 mod held_up;
 mod look;
+mod monitor;
+pub(crate) mod parked_retry;
 mod patience;
+pub mod published;
+pub mod reload;
 mod resync;
+mod ring;
+pub mod startup;
+mod topics;
 
 use std::{
-    sync::{Arc, atomic::AtomicBool, atomic::Ordering, mpsc},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     time::Duration,
 };
 
@@ -22,26 +34,36 @@ use walferry_kafka::{Checkpoint, Health, Publisher};
 use walferry_postgres::{Catalog, Feedback, Replication};
 use walferry_registry::Registry;
 
-pub(crate) use resync::{has_key, jobs_of};
-
 use crate::{
-    block::{Memory, QUEUE_BLOCKS_MAX},
-    builder::Builder,
     config::Config,
-    course::Held,
-    encode::Encoder,
+    connector::{
+        monitor::Monitor,
+        published::act,
+        ring::{Begin, Ring, encode_thread},
+        startup::Found,
+    },
+    encode::{
+        Encoder,
+        block::{Memory, QUEUE_BLOCKS_MAX},
+        block_builder::Builder,
+        relations::{Relations, message_keys::MessageKeys},
+    },
     error::{Error, Passing},
-    monitor::Monitor,
+    position::{
+        checkpoint_writer::{self, Stamp},
+        recovery::Decision,
+        snapshot_progress,
+        table_positions::Held,
+    },
     publish::Publishing,
-    published,
-    recovery::{Decision, Server},
-    relations::{MessageKeys, Relations},
-    retry::{self, Retry},
-    ring::{self, Begin, Ring},
-    snapshot, source,
-    stamp::{self, Stamp},
-    status::{Peer, SourceStatus, State, Status},
-    topics,
+    retry,
+    snapshot::{engine::Engine, mailbox::Handle},
+    status::{
+        Status, known,
+        report::SourceStatus,
+        state::{Peer, State},
+    },
+    tables::left_out,
 };
 
 /// How long a start may go on with what it is doing when it is asked to stop.
@@ -55,9 +77,10 @@ const RESTARTS_MAX: u32 = 5;
 /// Runs a connector until it is asked to stop or cannot go on.
 pub async fn run(
     config: Config,
-    status: Arc<Status>,
+    handle: Arc<Handle>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), Error> {
+    let status = handle.status().clone();
     let budget = config.publish.batch_budget_bytes();
     if budget < config.publish.batch_bytes_max {
         tracing::warn!(
@@ -67,7 +90,7 @@ pub async fn run(
     }
     let config = Arc::new(config);
     let mut divergences = 0;
-    let mut away = Retry::new(&config.errors);
+    let mut away = config.errors.retry();
     // What was begun once is in the checkpoint, and goes on from there.
     let resync = Arc::new(AtomicBool::new(config.resync.is_some()));
     let outcome = loop {
@@ -76,6 +99,7 @@ pub async fn run(
         let start = Start {
             config: status.config().unwrap_or_else(|| config.clone()),
             status: status.clone(),
+            handle: handle.clone(),
             stop: stop.clone(),
             // One for each start: what an earlier ring of this process may still try is another's.
             instance: uuid::Uuid::new_v4().to_string(),
@@ -131,22 +155,13 @@ pub async fn run(
 struct Start {
     config: Arc<Config>,
     status: Arc<Status>,
+    handle: Arc<Handle>,
     stop: watch::Receiver<bool>,
     instance: String,
     /// Whether the ring has turned in this process: then servers that are away are waited for.
     has_turned: bool,
     /// Whether a resync is asked for and has not been begun.
     resync: Arc<AtomicBool>,
-}
-
-/// What a start has found out.
-pub(crate) struct Found {
-    catalog: Catalog,
-    replication: Replication,
-    server: Server,
-    tables: Vec<walferry_postgres::TableInfo>,
-    /// Chosen and not followed.
-    left_out: Vec<source::LeftOut>,
 }
 
 /// A start that has been decided and claimed.
@@ -200,7 +215,7 @@ impl Start {
         let begin = match decision {
             Decision::Refuse(reason) => return Err(Error::refused(reason)),
             Decision::Resume(position) => {
-                let parked = checkpoint.as_ref().and_then(stamp::held);
+                let parked = checkpoint.as_ref().and_then(checkpoint_writer::held);
                 let held = Held {
                     position,
                     ..parked.unwrap_or_else(|| Held::at(position))
@@ -242,12 +257,12 @@ impl Start {
         found: &Found,
         (publisher, stamp): (Publisher, &Stamp),
         held: &Held,
-        (checkpoint, progress): (Option<&Checkpoint>, Option<snapshot::Progress>),
-    ) -> Result<(Publisher, Option<snapshot::Progress>), Error> {
+        (checkpoint, progress): (Option<&Checkpoint>, Option<snapshot_progress::Progress>),
+    ) -> Result<(Publisher, Option<snapshot_progress::Progress>), Error> {
         let (config, catalog, status) = (&self.config, &found.catalog, &self.status);
         let committed = checkpoint.and_then(|it| it.published.as_ref());
         let globs = checkpoint.map_or(&[][..], |it| it.tables.as_slice());
-        let mut begun = published::begin(config, catalog, status, committed, globs).await?;
+        let mut begun = act::begin(config, catalog, status, committed, globs).await?;
         let progress = begun.plan.progress(progress);
         let progress = self.again(found, progress).await?;
         let mut progress = match checkpoint {
@@ -259,7 +274,7 @@ impl Start {
         let publisher = claim(publisher, stamp.next(Some(held), progress.as_ref())).await?;
         self.resync.store(false, Ordering::Relaxed);
         // As they are called by now.
-        source::take_out(config, catalog, begun.left_out()).await?;
+        choice::take_out(config, catalog, begun.left_out()).await?;
         begun.add(config, catalog, status, &mut progress).await?;
         begun.ensure(config, catalog, &found.tables).await?;
         self.known(stamp, begun.known).await;
@@ -267,7 +282,7 @@ impl Start {
     }
 
     /// From here on, this is what is known to be published.
-    async fn known(&self, stamp: &Stamp, known: published::Known) {
+    async fn known(&self, stamp: &Stamp, known: known::Known) {
         stamp.set_published(&Arc::new(known.record.clone()));
         *self.status.published.lock().await = known;
     }
@@ -290,9 +305,9 @@ impl Start {
                 retry::hedged(asked)
             })
             .await?;
-        let survey = source::survey(config, &catalog).await?;
-        source::tell_left_out(&config.source, &catalog).await?;
-        let server = source::server(&mut replication, &identity).await?;
+        let survey = startup::survey(config, &catalog).await?;
+        left_out::tell(&config.source, &catalog).await?;
+        let server = startup::server(&mut replication, &identity).await?;
         self.status.set_source(SourceStatus {
             system_id: Some(server.system_id.clone()),
             timeline: Some(server.timeline),
@@ -371,6 +386,10 @@ impl Start {
             memory.clone(),
         );
         let topics = topics::of(&self.config, &found.tables);
+        monitor.add(published::watch::watch(
+            self.config.clone(),
+            self.handle.clone(),
+        ));
         monitor.add(topics::watch(
             self.config.clone(),
             self.status.clone(),
@@ -382,7 +401,7 @@ impl Start {
             self.status.set_snapshot(progress.clone());
         }
         let (control, events) = tokio::sync::mpsc::unbounded_channel();
-        self.status.set_snapshots(Some(control.clone()));
+        self.handle.open(control.clone());
         let publishing = Publishing::new(
             &self.config,
             publisher,
@@ -404,20 +423,19 @@ impl Start {
         let encoded_bytes = metrics::counter!("walferry_bytes_total",
             "connector" => self.config.name.clone(), "stage" => "encode");
         let builder = Builder::new(held, memory, runtime.clone(), blocks, encoded_bytes);
-        let mut encoder =
-            Encoder::new(self.config.clone(), self.status.clone(), relations, builder);
-        encoder.set_engine(snapshot::Engine::new(
+        let encoder = Encoder::new(self.config.clone(), self.status.clone(), relations, builder);
+        let engine = Engine::new(
             self.config.clone(),
             self.status.clone(),
             runtime.clone(),
             control,
             stamp.published(),
-        ));
+        );
         let (work, works) = mpsc::channel();
         let ring = Ring {
             encode_ended: ring::spawn("walferry-encode", {
-                let status = self.status.clone();
-                move || ring::encode(encoder, &works, events, &status, &runtime, &halted)
+                let (status, told) = (self.status.clone(), (encoder, engine));
+                move || encode_thread::encode(told, &works, events, &status, &runtime, &halted)
             })?,
             publish_ended: ring::spawn("walferry-publish", move || publishing.run())?,
             config: self.config,

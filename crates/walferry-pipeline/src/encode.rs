@@ -4,45 +4,60 @@
 //! to Kafka; asks catalog and registry only when a relation is described.
 //! Invariant: each change is counted in its transaction whether or not it is published, so that an ordinal means the
 //! same after every restart; a change that the topics hold already is dropped here.
-//! Start reading at [`Encoder::block`]; what concerns tables that wait is in `parked`.
+//! Start reading at `Encoder::block`; what concerns tables that wait is in `parked`.
 
-mod gone;
+pub(crate) mod block;
+pub(crate) mod block_builder;
+mod boundary_records;
+pub mod change_records;
+mod closing;
+mod dead_letter;
+pub(crate) mod gone;
 mod keys;
 mod messages;
+pub(crate) mod observer;
 mod oversize;
 mod parked;
 mod policy;
+pub(crate) mod recent_transactions;
+pub mod relations;
 mod rows;
+mod side_plans;
+pub(crate) mod stage;
 mod transactions;
 mod write;
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use metrics::Counter;
 use walferry_event::{Datum, Lsn, Origin, Position};
 use walferry_pgoutput::{Frame, Message};
 
 use crate::{
-    builder::{Builder, PublisherGone},
-    changes::{Bookmark, Change},
+    clock::now_us,
     config::Config,
+    encode::{
+        block_builder::{Builder, PublisherGone},
+        change_records::{Bookmark, Change},
+        closing::Closing,
+        keys::Left,
+        observer::Observer,
+        policy::Context,
+        recent_transactions::Recent,
+        relations::{Entry, Relations, urgency::Urgency},
+        rows::Rows,
+        side_plans::{Boundaries, Messages},
+        stage::{STAGE, STUCK},
+        transactions::{Told, Transaction},
+        write::{count_changes, write_change},
+    },
     error::Error,
-    parking::{Obstacle, Refused},
-    relations::{Entry, Relations, Urgency},
-    snapshot::{Engine, Recent},
-    status::{Lack, Status},
+    position::published_record::Lack,
+    status::{
+        Status,
+        parked_tables::{Obstacle, Refused},
+    },
 };
-
-use keys::Left;
-use messages::Messages;
-use parked::Closing;
-use policy::Context;
-use rows::Rows;
-use transactions::{Boundaries, Told, Transaction};
-use write::{count_changes, write_change};
 
 /// Turns the stream of one slot into records.
 pub(crate) struct Encoder {
@@ -54,7 +69,6 @@ pub(crate) struct Encoder {
     last_commit_lsn: Option<Lsn>,
     /// Transactions that were streamed lately, for the snapshots beside the stream.
     pub(crate) recent: Recent,
-    pub(crate) engine: Option<Box<Engine>>,
     dead_letters: Arc<str>,
     /// Whether a table has a position of its own, or had until a moment ago.
     parked: bool,
@@ -70,10 +84,6 @@ pub(crate) struct Encoder {
     /// Bytes of the stream that came off the session.
     received_bytes: Counter,
 }
-
-/// The encode thread's pulse, and how long it may work on one block. What waits for a server shows its pulse meanwhile.
-pub(crate) const STAGE: &str = "encode";
-pub(crate) const STUCK: Duration = Duration::from_secs(600);
 
 impl Encoder {
     pub(crate) fn new(
@@ -100,11 +110,12 @@ impl Encoder {
             transaction: None,
             last_commit_lsn: None,
             recent: Recent::default(),
-            engine: None,
         }
     }
 
-    pub(crate) fn set_config(&mut self, config: Arc<Config>) {
+    /// Another configuration is in force from here on.
+    pub(crate) fn reload(&mut self, config: Arc<Config>) {
+        self.relations.reload(config.clone());
         self.config = config;
     }
 
@@ -123,8 +134,13 @@ impl Encoder {
         &mut self.relations
     }
 
-    /// Encodes one block of whole frames. `pause`: nothing more waits behind it.
-    pub(crate) fn block(&mut self, bytes: &[u8], pause: bool) -> Result<(), Error> {
+    /// Encodes one block of whole frames, and tells the observer what passes. `pause`: nothing more waits behind it.
+    pub(crate) fn block(
+        &mut self,
+        bytes: &[u8],
+        pause: bool,
+        observer: &mut impl Observer<Encoder>,
+    ) -> Result<(), Error> {
         self.received_bytes.increment(bytes.len() as u64);
         let mut rows = Rows::default();
         for frame in walferry_pgoutput::frames(bytes) {
@@ -137,16 +153,16 @@ impl Encoder {
                     if self.transaction.is_none() {
                         let urgent = keepalive.reply_requested || self.is_waited_for();
                         self.builder.idle(keepalive.wal_end, urgent);
-                        self.boundary(keepalive.wal_end)?;
+                        observer.boundary(self, keepalive.wal_end)?;
                     }
                 }
                 Frame::XLogData(data) => {
                     self.closing = Closing::default();
                     let message = walferry_pgoutput::parse(data.body, false)
                         .map_err(|error| self.malformed(data.start, &error))?;
-                    self.message(message, data.start, &mut rows)?;
+                    self.message(message, data.start, &mut rows, observer)?;
                     if self.builder.is_full() {
-                        self.seal(false)?;
+                        self.hand_over(false, observer)?;
                     }
                 }
                 Frame::Cut(cut) => {
@@ -154,13 +170,13 @@ impl Encoder {
                     let message = walferry_pgoutput::parse(body, false)
                         .map_err(|error| self.malformed(at, &error))?;
                     self.cut = Some(cut.bytes);
-                    let outcome = self.message(message, at, &mut rows);
+                    let outcome = self.message(message, at, &mut rows, observer);
                     self.cut = None;
                     outcome?;
                 }
             }
         }
-        self.seal(pause)
+        self.hand_over(pause, observer)
     }
 
     /// Whether somebody's commit waits for what we confirm, also of a transaction that nothing is published of.
@@ -175,9 +191,26 @@ impl Encoder {
         ))
     }
 
+    /// Hands over what has been encoded, with what an observer has to say behind it.
+    pub(crate) fn hand_over(
+        &mut self,
+        pause: bool,
+        observer: &mut impl Observer<Encoder>,
+    ) -> Result<(), Error> {
+        self.carry_keys(observer)?;
+        self.seal(pause)
+    }
+
+    /// A mark is about to stand behind the changes of the open transaction: the message keys that are new with them go with it.
+    fn carry_keys(&mut self, observer: &mut impl Observer<Encoder>) -> Result<(), Error> {
+        match self.in_transaction() && self.relations.keys.has_news() {
+            true => observer.mark(self),
+            false => Ok(()),
+        }
+    }
+
     /// Hands over what has been encoded, with a mark inside the transaction if one is open.
     pub(crate) fn seal(&mut self, pause: bool) -> Result<(), Error> {
-        self.carry_keys()?;
         if let Some(tx) = &self.transaction
             && tx.ordinal > 0
         {
@@ -205,15 +238,19 @@ impl Encoder {
         message: Message<'a>,
         at: Lsn,
         rows: &mut Rows<'a>,
+        observer: &mut impl Observer<Encoder>,
     ) -> Result<(), Error> {
         match message {
-            Message::Begin(begin) => self.begin(begin.final_lsn, begin.commit_us, begin.xid)?,
+            Message::Begin(begin) => {
+                observer.before(self, begin.final_lsn)?;
+                self.begin(begin.final_lsn, begin.commit_us, begin.xid)?;
+            }
             Message::Commit(commit) => {
                 self.status.ledger.receive(commit.end_lsn);
                 self.tell_end()?;
                 self.last_commit_lsn = Some(commit.end_lsn);
                 self.relations.ends();
-                self.carry_keys()?;
+                self.carry_keys(observer)?;
                 if let Some(tx) = self.transaction.take() {
                     let position = Position {
                         commit_lsn: tx.commit_lsn,
@@ -225,7 +262,7 @@ impl Encoder {
                         self.builder.urge();
                     }
                 }
-                self.boundary(commit.end_lsn)?;
+                observer.boundary(self, commit.end_lsn)?;
             }
             Message::Origin(origin) => {
                 if let Some(tx) = &mut self.transaction {
@@ -234,7 +271,7 @@ impl Encoder {
             }
             Message::Relation(relation) => {
                 let relation = relation.to_relation();
-                self.described(&relation)?;
+                observer.described(self, &relation)?;
                 self.relations.learn(relation);
             }
             Message::Type(_) => {}
@@ -246,19 +283,24 @@ impl Encoder {
             }
             Message::Insert(insert) => {
                 rows.fill(None, Some(insert.new));
-                self.change(insert.relation, Change::Insert(&rows.new), at)?;
+                self.change(insert.relation, Change::Insert(&rows.new), at, observer)?;
             }
             Message::Update(update) => {
                 let old = rows.fill(update.old, Some(update.new));
-                self.change(update.relation, Change::Update(old(rows), &rows.new), at)?;
+                self.change(
+                    update.relation,
+                    Change::Update(old(rows), &rows.new),
+                    at,
+                    observer,
+                )?;
             }
             Message::Delete(delete) => {
                 let old = rows.fill(Some(delete.old), None);
                 if let Some(old) = old(rows) {
-                    self.change(delete.relation, Change::Delete(old), at)?;
+                    self.change(delete.relation, Change::Delete(old), at, observer)?;
                 }
             }
-            Message::Truncate(truncate) => self.truncate(truncate.relations(), at)?,
+            Message::Truncate(truncate) => self.truncate(truncate.relations(), at, observer)?,
             other => {
                 return Err(Error::failed(format!(
                     "the server sent a {} message at {at}, which was not asked for",
@@ -270,7 +312,6 @@ impl Encoder {
     }
 
     fn begin(&mut self, commit_lsn: Lsn, commit_us: i64, xid: u32) -> Result<(), Error> {
-        self.before(commit_lsn)?;
         if let Err(gap) = self.builder.course().begin(commit_lsn) {
             let of = gap
                 .table
@@ -317,13 +358,18 @@ impl Encoder {
 
     /// One TRUNCATE statement is one change, however many tables it names: it is published whole or not at all, but for
     /// tables that are parked.
-    fn truncate(&mut self, relations: impl Iterator<Item = u32>, at: Lsn) -> Result<(), Error> {
+    fn truncate(
+        &mut self,
+        relations: impl Iterator<Item = u32>,
+        at: Lsn,
+        observer: &mut impl Observer<Encoder>,
+    ) -> Result<(), Error> {
         let due = self.count();
         let bookmark = Bookmark::of(self.builder.records());
         let split = self.builder.course().is_split();
         let told = self.transaction.as_ref().and_then(|tx| tx.told.clone());
         for relation in relations {
-            self.touch(relation, &Change::Truncate);
+            self.touch(relation, &Change::Truncate, observer);
             if (due || split)
                 && let Err(error) = self.publish(relation, Change::Truncate, at, due)
             {
@@ -337,8 +383,23 @@ impl Encoder {
         Ok(())
     }
 
-    fn change(&mut self, relation: u32, change: Change<'_>, at: Lsn) -> Result<(), Error> {
-        self.touch(relation, &change);
+    /// The stream brings a change: the observer sees it before it is counted.
+    fn touch(&mut self, relation: u32, change: &Change<'_>, observer: &mut impl Observer<Encoder>) {
+        if let Some((xid, commit_lsn)) = self.open_transaction()
+            && let Some(progress) = observer.touch(relation, change, xid, commit_lsn)
+        {
+            self.builder.carry(progress);
+        }
+    }
+
+    fn change(
+        &mut self,
+        relation: u32,
+        change: Change<'_>,
+        at: Lsn,
+        observer: &mut impl Observer<Encoder>,
+    ) -> Result<(), Error> {
+        self.touch(relation, &change, observer);
         let due = self.count();
         if due || self.builder.course().is_split() {
             self.publish(relation, change, at, due)
@@ -484,12 +545,4 @@ impl Encoder {
             ))),
         }
     }
-}
-
-pub(crate) fn now_us() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| {
-            i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
-        })
 }

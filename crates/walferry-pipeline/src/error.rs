@@ -48,17 +48,17 @@ enum Kind {
 
 impl Error {
     /// Something that cannot be.
-    pub(crate) fn failed(message: impl Into<String>) -> Error {
+    pub fn failed(message: impl Into<String>) -> Error {
         Error::of(Kind::Failed, message)
     }
 
     /// Something in the configuration or on a server that a person has to mend.
-    pub(crate) fn invalid(message: impl Into<String>) -> Error {
+    pub fn invalid(message: impl Into<String>) -> Error {
         Error::of(Kind::Failed, message).labelled("connector", "validation")
     }
 
     /// Going on would lose or double data.
-    pub(crate) fn refused(message: impl Into<String>) -> Error {
+    pub fn refused(message: impl Into<String>) -> Error {
         Error::of(Kind::Refused, message)
     }
 
@@ -128,12 +128,12 @@ impl Error {
     }
 
     /// What was being done when the error came.
-    pub(crate) fn context(mut self, what: impl fmt::Display) -> Error {
+    pub fn context(mut self, what: impl fmt::Display) -> Error {
         self.message = format!("{what}: {}", self.message);
         self
     }
 
-    /// The exit status that the process ends with for this error (product.md, "Commands").
+    /// The exit status that the process ends with for this error.
     pub fn exit_status(&self) -> u8 {
         match self.kind {
             Kind::Failed | Kind::Diverged | Kind::Away | Kind::Passing => 1,

@@ -1,62 +1,48 @@
 //! Wires the ring: PostgreSQL to Avro to Kafka, each committed change once.
 //!
-//! Owns what lies between the stages: the ledger of positions, the recovery decision, batches, snapshots, policies.
-//! Never: HTTP, command line, configuration files; those are the binary's.
-//! Invariant: `confirmed <= checkpointed <= published <= received` ([`ledger`]).
+//! Owns what lies between the stages, in rooms of which each imports only what stands below it in this list.
+//! Never: HTTP, command line, configuration files; those are the binary's. What an operator does beside a connector is in
+//! `walferry-operations`.
+//! Invariant: `confirmed <= checkpointed <= published <= received` (`position`).
 //!
-//! Start reading at [`connector::run`], then `ring`, `encode` and `publish` in the order in which a change meets them.
+//! Start reading at `connector::run`, then `connector::ring`, `encode` and `publish` in the order in which a change meets them.
 
-pub mod audit;
-mod batch;
-mod block;
-mod builder;
-mod changes;
+// From the bottom.
+pub mod clock;
+pub mod error;
+pub mod retry;
+pub mod sorter;
+
 pub mod config;
-pub mod connector;
-mod course;
-mod dead_letter;
-mod encode;
-mod error;
-mod examine;
-pub mod hand;
-pub mod ledger;
-mod limits;
-mod monitor;
-mod options;
-mod parking;
-mod pausing;
-mod publish;
-mod published;
-pub mod recovery;
-mod refusals;
-mod relations;
-mod reload;
-mod replay;
-mod retry;
-mod ring;
-pub mod schemas;
-mod selection;
-mod sharing;
-pub mod snapshot;
-mod sorter;
-mod source;
-mod stamp;
-mod status;
-mod tail;
-mod topics;
 
-pub use audit::{Audit, AuditReport, audit};
+pub mod position;
+pub mod tables;
+
+pub mod status;
+
+pub mod encode;
+
+mod publish;
+pub mod snapshot;
+
+pub mod connector;
+
 pub use config::Config;
-pub use connector::run;
-pub use error::Error;
-pub use examine::{Finding, Severity, checkpoint, examine};
-pub use ledger::Positions;
-pub use reload::{reload, resync};
-pub use replay::{Replay, ReplayReport, TableReplay, replay};
-pub use snapshot::{Progress, Refused, TableJob, TableProgress, TableState};
-pub use status::{
-    ConnectorStatus, Lag, SchemaIds, SnapshotStatus, SourceStatus, State, Status, TableActivity,
-    TableStatus,
+pub use connector::{
+    reload::{reload, resync},
+    run,
 };
-pub use tail::{Tail, tail};
+pub use error::Error;
+pub use position::{
+    checkpoint_reader::checkpoint,
+    ledger::Positions,
+    snapshot_progress::{Progress, TableJob, TableProgress, TableState},
+};
+pub use snapshot::mailbox::{Handle, Refused};
+pub use status::{
+    Status,
+    report::{ConnectorStatus, Lag, SnapshotStatus, SourceStatus, TableActivity, TableStatus},
+    state::State,
+};
+pub use tables::plan::SchemaIds;
 pub use walferry_kafka::{give_back_large_buffers, wait_for_clients};

@@ -3,7 +3,9 @@
 //! Owns the open batch and the memory of what is not committed yet. Never encodes, never talks to PostgreSQL; it tells
 //! the session what may be confirmed, and only after the checkpoint that covers it is committed.
 //! Invariant: at every commit the checkpoint is the position of the last record that was handed to Kafka.
-//! Start reading at [`Publishing::run`].
+//! Start reading at `Publishing::run`.
+
+pub(crate) mod batch;
 
 use std::{
     collections::HashMap,
@@ -21,14 +23,16 @@ use walferry_kafka::{Parked, Publisher};
 use walferry_postgres::Feedback;
 
 use crate::{
-    batch::Batch,
-    block::{EncodedBlock, Mark},
+    clock::now_us,
     config::Config,
-    course::{Events, Held},
-    encode::now_us,
+    encode::block::{EncodedBlock, Mark},
     error::Error,
-    snapshot::Progress,
-    stamp::Stamp,
+    position::{
+        checkpoint_writer::Stamp,
+        snapshot_progress::Progress,
+        table_positions::{Events, Held},
+    },
+    publish::batch::Batch,
     status::Status,
 };
 

@@ -1,15 +1,15 @@
 //! Trying again: faults a bounded number of times with full jitter, outages without an end and with short pauses.
 //!
 //! Owns the arithmetic and the wait. Invariants: no pause is longer than `retry_max_ms`, none of an outage longer than
-//! [`OUTAGE_PAUSE`]; no series of faults is longer than `retries_max`; a success in between starts a new series.
-//! Start reading at [`Retry::failed`], then [`hedged`].
+//! `OUTAGE_PAUSE`; no series of faults is longer than `retries_max`; a success in between starts a new series.
+//! Start reading at `Retry::failed`, then `hedged`.
 
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::{net::TcpStream, sync::watch, time};
 
-use crate::{config::Errors, error::Passing};
+use crate::error::Passing;
 
 /// One series of tries.
 #[derive(Debug)]
@@ -32,13 +32,14 @@ const HEDGE_EVERY: Duration = Duration::from_secs(2);
 const HEDGES_MAX: usize = 6;
 
 impl Retry {
-    pub(crate) fn new(errors: &Errors) -> Retry {
+    /// So many tries, with pauses whose bounds grow from the one to the other.
+    pub(crate) fn new(retries_max: u32, min_ms: u64, max_ms: u64) -> Retry {
         Retry {
             tries: 0,
             outages: 0,
-            retries_max: errors.retries_max,
-            min_ms: errors.retry_min_ms.max(1),
-            max_ms: errors.retry_max_ms,
+            retries_max,
+            min_ms: min_ms.max(1),
+            max_ms,
         }
     }
 
@@ -141,7 +142,7 @@ pub(crate) async fn wait(duration: Duration, address: Option<(String, u16)>) {
 }
 
 /// Resolves when the stop is asked for, or nobody is left who could ask.
-pub(crate) async fn asked(stop: &mut watch::Receiver<bool>) {
+pub async fn asked(stop: &mut watch::Receiver<bool>) {
     // The guard that `wait_for` returns must not live on in a caller's `select!`, whose branches may wait.
     let _ = stop.wait_for(|stop| *stop).await;
 }
@@ -149,17 +150,10 @@ pub(crate) async fn asked(stop: &mut watch::Receiver<bool>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Policy;
 
     #[test]
     fn pauses_grow_to_their_bound_and_end() {
-        let mut retry = Retry::new(&Errors {
-            policy: Policy::Stop,
-            dead_letter_topic: String::new(),
-            retries_max: 40,
-            retry_min_ms: 100,
-            retry_max_ms: 30_000,
-        });
+        let mut retry = Retry::new(40, 100, 30_000);
         for attempt in 0..40u32 {
             let pause = retry.failed(false).expect("tries are left");
             let bound = 100u64.saturating_mul(1 << attempt.min(30)).min(30_000);

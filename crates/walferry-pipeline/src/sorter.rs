@@ -2,7 +2,7 @@
 //!
 //! Owns the files of the runs, in a folder that goes with it. Never: knows what an entry means; entries are ordered as bytes.
 //! Invariant: at most `memory_bytes_max` of entries are in memory at a time, and a small buffer for each run in the merge.
-//! Start reading at [`Sorter::push`].
+//! Start reading at `Sorter::push`.
 
 use std::{
     cmp::Reverse,
@@ -17,7 +17,7 @@ use std::{
 const RUN_BUFFER_BYTES: usize = 32 << 10;
 
 /// Takes entries in any order.
-pub(crate) struct Sorter {
+pub struct Sorter {
     folder: Folder,
     memory_bytes_max: usize,
     arena: Vec<u8>,
@@ -38,7 +38,7 @@ impl Drop for Folder {
 
 impl Sorter {
     /// An empty one, whose runs go to the system's folder for temporary files.
-    pub(crate) fn new(memory_bytes_max: usize) -> Sorter {
+    pub fn new(memory_bytes_max: usize) -> Sorter {
         static SERIAL: AtomicU64 = AtomicU64::new(0);
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let name = format!("walferry-sort-{}-{serial}", std::process::id());
@@ -52,7 +52,7 @@ impl Sorter {
     }
 
     /// Adds an entry.
-    pub(crate) fn push(&mut self, entry: &[u8]) -> io::Result<()> {
+    pub fn push(&mut self, entry: &[u8]) -> io::Result<()> {
         let held = self.arena.len() + self.entries.len() * size_of::<(usize, usize)>();
         if held + entry.len() > self.memory_bytes_max && !self.entries.is_empty() {
             self.spill()?;
@@ -63,7 +63,7 @@ impl Sorter {
     }
 
     /// Writes what is in memory to disk and gives the memory back.
-    pub(crate) fn rest(&mut self) -> io::Result<()> {
+    pub fn rest(&mut self) -> io::Result<()> {
         self.spill()?;
         (self.arena, self.entries) = (Vec::new(), Vec::new());
         Ok(())
@@ -92,7 +92,7 @@ impl Sorter {
     }
 
     /// Every entry in order.
-    pub(crate) fn merge(mut self) -> io::Result<Merge> {
+    pub fn merge(mut self) -> io::Result<Merge> {
         self.rest()?;
         let mut runs = Vec::with_capacity(self.runs.len());
         let mut heads = BinaryHeap::new();
@@ -112,7 +112,7 @@ impl Sorter {
 }
 
 /// The entries of all runs in order.
-pub(crate) struct Merge {
+pub struct Merge {
     runs: Vec<BufReader<File>>,
     heads: BinaryHeap<Reverse<(Vec<u8>, usize)>>,
     _folder: Folder,
@@ -120,7 +120,7 @@ pub(crate) struct Merge {
 
 impl Merge {
     /// The next entry; nothing after the last.
-    pub(crate) fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+    pub fn next_entry(&mut self) -> io::Result<Option<Vec<u8>>> {
         let Some(Reverse((entry, run))) = self.heads.pop() else {
             return Ok(None);
         };
@@ -162,7 +162,7 @@ mod tests {
             let folder = sorter.folder.0.clone();
             let mut merge = sorter.merge().unwrap();
             let mut found = Vec::new();
-            while let Some(entry) = merge.next().unwrap() {
+            while let Some(entry) = merge.next_entry().unwrap() {
                 found.push(entry);
             }
             entries.sort();

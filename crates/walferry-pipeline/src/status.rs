@@ -2,14 +2,22 @@
 //!
 //! Owns the shared state and the answers drawn from it. Never asks a server anything: the monitor does that.
 //! Invariant: ready means snapshotting or streaming, every peer reachable, and the slot within its budget.
-//! Start reading at [`Status::report`].
+//! Start reading at `Status::report`.
 
-mod findings;
-mod report;
+pub(crate) mod findings;
+pub(crate) mod known;
+pub(crate) mod parked_tables;
+mod pause_switch;
+mod pausing;
+pub(crate) mod report;
+mod snapshot_rate;
 mod snapshots;
+pub(crate) mod state;
+pub(crate) mod strange;
+mod waits;
+
 #[cfg(test)]
 mod tests;
-mod waits;
 
 use std::{
     collections::BTreeMap,
@@ -20,104 +28,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::mpsc;
-
 use crate::{
     config::Config,
     error::Labels,
-    ledger::Ledger,
-    parking::Parking,
-    pausing::Pausing,
-    published::{Known, Strange},
-    refusals::Refusals,
-    snapshot::{Event, Progress, Rates},
+    position::{ledger::Ledger, published_record::Lack, snapshot_progress::Progress},
+    status::{
+        findings::Findings,
+        known::Known,
+        parked_tables::Parking,
+        pause_switch::Pausing,
+        report::{ConnectorStatus, Lag, SourceStatus, TableActivity, TableStatus},
+        snapshot_rate::Rates,
+        state::{Peer, State},
+        strange::Strange,
+        waits::{Since, Waits},
+    },
+    tables::refusals::Refusals,
 };
-
-pub(crate) use findings::{Findings, Lack, Mend};
-pub use report::{
-    ConnectorStatus, Lag, SchemaIds, SnapshotStatus, SourceStatus, TableActivity, TableStatus,
-};
-use waits::{Since, Waits};
-
-/// What the connector is doing, by product.md's names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// Connecting, deciding, creating.
-    Starting,
-    /// Reading rows that were there before the slot.
-    Snapshotting,
-    /// Following the slot.
-    Streaming,
-    /// Publishing is held by the operator.
-    Paused,
-    /// A server is away; it goes on by itself.
-    Retrying,
-    /// Ended, or about to.
-    Halted,
-}
-
-impl State {
-    /// Every state, for the metric with one series each.
-    pub const ALL: [State; 6] = [
-        State::Starting,
-        State::Snapshotting,
-        State::Streaming,
-        State::Paused,
-        State::Retrying,
-        State::Halted,
-    ];
-
-    /// The name in status, metrics and logs.
-    pub fn name(self) -> &'static str {
-        match self {
-            State::Starting => "starting",
-            State::Snapshotting => "snapshotting",
-            State::Streaming => "streaming",
-            State::Paused => "paused",
-            State::Retrying => "retrying",
-            State::Halted => "halted",
-        }
-    }
-}
-
-/// A server that the ring needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Peer {
-    PostgreSql,
-    Kafka,
-    Registry,
-}
-
-impl Peer {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Peer::PostgreSql => "postgresql",
-            Peer::Kafka => "kafka",
-            Peer::Registry => "registry",
-        }
-    }
-}
-
-impl Peer {
-    /// The server that an error's stage is about; the connector's own faults are told with PostgreSQL's.
-    pub(crate) fn of_stage(stage: &str) -> Peer {
-        match stage {
-            "kafka" => Peer::Kafka,
-            "registry" => Peer::Registry,
-            _ => Peer::PostgreSql,
-        }
-    }
-
-    /// The stage of a start that waits for it.
-    pub(crate) fn stage(self) -> &'static str {
-        match self {
-            Peer::PostgreSql => "start-postgresql",
-            Peer::Kafka => "start-kafka",
-            Peer::Registry => "start-registry",
-        }
-    }
-}
 
 /// One connector's status. Shared by its stages and the admin endpoint.
 #[derive(Debug)]
@@ -156,7 +83,6 @@ struct Inner {
     retained_bytes_max: Option<u64>,
     snapshot: Option<Arc<Progress>>,
     rates: Rates,
-    control: Option<mpsc::UnboundedSender<Event>>,
     /// The configuration that was put in force since the start.
     config: Option<Arc<Config>>,
     tables: BTreeMap<String, TableStatus>,
@@ -193,7 +119,6 @@ impl Status {
                 retained_bytes_max: None,
                 snapshot: None,
                 rates: Rates::default(),
-                control: None,
                 config: None,
                 tables: BTreeMap::new(),
                 pulses: BTreeMap::new(),

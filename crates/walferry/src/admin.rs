@@ -21,13 +21,13 @@ use axum::{
 use serde_json::json;
 use tokio::net::TcpListener;
 use walferry_event::Secret;
-use walferry_pipeline::Status;
+use walferry_pipeline::{Handle, Status};
 
 use crate::metrics::Exporter;
 
 #[derive(Clone)]
 struct Shown {
-    connectors: Arc<[Arc<Status>]>,
+    connectors: Arc<[Arc<Handle>]>,
     exporter: Exporter,
     token: Option<Secret>,
 }
@@ -35,7 +35,7 @@ struct Shown {
 /// Listens, and answers from then on.
 pub(crate) async fn start(
     listen: SocketAddr,
-    connectors: Vec<Arc<Status>>,
+    connectors: Vec<Arc<Handle>>,
     exporter: Exporter,
     token: Option<Secret>,
 ) -> Result<()> {
@@ -82,7 +82,7 @@ async fn readyz(State(shown): State<Shown>) -> Response {
 /// Each connector's reasons, with its name when there are several.
 fn reasons(shown: &Shown, ask: impl Fn(&Status) -> Result<(), Vec<String>>) -> Vec<String> {
     let several = shown.connectors.len() > 1;
-    let of = |status: &Arc<Status>| {
+    let of = |status: &Arc<Handle>| {
         let reasons = ask(status).err().unwrap_or_default();
         let name = status.name().to_owned();
         reasons.into_iter().map(move |reason| match several {

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use walferry_pipeline::{SnapshotStatus, Status, TableState};
+use walferry_pipeline::{Handle, SnapshotStatus, TableState};
 
 /// How often bars are drawn.
 const TICK: Duration = Duration::from_millis(250);
@@ -31,7 +31,7 @@ pub(crate) struct Screen {
 
 impl Screen {
     /// Draws the snapshots of these connectors, for as long as the process lives.
-    pub(crate) async fn follow(self, connectors: Vec<Arc<Status>>) {
+    pub(crate) async fn follow(self, connectors: Vec<Arc<Handle>>) {
         loop {
             let tables = connectors.iter().flat_map(|it| it.report().snapshot);
             self.draw(&lines(&tables.collect::<Vec<_>>(), width()));

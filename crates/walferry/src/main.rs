@@ -21,7 +21,7 @@ use std::{
 use clap::{CommandFactory, Parser};
 use walferry_event::Code;
 
-use walferry_pipeline::Replay;
+use walferry_operations::replay::Replay;
 
 use command_line::{Checkpoint, Command, CommandLine, Document, Migrate, Schema};
 

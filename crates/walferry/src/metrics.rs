@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use walferry_pipeline::Status;
+use walferry_pipeline::Handle;
 
 /// Gives the metrics as text.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ const BYTES: &[f64] = &[1e3, 1e4, 1e5, 1e6, 2e6, 4e6, 8e6, 16e6, 32e6, 64e6];
 const UPKEEP: Duration = Duration::from_secs(1);
 
 /// Takes what the pipeline counts from now on.
-pub(crate) fn install(connectors: &[Arc<Status>]) -> Result<Exporter> {
+pub(crate) fn install(connectors: &[Arc<Handle>]) -> Result<Exporter> {
     let buckets = |builder: PrometheusBuilder, name: &str, buckets| {
         builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), buckets)
     };

@@ -32,10 +32,27 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "walferry-kafka",
         ],
     ),
+    (
+        "walferry-operations",
+        &[
+            "walferry-event",
+            "walferry-pgoutput",
+            "walferry-postgres",
+            "walferry-avro",
+            "walferry-registry",
+            "walferry-kafka",
+            "walferry-pipeline",
+        ],
+    ),
     // The binary turns its configuration into the pipeline's, which names where PostgreSQL is.
     (
         "walferry",
-        &["walferry-event", "walferry-postgres", "walferry-pipeline"],
+        &[
+            "walferry-event",
+            "walferry-postgres",
+            "walferry-pipeline",
+            "walferry-operations",
+        ],
     ),
     // Never shipped. The testkit judges the product from outside, so that it shares no mistake with it.
     ("walferry-stack", &[]),

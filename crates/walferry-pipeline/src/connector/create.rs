@@ -2,16 +2,24 @@
 //!
 //! Owns the order of intent, publication and slot, and what the first snapshot has to know of each table before the slot exists.
 //! Invariant: the intent is in Kafka before anything is created, so that a start after a crash knows what is its own.
-//! Start reading at [`Start::create`].
+//! Start reading at `Start::create`.
 
 use walferry_event::{Position, RowRange};
 use walferry_kafka::Publisher;
 use walferry_postgres::{CreatedSlot, SnapshotReader, TableInfo};
 
-use super::{Found, Start, claim};
 use crate::{
-    config::SnapshotMode, course::Held, error::Error, options, published, ring::Begin, snapshot,
-    source, stamp::Stamp,
+    config::SnapshotMode,
+    connector::{
+        Start, choice, claim,
+        published::act,
+        ring::Begin,
+        startup::{self, Found},
+    },
+    error::Error,
+    position::{checkpoint_writer::Stamp, snapshot_progress, table_positions::Held},
+    snapshot::{consistent, readers},
+    tables::{compile, followed, publication},
 };
 
 impl Start {
@@ -25,17 +33,17 @@ impl Start {
         let source = &self.config.source;
         let with_rows = self.config.snapshot.mode != SnapshotMode::Never;
         if with_rows {
-            source::readable(&self.config, &found.tables)?;
+            followed::readable(&self.config, &found.tables)?;
         }
         let publisher = claim(publisher, stamp.next(None, None)).await?;
-        source::take_out(&self.config, &found.catalog, &found.left_out).await?;
-        let ensured = source::ensure_publication(&self.config, &found.catalog, &found.tables);
+        choice::take_out(&self.config, &found.catalog, &found.left_out).await?;
+        let ensured = publication::ensure_publication(&self.config, &found.catalog, &found.tables);
         let pid = found.catalog.backend_pid().await?;
         let publication = &self.config.source.publication;
         let what = format!("publication {publication:?}");
         Box::pin(self.held_up(pid, &what, ensured)).await?;
-        if !source::drop_slot(&self.config, &found.catalog, &self.stop).await? {
-            source::may_create_slot(&self.config, &found.catalog).await?;
+        if !startup::drop_slot(&self.config, &found.catalog, &self.stop).await? {
+            startup::may_create_slot(&self.config, &found.catalog).await?;
         }
         let prepared = match with_rows {
             true => Some(self.sources(found).await?),
@@ -43,7 +51,7 @@ impl Start {
         };
         let created = self.create_slot(found, with_rows).await?;
         tracing::info!(target: "audit", slot = source.slot, lsn = %created.consistent_point, "slot created");
-        let known = published::first(&self.config, &found.catalog).await?;
+        let known = act::first(&self.config, &found.catalog).await?;
         self.known(stamp, known).await;
         let position = Position::at(created.consistent_point);
         let held = Held::at(position);
@@ -52,13 +60,13 @@ impl Start {
             return Ok((publisher, Begin::Stream(held, None)));
         };
         let exported = created.snapshot_name.unwrap_or_default();
-        let anchor = snapshot::Anchor::hold(reader, &exported).await?;
+        let anchor = readers::Anchor::hold(reader, &exported).await?;
         let progress = initial(&found.tables, &sources, &anchor.visibility.to_string());
         if self.config.snapshot.while_streaming {
             let publisher = claim(publisher, stamp.next(Some(&held), Some(&progress))).await?;
             return Ok((publisher, Begin::Stream(held, Some(progress))));
         }
-        let task = snapshot::Task {
+        let task = consistent::Task {
             config: self.config.clone(),
             anchor,
             consistent_point: created.consistent_point,
@@ -85,15 +93,15 @@ impl Start {
     async fn sources(
         &self,
         found: &Found,
-    ) -> Result<(SnapshotReader, Vec<snapshot::Source>), Error> {
-        source::can_be_read(&self.config, &found.tables)?;
+    ) -> Result<(SnapshotReader, Vec<readers::Source>), Error> {
+        startup::can_be_read(&self.config, &found.tables)?;
         let reader = SnapshotReader::connect(&self.config.source.connect, 0).await?;
         let mut sources = Vec::with_capacity(found.tables.len());
         for (job, table) in found.tables.iter().enumerate() {
             let (relation, condition) =
-                options::shape(&self.config, &found.catalog, table.oid).await?;
+                compile::shape(&self.config, &found.catalog, table.oid).await?;
             let scan = reader.scan(&relation).await?;
-            sources.push(snapshot::Source {
+            sources.push(readers::Source {
                 contents: reader.contents(&scan, condition.as_deref()).await?,
                 relation,
                 condition,
@@ -106,18 +114,22 @@ impl Start {
 }
 
 /// The first snapshot of these tables, not begun: of the rows that `base`, the snapshot of the slot's creation, sees.
-fn initial(tables: &[TableInfo], sources: &[snapshot::Source], base: &str) -> snapshot::Progress {
-    let job = |(table, source): (&TableInfo, &snapshot::Source)| {
+fn initial(
+    tables: &[TableInfo],
+    sources: &[readers::Source],
+    base: &str,
+) -> snapshot_progress::Progress {
+    let job = |(table, source): (&TableInfo, &readers::Source)| {
         let rows = u64::try_from(table.rows_estimated).unwrap_or(0);
-        let job = snapshot::TableJob::new(table.qualified_name(), "initial", rows);
-        snapshot::TableJob {
+        let job = snapshot_progress::TableJob::new(table.qualified_name(), "initial", rows);
+        snapshot_progress::TableJob {
             base: Some(base.to_owned()),
             contents: Some(source.contents.of_cursor()),
             ..job
         }
     };
-    snapshot::Progress {
+    snapshot_progress::Progress {
         tables: tables.iter().zip(sources).map(job).collect(),
-        ..snapshot::Progress::default()
+        ..snapshot_progress::Progress::default()
     }
 }

@@ -2,15 +2,14 @@
 //!
 //! Owns what the status says meanwhile: which process, transaction or prepared transaction it waits for, without an end. Invariant:
 //! asked to stop, the server's process is ended too, because it would go on waiting, and hold the slot's name, without us.
-//! Start reading at [`Start::held_up`].
+//! Start reading at `Start::held_up`.
 
 use std::time::Duration;
 
 use tokio::time;
 use walferry_postgres::Catalog;
 
-use super::Start;
-use crate::{error::Error, retry, status::Peer};
+use crate::{connector::Start, error::Error, retry, status::state::Peer};
 
 /// How often it is asked what is waited for, and how long the answer may take.
 const LOOK: Duration = Duration::from_secs(1);

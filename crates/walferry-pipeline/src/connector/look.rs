@@ -3,28 +3,35 @@
 //! Owns the order: slot, then checkpoint, then the end of the server's log, so that a healthy instance that goes on meanwhile never
 //! looks like a gap. Nothing here fences, creates, drops or publishes; a start that is to be refused ends here, and the healthy
 //! connector of the same name never hears of it.
-//! Start reading at [`Start::look`].
+//! Start reading at `Start::look`.
 
 use std::sync::{Arc, atomic::AtomicBool};
 
 use walferry_kafka::Checkpoint;
 
-use super::{Found, Start, blocking};
 use crate::{
     config::SnapshotMode,
+    connector::{
+        Start, blocking,
+        startup::{self, Found},
+    },
     error::Error,
-    recovery::{self, Decision},
-    snapshot, source, stamp,
-    status::Peer,
+    position::{
+        checkpoint_writer,
+        recovery::{self, Decision},
+        snapshot_progress,
+    },
+    status::state::Peer,
+    tables::publication,
 };
 
 impl Start {
     /// Asks PostgreSQL and Kafka, decides, and refuses what is to be refused.
     pub(super) async fn look(&self, stopping: &Arc<AtomicBool>) -> Result<Found, Error> {
         let mut found = self.postgres().await?;
-        let slot = source::slot(&self.config, &found.catalog).await?;
+        let slot = startup::slot(&self.config, &found.catalog).await?;
         let checkpoint = self.checkpoint(stopping).await?;
-        source::flushed_by_now(&mut found.replication, &mut found.server).await?;
+        startup::flushed_by_now(&mut found.replication, &mut found.server).await?;
         let (row, decision, progress) = self.decision(&found, slot, checkpoint.as_ref())?;
         tracing::debug!(row, ?decision, "nothing is fenced yet");
         self.vet(&found, decision, progress).await?;
@@ -57,9 +64,9 @@ impl Start {
         &self,
         found: &mut Found,
         checkpoint: Option<&Checkpoint>,
-    ) -> Result<(&'static str, Decision, Option<snapshot::Progress>), Error> {
-        source::flushed_by_now(&mut found.replication, &mut found.server).await?;
-        let slot = source::slot(&self.config, &found.catalog).await?;
+    ) -> Result<(&'static str, Decision, Option<snapshot_progress::Progress>), Error> {
+        startup::flushed_by_now(&mut found.replication, &mut found.server).await?;
+        let slot = startup::slot(&self.config, &found.catalog).await?;
         self.decision(found, slot, checkpoint)
     }
 
@@ -68,15 +75,15 @@ impl Start {
         found: &Found,
         slot: recovery::Slot,
         checkpoint: Option<&Checkpoint>,
-    ) -> Result<(&'static str, Decision, Option<snapshot::Progress>), Error> {
-        let evidence = source::evidence(
+    ) -> Result<(&'static str, Decision, Option<snapshot_progress::Progress>), Error> {
+        let evidence = startup::evidence(
             &self.config,
             slot,
-            stamp::evidence(checkpoint),
+            checkpoint_writer::evidence(checkpoint),
             found.server.clone(),
         );
         let saved = checkpoint.and_then(|it| it.snapshot.as_ref());
-        let progress = snapshot::Progress::read(saved).map_err(|error| {
+        let progress = snapshot_progress::Progress::read(saved).map_err(|error| {
             Error::failed(format!(
                 "the snapshot's cursor in the checkpoint record cannot be read: {error}"
             ))
@@ -90,7 +97,7 @@ impl Start {
         &self,
         found: &Found,
         decision: Decision,
-        progress: Option<snapshot::Progress>,
+        progress: Option<snapshot_progress::Progress>,
     ) -> Result<(), Error> {
         let config = &self.config;
         match decision {
@@ -98,16 +105,16 @@ impl Start {
             Decision::Resume(_) => {
                 self.again(found, progress).await?;
                 // A table that the publication does not hold is added, or left out.
-                return source::vet_publication(config, &found.catalog, &[]).await;
+                return publication::vet_publication(config, &found.catalog, &[]).await;
             }
             Decision::Create | Decision::StartOver => {
                 if config.snapshot.mode != SnapshotMode::Never {
-                    source::can_be_read(&self.config, &found.tables)?;
+                    startup::can_be_read(&self.config, &found.tables)?;
                 }
-                source::may_create_slot(config, &found.catalog).await?;
+                startup::may_create_slot(config, &found.catalog).await?;
             }
             Decision::Resync => self.can_resync(found).await?,
         }
-        source::vet_publication(config, &found.catalog, &found.tables).await
+        publication::vet_publication(config, &found.catalog, &found.tables).await
     }
 }

@@ -3,18 +3,18 @@
 //! Owns the tries and what the status says meanwhile. What cannot pass ends the start at once: a wrong name, a missing right, a
 //! version that is not supported; and a wrong password, unless this process has streamed before and somebody is about to change
 //! both sides.
-//! Start reading at [`Start::patiently`].
+//! Start reading at `Start::patiently`.
 
 use std::time::Duration;
 
 use tokio::time;
 use walferry_kafka::Health;
 
-use super::Start;
 use crate::{
+    connector::Start,
     error::{Error, Passing},
-    retry::{self, Retry},
-    status::Peer,
+    retry,
+    status::state::Peer,
 };
 
 /// After so long without an answer, nor an error, the status says that it is waited for.
@@ -36,7 +36,7 @@ impl Start {
         E: Passing + Into<Error> + std::fmt::Display,
     {
         let stage = peer.stage();
-        let mut retry = Retry::new(&self.config.errors);
+        let mut retry = self.config.errors.retry();
         loop {
             let error = match self.told_when_late(peer, place, attempt()).await {
                 Ok(value) => {

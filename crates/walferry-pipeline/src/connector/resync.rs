@@ -1,10 +1,10 @@
 //! `walferry resync`: a new slot where changes were lost, and every table to be read again.
 //!
 //! Owns what a resync has to know and to create before the ring turns. The rows and what is gone are told by snapshots beside the
-//! stream ([`snapshot`]), whose state is in the checkpoint, so that a resync goes on after a crash, also as `walferry run`.
+//! stream (`snapshot`), whose state is in the checkpoint, so that a resync goes on after a crash, also as `walferry run`.
 //! Never: empties a topic; creates a slot before everything else has been looked at.
 //! Invariant: until the checkpoint says that the tables are read again, a start is refused as before, and a resync begins anew.
-//! Start reading at [`Start::anew`].
+//! Start reading at `Start::anew`.
 
 use std::sync::atomic::Ordering;
 
@@ -12,19 +12,26 @@ use walferry_event::Position;
 use walferry_kafka::Publisher;
 use walferry_postgres::{Catalog, SnapshotReader, TableInfo};
 
-use super::{Found, Start, claim};
 use crate::{
     config::{Config, Envelope, Operation},
-    course::Held,
+    connector::{
+        Start, choice, claim,
+        published::act,
+        ring::Begin,
+        startup::{self, Found},
+    },
     error::Error,
-    options, published,
-    recovery::{self, Decision, Evidence},
-    relations::choose_key,
-    ring::Begin,
-    schemas, snapshot,
-    snapshot::{RESYNC, TableJob},
-    source,
-    stamp::Stamp,
+    position::{
+        checkpoint_writer::Stamp,
+        recovery::{self, Decision, Evidence},
+        snapshot_progress::{self, RESYNC, TableJob},
+        table_positions::Held,
+    },
+    status::known,
+    tables::{
+        compile::{self, has_key},
+        followed, publication,
+    },
 };
 
 impl Start {
@@ -32,7 +39,7 @@ impl Start {
     pub(super) fn decide(
         &self,
         evidence: &Evidence,
-        progress: Option<&snapshot::Progress>,
+        progress: Option<&snapshot_progress::Progress>,
     ) -> (&'static str, Decision) {
         match self.wanted() {
             None => recovery::decide(evidence),
@@ -54,8 +61,8 @@ impl Start {
     pub(super) async fn again(
         &self,
         found: &Found,
-        progress: Option<snapshot::Progress>,
-    ) -> Result<Option<snapshot::Progress>, Error> {
+        progress: Option<snapshot_progress::Progress>,
+    ) -> Result<Option<snapshot_progress::Progress>, Error> {
         let Some(names) = self.wanted().filter(|names| !names.is_empty()) else {
             return Ok(progress);
         };
@@ -76,9 +83,9 @@ impl Start {
     pub(super) async fn adopted(
         &self,
         found: &Found,
-        progress: Option<snapshot::Progress>,
-        known: &mut published::Known,
-    ) -> Result<Option<snapshot::Progress>, Error> {
+        progress: Option<snapshot_progress::Progress>,
+        known: &mut known::Known,
+    ) -> Result<Option<snapshot_progress::Progress>, Error> {
         if !self.config.source.adopt_with_snapshot {
             return Ok(progress);
         }
@@ -87,7 +94,7 @@ impl Start {
             let name = table.qualified_name();
             if !has_key(&self.config, &found.catalog, table).await? {
                 known.lacks(
-                    &self.status,
+                    &self.status.findings,
                     &name,
                     "the slot was taken over, and without a key it cannot be told which rows it brings: what was there before is not \
                      published",
@@ -124,20 +131,20 @@ impl Start {
         let source = &self.config.source;
         let mut jobs = jobs(&self.config, &found.catalog, &found.tables, &found.tables).await?;
         // The publication first: a slot streams by what the publication was when a change was made.
-        source::take_out(&self.config, &found.catalog, &found.left_out).await?;
-        let added = source::added(&self.config, &found.catalog, &found.tables).await?;
-        source::add_tables(&self.config, &found.catalog, &added).await?;
-        source::ensure_publication(&self.config, &found.catalog, &found.tables).await?;
+        choice::take_out(&self.config, &found.catalog, &found.left_out).await?;
+        let added = publication::added(&self.config, &found.catalog, &found.tables).await?;
+        publication::add_tables(&self.config, &found.catalog, &added).await?;
+        publication::ensure_publication(&self.config, &found.catalog, &found.tables).await?;
         let reader = SnapshotReader::connect(&source.connect, 0).await?;
         for (job, table) in jobs.iter_mut().zip(&found.tables) {
             // Before the slot: what is rewritten between the two is found out.
             let (relation, filter) =
-                options::shape(&self.config, &found.catalog, table.oid).await?;
+                compile::shape(&self.config, &found.catalog, table.oid).await?;
             let scan = reader.scan(&relation).await?;
             let contents = reader.contents(&scan, filter.as_deref()).await?;
             job.contents = Some(contents.of_cursor());
         }
-        if source::drop_slot(&self.config, &found.catalog, &self.stop).await? {
+        if startup::drop_slot(&self.config, &found.catalog, &self.stop).await? {
             tracing::info!(target: "audit", slot = source.slot, "slot dropped, for a new one");
         }
         let created = self.create_slot(found, true).await?;
@@ -154,11 +161,11 @@ impl Start {
         }
         renew_topics(&self.config, &found.tables);
         let held = Held::at(Position::at(created.consistent_point));
-        let progress = snapshot::Progress {
+        let progress = snapshot_progress::Progress {
             tables: jobs,
-            ..snapshot::Progress::default()
+            ..snapshot_progress::Progress::default()
         };
-        let known = published::first(&self.config, &found.catalog).await?;
+        let known = act::first(&self.config, &found.catalog).await?;
         self.known(stamp, known).await;
         let publisher = claim(publisher, stamp.next(Some(&held), Some(&progress))).await?;
         self.resync.store(false, Ordering::Relaxed);
@@ -172,7 +179,7 @@ pub(crate) async fn jobs_of(
     catalog: &Catalog,
     names: &[String],
 ) -> Result<Vec<TableJob>, Error> {
-    let all = source::select(config, catalog).await?;
+    let all = followed::select(config, catalog).await?;
     let tables = named(config, &all, names)?;
     let infos: Vec<TableInfo> = tables.into_iter().cloned().collect();
     jobs(config, catalog, &infos, &all).await
@@ -217,7 +224,7 @@ async fn jobs(
     let mut jobs = Vec::with_capacity(tables.len());
     for table in tables {
         let name = table.qualified_name();
-        source::readable(config, std::slice::from_ref(table))?;
+        followed::readable(config, std::slice::from_ref(table))?;
         let keyed = has_key(config, catalog, table).await?;
         let apart = keyed && config.physical_table(&table.schema, &table.name).is_some();
         let other = |it: &&TableInfo| it.oid != table.oid && topic(it) == topic(table);
@@ -246,17 +253,4 @@ async fn jobs(
         });
     }
     Ok(jobs)
-}
-
-/// Whether the records of a table have keys.
-pub(crate) async fn has_key(
-    config: &Config,
-    catalog: &Catalog,
-    table: &TableInfo,
-) -> Result<bool, Error> {
-    let (relation, _) = options::shape(config, catalog, table.oid).await?;
-    let mut version = catalog.table(&relation, config.key_rules()).await?;
-    choose_key(config, &mut version)?;
-    let compiled = schemas::compile(config, &version, &[])?;
-    Ok(compiled.encode.key_schema().is_some())
 }

@@ -6,12 +6,13 @@
 use walferry_avro::KeyReader;
 use walferry_event::{Origin, Relation};
 
-use super::{Context, Encoder, keys::Left, write_change};
 use crate::{
-    changes::{Change, Tombstones},
+    config::Tombstones,
+    encode::{
+        Encoder, change_records::Change, keys::Left, policy::Context, relations::Entry,
+        write::write_change,
+    },
     error::Error,
-    relations::Entry,
-    snapshot::Gone,
 };
 
 impl Encoder {
@@ -93,4 +94,36 @@ impl Encoder {
             ))),
         }
     }
+}
+
+/// A key of the topic that the table does not have.
+pub(crate) struct Gone {
+    /// Without its framing.
+    pub(crate) body: Vec<u8>,
+    /// The schema that it was written with.
+    pub(crate) schema_id: u32,
+}
+
+impl Gone {
+    pub(crate) fn read(entry: &[u8]) -> Option<Gone> {
+        let (body, id) = taken_apart(entry)?;
+        Some(Gone {
+            body: body.to_vec(),
+            schema_id: u32::from_be_bytes(id.try_into().ok()?),
+        })
+    }
+
+    /// As it stands in the topic.
+    pub(crate) fn key(&self) -> Vec<u8> {
+        let mut key = vec![0];
+        key.extend_from_slice(&self.schema_id.to_be_bytes());
+        key.extend_from_slice(&self.body);
+        key
+    }
+}
+
+/// The key, and what stands behind it.
+pub(crate) fn taken_apart(entry: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = entry.split_first_chunk()?;
+    rest.split_at_checked(u32::from_be_bytes(*length) as usize)
 }

@@ -1,12 +1,12 @@
 //! Keys that pass from row to row within a transaction.
 //!
-//! Owns [`Keys`], what the open transaction has done with the keys of tables of which no index is unique after each change: a
+//! Owns `Keys`, what the open transaction has done with the keys of tables of which no index is unique after each change: a
 //! deferrable primary key, or a configured key over a deferrable constraint. There `UPDATE t SET id = 3 - id` brings the change
 //! 1 → 2 before 2 → 1: the delete of 2, which belongs to the second, would come after the record of the row that is 2 now.
 //! So a key that another row has taken in the same transaction is not deleted by the row that leaves it.
 //! Never: is asked about any other table; PostgreSQL cannot bring such an order there.
 //! Invariants: the decision depends on the changes of the transaction alone, in their order, so that it is the same after
-//! every restart; memory is bounded by [`KEYS_MAX`], and beyond it what may be wrong is told.
+//! every restart; memory is bounded by `KEYS_MAX`, and beyond it what may be wrong is told.
 //!
 //! Rows are told apart by a set of columns that is unique after each change where the old rows carry one, else by all that
 //! they carry. Two rows that are equal in all of that are one row here.
@@ -18,7 +18,7 @@ use std::{
 
 use walferry_event::{Datum, Table};
 
-use crate::changes::Change;
+use crate::encode::change_records::Change;
 
 /// Keys of one transaction that are kept, 24 bytes each at most twice over: 12 MiB.
 const KEYS_MAX: usize = 1 << 18;
@@ -136,7 +136,7 @@ mod tests {
     use walferry_event::{OldRows, Relation, RelationColumn, ReplicaIdentity};
 
     use super::*;
-    use crate::changes::Old;
+    use crate::encode::change_records::Old;
 
     /// (id, v) with the whole row as identity, and a key that nothing makes unique at once; `unique` tells rows apart.
     fn table(unique: &[usize]) -> Table {

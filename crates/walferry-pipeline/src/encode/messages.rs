@@ -10,19 +10,16 @@ use walferry_avro::{MessagePlan, Naming};
 use walferry_event::{Lsn, Operation, Origin, Position};
 use walferry_pgoutput::LogicalMessage;
 
-use super::{
-    Encoder, now_us, oversize,
-    transactions::{self, Told},
+use crate::{
+    clock::now_us,
+    config::Policy,
+    encode::{
+        Encoder, oversize,
+        side_plans::Messages,
+        transactions::{self, Told},
+    },
+    error::Error,
 };
-use crate::{config::Policy, error::Error};
-
-/// Where messages go, and how they are written.
-pub(super) struct Messages {
-    topic: Arc<str>,
-    plan: MessagePlan,
-    /// The registry's generation that the plan's ids are of.
-    ids_of: u64,
-}
 
 impl Encoder {
     /// A message has come.

@@ -7,23 +7,24 @@
 //! table that is to be parked is parked when the change comes again, after a restart of the ring at the checkpoint.
 //! Never looks at a change of usual size but for one comparison. Such a change was counted as an event of its
 //! transaction before it was refused.
-//! Start reading at [`watch`].
+//! Start reading at `watch`.
 
 use std::sync::Arc;
 
 use walferry_event::{Lsn, Origin, SnapshotMark};
 use walferry_kafka::{Judge, Refusal, Refused as Kind, Verdict};
 
-use super::{Encoder, policy::Context};
 use crate::{
-    builder::Builder,
-    changes::{Bookmark, Change},
     config::{Config, Policy},
-    dead_letter,
+    encode::{
+        block_builder::Builder,
+        change_records::{Bookmark, Change},
+        dead_letter,
+        policy::Context,
+    },
     error::Labels,
-    parking::{Obstacle, Refused},
-    relations::Plan,
-    status::Status,
+    status::{Status, parked_tables::Refused},
+    tables::plan::Plan,
 };
 
 /// What a record needs beside its key and value, at most, where it is alone in its batch.
@@ -222,29 +223,5 @@ impl Case {
         metrics::counter!("walferry_dead_letters_total", "connector" => self.connector.clone(),
             "table" => self.table.to_string())
         .increment(1);
-    }
-}
-
-impl Encoder {
-    /// Parks the table of a change that Kafka has refused before. Whether it was one.
-    pub(super) fn parks_again(&mut self, oid: u32, (commit_lsn, ordinal): (Lsn, u64)) -> bool {
-        if self.refused.is_empty() {
-            return false;
-        }
-        let Some(table) = self.relations.name(oid) else {
-            return false;
-        };
-        let is_it = |it: &Refused| {
-            (it.commit_lsn, it.ordinal) == (commit_lsn, ordinal) && it.table == table
-        };
-        let Some(at) = self.refused.iter().position(is_it) else {
-            return false;
-        };
-        let obstacle = Obstacle {
-            reason: self.refused.swap_remove(at).reason,
-            offers: Vec::new(),
-        };
-        self.park(&table, obstacle, (commit_lsn, ordinal));
-        true
     }
 }

@@ -1,44 +1,21 @@
 //! What the encoder does about tables that wait: it parks them, lets them catch up, and notices that both stand in the
 //! way of something else.
 //!
-//! Owns no position: those are `course`'s. Invariant: a table is parked before anything behind its obstacle is encoded.
-
-use std::time::{Duration, Instant};
+//! Owns no position: those are `table_positions`'. Invariant: a table is parked before anything behind its obstacle is encoded.
 
 use walferry_event::Lsn;
 use walferry_kafka::Parked;
 
-use super::Encoder;
-use crate::parking::Obstacle;
+use crate::{
+    encode::{
+        Encoder,
+        closing::{ASKED, Closing},
+    },
+    status::parked_tables::{Obstacle, Refused},
+};
 
 /// Of a reason, as much as goes into each checkpoint record.
 const REASON_CHARS_MAX: usize = 500;
-
-/// Whether the server is shutting down: it asks for one reply after the other, and waits for the confirmation of all that
-/// it has sent, which a parked table keeps back.
-#[derive(Debug, Default)]
-pub(super) struct Closing {
-    first: Option<Instant>,
-    asked: u32,
-}
-
-/// So many questions in such a time, and nothing else in between, are not the pings of a quiet connection.
-const ASKED: u32 = 5;
-const ASKED_WITHIN: Duration = Duration::from_secs(5);
-
-impl Closing {
-    /// The server has asked for a reply.
-    pub(super) fn asked(&mut self) {
-        let now = Instant::now();
-        match self.first {
-            Some(first) if now.saturating_duration_since(first) <= ASKED_WITHIN => self.asked += 1,
-            _ => {
-                self.first = Some(now);
-                self.asked = 1;
-            }
-        }
-    }
-}
 
 impl Encoder {
     /// A new connection begins: whatever stood half read will come again from its start. It begins early enough for the
@@ -102,5 +79,29 @@ impl Encoder {
             tracing::info!(target: "audit", table, "the table has caught up with the others");
         }
         self.parked = course.is_split();
+    }
+}
+
+impl Encoder {
+    /// Parks the table of a change that Kafka has refused before. Whether it was one.
+    pub(super) fn parks_again(&mut self, oid: u32, (commit_lsn, ordinal): (Lsn, u64)) -> bool {
+        if self.refused.is_empty() {
+            return false;
+        }
+        let Some(table) = self.relations.name(oid) else {
+            return false;
+        };
+        let is_it = |it: &Refused| {
+            (it.commit_lsn, it.ordinal) == (commit_lsn, ordinal) && it.table == table
+        };
+        let Some(at) = self.refused.iter().position(is_it) else {
+            return false;
+        };
+        let obstacle = Obstacle {
+            reason: self.refused.swap_remove(at).reason,
+            offers: Vec::new(),
+        };
+        self.park(&table, obstacle, (commit_lsn, ordinal));
+        true
     }
 }

@@ -7,16 +7,12 @@ use std::sync::Arc;
 
 use walferry_event::{Lsn, Origin};
 
-use super::keys::Left;
 use crate::{
-    builder::Builder,
-    changes::Change,
     config::{Config, Policy},
-    dead_letter,
+    encode::{block_builder::Builder, change_records::Change, dead_letter, keys::Left},
     error::{Error, Labels},
-    parking::Obstacle,
-    relations::{self, Plan},
-    status::Status,
+    status::{Status, parked_tables::Obstacle},
+    tables::plan::{self, Plan},
 };
 
 /// What a change is written with besides its plan.
@@ -82,7 +78,7 @@ pub(super) fn unwritable(
             Ok(None)
         }
         Policy::Park => {
-            let offers = relations::offers(context.config, &plan.topic, &plan.encode);
+            let offers = plan::offers(context.config, &plan.topic, &plan.encode);
             let obstacle = Obstacle {
                 reason: reason.to_owned(),
                 offers: match kind {

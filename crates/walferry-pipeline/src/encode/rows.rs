@@ -5,7 +5,7 @@
 use walferry_event::Datum;
 use walferry_pgoutput::{Old as OldTuple, Tuple};
 
-use crate::changes::Old;
+use crate::encode::change_records::Old;
 
 /// The values of one change, in buffers that are used again for the next.
 #[derive(Default)]

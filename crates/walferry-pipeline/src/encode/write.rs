@@ -1,26 +1,26 @@
 //! One change by its relation's plan: written, or by the table's policy.
 //!
 //! Owns the order of what may be in its way, and the count of what was written. Never: moves a position.
-//! Start reading at [`write_change`].
+//! Start reading at `write_change`.
 
 use std::sync::Arc;
 
 use walferry_avro::EncodeErrorKind;
 use walferry_event::{Operation, Origin};
 
-use super::{
-    keys::Left,
-    oversize,
-    policy::{Context, unwritable},
-    transactions::Told,
-};
 use crate::{
-    builder::Builder,
-    changes::{self, Bookmark, Change, Deletes},
+    encode::{
+        block_builder::Builder,
+        change_records::{self, Bookmark, Change, Deletes},
+        keys::Left,
+        oversize,
+        policy::{Context, unwritable},
+        relations::{Entry, Relations, urgency::Urgency},
+        transactions::Told,
+    },
     error::Error,
-    parking::Obstacle,
-    relations::{Entry, Plan, Relations, Urgency},
-    status::Status,
+    status::{Status, parked_tables::Obstacle},
+    tables::plan::Plan,
 };
 
 /// Operations that are counted, in the order of `Plan::changes`.
@@ -83,7 +83,7 @@ pub(super) fn write_change(
             block: Some(told.next(&plan.name)),
             ..*origin
         });
-        let error = match changes::write(
+        let error = match change_records::write(
             plan,
             change,
             placed.as_ref().unwrap_or(origin),

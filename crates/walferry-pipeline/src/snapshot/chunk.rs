@@ -15,12 +15,16 @@ use walferry_postgres::{
     parse_copy_row,
 };
 
-use super::{
-    base,
-    readers::{last_key, pace},
-    recent::Streamed,
+use crate::{
+    config::Config,
+    encode::recent_transactions::Streamed,
+    error::Error,
+    snapshot::{
+        base,
+        readers::{last_key, pace},
+    },
+    tables::compile,
 };
-use crate::{config::Config, error::Error, options};
 
 /// What to read.
 #[derive(Clone, Debug)]
@@ -179,7 +183,7 @@ impl Sessions {
             return Ok(None);
         };
         let publication = catalog.publication(&self.config.source.publication).await?;
-        let published = publication.is_some_and(|it| crate::source::lists(&it, info));
+        let published = publication.is_some_and(|it| crate::tables::publication::lists(&it, info));
         Ok(Some((info.oid, published)))
     }
 
@@ -192,7 +196,7 @@ impl Sessions {
             Some(session) => session,
             None => self.open().await?,
         };
-        let (relation, filter) = options::shape(&self.config, &session.catalog, table).await?;
+        let (relation, filter) = compile::shape(&self.config, &session.catalog, table).await?;
         let scan = session.reader.scan(&relation).await?;
         let contents = session.reader.contents(&scan, filter.as_deref()).await?;
         self.keep(session);
@@ -267,7 +271,7 @@ async fn read(
     order: &Order,
 ) -> Result<(Read, bool), walferry_postgres::Error> {
     let Session { catalog, reader } = session;
-    let (relation, row_filter) = options::shape(config, catalog, order.table).await?;
+    let (relation, row_filter) = compile::shape(config, catalog, order.table).await?;
     let mut scan = reader.scan(&relation).await?;
     let (visibility, wal_insert) = snapshot(reader, config, order, &scan).await?;
     // The snapshot keeps the table as it is.
@@ -328,7 +332,7 @@ async fn read_keys(
     mut each: impl FnMut(&[Datum<'_>]) -> Result<(), Error>,
 ) -> Result<Option<KeyChunk>, KeyError> {
     let Session { catalog, reader } = session;
-    let (now, row_filter) = options::shape(config, catalog, order.table).await?;
+    let (now, row_filter) = compile::shape(config, catalog, order.table).await?;
     if now != *relation {
         return Ok(None);
     }

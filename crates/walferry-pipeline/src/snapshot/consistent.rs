@@ -3,7 +3,7 @@
 //! Owns the order of rows' marks (`first`, `last_in_data_collection`, …) and the cursor of each range while it is read. Each row goes
 //! straight from COPY's text to Avro. Never reads a table itself.
 //! Invariants: the cursor behind a row is in the same Kafka transaction as the row, or a later one; a range is done only with
-//! its last row. What is left when the snapshot is gone goes on as chunks beside the stream ([`Outcome::Left`]).
+//! its last row. What is left when the snapshot is gone goes on as chunks beside the stream (`Outcome::Left`).
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,14 +11,13 @@ use tokio::time;
 use walferry_event::{Datum, Lsn, Origin, Position, SnapshotMark};
 use walferry_postgres::{CopyBlock, TableScan, parse_copy_row};
 
-use super::{
-    progress::{Progress, TableState},
-    readers::{Anchor, Source, Told, Unit, start},
-};
 use crate::{
+    clock::now_us,
     config::Config,
-    encode::{Encoder, now_us},
+    encode::Encoder,
     error::Error,
+    position::snapshot_progress::{Progress, TableState},
+    snapshot::readers::{Anchor, Source, Told, Unit, start},
 };
 
 /// A consistent snapshot to take.

@@ -1,139 +1,17 @@
 //! Snapshots that are asked for: by the operator, or because a table was added to the configuration.
 //!
-//! Owns the requests and their examination. Never touches the stream: the engine on the encode thread takes the requests.
+//! Owns what people may ask, and the wait for the answer. Never touches the stream: the engine on the encode thread takes the requests.
 //! Invariant: a request is answered with its id only when the checkpoint that holds it is committed.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
-use tokio::{
-    sync::{mpsc, oneshot},
-    time,
-};
-use walferry_postgres::{Contents, TableName};
+use tokio::{sync::oneshot, time};
 
-use super::{chunk::Sessions, progress::TableJob, watermark::Event};
-use crate::status::Status;
-
-/// Why a request was not taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refused {
-    /// The connector does not stream now.
-    NotStreaming,
-    /// There is no such snapshot under way.
-    Unknown,
-    /// The request cannot be carried out, for this reason.
-    Invalid(String),
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Refused::NotStreaming => {
-                "the connector does not stream now; ask again when its state is \"streaming\""
-            }
-            Refused::Unknown => "no snapshot of that id is under way",
-            Refused::Invalid(reason) => reason,
-        })
-    }
-}
-
-impl std::error::Error for Refused {}
+use crate::snapshot::mailbox::{Event, Handle, Refused, Request};
 
 /// How long an answer may take.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(20);
-
-/// A snapshot that was asked for.
-pub(crate) struct Request {
-    id: String,
-    tables: Vec<String>,
-    condition: Option<String>,
-    priority: i32,
-    /// What rows of tables without a key have to be as old as.
-    base: Option<String>,
-    /// What the ranges of each table are of.
-    contents: Vec<Contents>,
-    reply: oneshot::Sender<Result<(), String>>,
-}
-
-impl Request {
-    /// Looks at the tables, and hands the request back when nothing speaks against it. What rows without a key are read is
-    /// settled before: where it is not durable with the request, a crash would move it.
-    pub(super) fn examine(
-        mut self,
-        runtime: &tokio::runtime::Handle,
-        sessions: &Sessions,
-        events: &mpsc::UnboundedSender<Event>,
-    ) {
-        let (sessions, events) = (sessions.clone(), events.clone());
-        runtime.spawn(async move {
-            match self.look(&sessions).await {
-                Ok((base, contents)) => {
-                    (self.base, self.contents) = (base, contents);
-                    let _ = events.send(Event::Accepted(self));
-                }
-                Err(reason) => {
-                    let _ = self.reply.send(Err(reason));
-                }
-            }
-        });
-    }
-
-    /// The base, when a table has no key, and what is read of each; or why the tables cannot be read.
-    async fn look(&self, sessions: &Sessions) -> Result<(Option<String>, Vec<Contents>), String> {
-        let mut all = Vec::with_capacity(self.tables.len());
-        for table in &self.tables {
-            let found = sessions.describe(table).await.map_err(text)?;
-            let Some((oid, published)) = found else {
-                return Err(format!(
-                    "table {table} does not exist; write it as schema.table"
-                ));
-            };
-            if !published {
-                return Err(format!(
-                    "table {table} is not in the publication: add it to source.tables and start again"
-                ));
-            }
-            let (relation, _, contents) = sessions.shape(oid).await.map_err(text)?;
-            if let Some(condition) = &self.condition {
-                let name = TableName {
-                    schema: relation.schema,
-                    name: relation.name,
-                };
-                sessions.check(&name, condition).await.map_err(text)?;
-            }
-            all.push(contents);
-        }
-        // After the contents: what is rewritten between the two is found out.
-        let base = match all.iter().any(Contents::by_place) {
-            true => Some(sessions.base().await.map_err(text)?.0),
-            false => None,
-        };
-        Ok((base, all))
-    }
-
-    /// Whether nobody waits for it any more.
-    pub(super) fn is_given_up(&self) -> bool {
-        self.reply.is_closed()
-    }
-
-    pub(super) fn jobs(&self) -> Vec<TableJob> {
-        let job = |(table, contents): (&String, &Contents)| {
-            let mut job = TableJob::new(table.clone(), &self.id, 0);
-            job.shown.priority = self.priority;
-            job.condition.clone_from(&self.condition);
-            job.base.clone_from(&self.base);
-            job.contents = Some(contents.clone());
-            job
-        };
-        self.tables.iter().zip(&self.contents).map(job).collect()
-    }
-
-    pub(super) fn done(self) {
-        tracing::info!(target: "audit", id = self.id, tables = self.tables.join(", "), "snapshot asked for");
-        let _ = self.reply.send(Ok(()));
-    }
-}
 
 /// Begins a snapshot of tables that the connector follows, of the rows that fit `condition` (SQL). One with a higher
 /// priority is read first; 0 is what all others have. Returns its id.
@@ -141,7 +19,7 @@ impl Request {
 /// # Errors
 /// The connector does not stream, or a table is not followed.
 pub async fn start(
-    status: &Status,
+    handle: &Handle,
     tables: Vec<String>,
     condition: Option<String>,
     priority: i32,
@@ -160,7 +38,7 @@ pub async fn start(
         contents: Vec::new(),
         reply,
     };
-    send(status, Event::Start(request))?;
+    send(handle, Event::Start(request))?;
     match time::timeout(ANSWER_MAX, answer).await {
         Ok(Ok(Ok(()))) => {}
         Ok(Ok(Err(reason))) => return Err(Refused::Invalid(reason)),
@@ -174,7 +52,7 @@ pub async fn start(
     }
     // What the status shows is committed.
     let committed = async {
-        while !status.report().snapshot.iter().any(|it| it.table.id == id) {
+        while !handle.report().snapshot.iter().any(|it| it.table.id == id) {
             time::sleep(LOOK).await;
         }
     };
@@ -188,9 +66,9 @@ pub async fn start(
 ///
 /// # Errors
 /// The connector does not stream, or no snapshot of that id is under way.
-pub async fn cancel(status: &Status, id: &str) -> Result<(), Refused> {
+pub async fn cancel(handle: &Handle, id: &str) -> Result<(), Refused> {
     let (reply, answer) = oneshot::channel();
-    send(status, Event::Cancel(id.to_owned(), reply))?;
+    send(handle, Event::Cancel(id.to_owned(), reply))?;
     found(answer).await
 }
 
@@ -198,9 +76,9 @@ pub async fn cancel(status: &Status, id: &str) -> Result<(), Refused> {
 ///
 /// # Errors
 /// The connector does not stream, or no snapshot of that id is under way.
-pub async fn pause(status: &Status, id: &str) -> Result<(), Refused> {
+pub async fn pause(handle: &Handle, id: &str) -> Result<(), Refused> {
     let (reply, answer) = oneshot::channel();
-    send(status, Event::Hold(id.to_owned(), true, reply))?;
+    send(handle, Event::Hold(id.to_owned(), true, reply))?;
     found(answer).await
 }
 
@@ -208,14 +86,10 @@ pub async fn pause(status: &Status, id: &str) -> Result<(), Refused> {
 ///
 /// # Errors
 /// The connector does not stream, or no snapshot of that id is under way.
-pub async fn resume(status: &Status, id: &str) -> Result<(), Refused> {
+pub async fn resume(handle: &Handle, id: &str) -> Result<(), Refused> {
     let (reply, answer) = oneshot::channel();
-    send(status, Event::Hold(id.to_owned(), false, reply))?;
+    send(handle, Event::Hold(id.to_owned(), false, reply))?;
     found(answer).await
-}
-
-fn text(error: walferry_postgres::Error) -> String {
-    error.to_string()
 }
 
 async fn found(answer: oneshot::Receiver<bool>) -> Result<(), Refused> {
@@ -226,7 +100,9 @@ async fn found(answer: oneshot::Receiver<bool>) -> Result<(), Refused> {
     }
 }
 
-fn send(status: &Status, event: Event) -> Result<(), Refused> {
-    let control = status.snapshots().ok_or(Refused::NotStreaming)?;
-    control.send(event).map_err(|_| Refused::NotStreaming)
+fn send(handle: &Handle, event: Event) -> Result<(), Refused> {
+    handle
+        .events()?
+        .send(event)
+        .map_err(|_| Refused::NotStreaming)
 }

@@ -196,7 +196,7 @@ async fn ask_age(
 }
 
 async fn read_all(shared: Arc<Shared>) {
-    let mut retry = Retry::new(&shared.errors);
+    let mut retry = shared.errors.retry();
     let mut open: Option<SnapshotReader> = None;
     let mut unit: Option<(Arc<TableScan>, Unit)> = None;
     loop {
@@ -251,7 +251,7 @@ fn is_gone(error: &walferry_postgres::Error) -> bool {
 /// | 2F, 38, 39, P0 | a function that a condition or an output calls |
 /// | 42 | a table, a column or a function that is not there, or not ours to use; row level security |
 /// | XX001, XX002 | rows or indexes that are damaged |
-pub(crate) fn is_of_table(error: &walferry_postgres::Error) -> bool {
+pub fn is_of_table(error: &walferry_postgres::Error) -> bool {
     const CLASSES: [&str; 10] = [
         "0A", "22", "2F", "38", "39", "42", "54", "P0", "XX001", "XX002",
     ];

@@ -1,11 +1,11 @@
 //! A table as the windows of its chunks need it.
 //!
-//! Owns [`Described`] and the choice of what tells its rows apart. Never: keeps a description for longer than its caller.
+//! Owns `Described` and the choice of what tells its rows apart. Never: keeps a description for longer than its caller.
 
 use walferry_event::{Lsn, Relation, ReplicaIdentity};
 use walferry_postgres::{Contents, TableScan, Visibility};
 
-use super::{chunk::Sessions, window::Identity};
+use crate::snapshot::{chunk::Sessions, window::Identity};
 
 /// A table as its windows need it.
 #[derive(Clone)]

@@ -1,12 +1,12 @@
 //! The sweep of one table: which keys the topic has and the table has no more, told beside the stream.
 //!
-//! Owns [`Sweep`], which lives on the encode thread: what the stream has touched since it began, on disk when it is much, and the
+//! Owns `Sweep`, which lives on the encode thread: what the stream has touched since it began, on disk when it is much, and the
 //! order of the deletes. `search` finds the candidates: keys that the topic has and no snapshot of the table had. Never: writes
 //! a record itself; holds more than a bounded part of the keys in memory.
 //! Invariants: a key that the stream has touched since the sweep began is left to the stream; every other candidate is gone,
 //! because the snapshots see all that was streamed before, and the topic was read when it held all of that.
 //! What was deleted before a crash is dead in the topic, so that a sweep that begins anew repeats nothing.
-//! Start reading at [`Sweep::touch`], then [`Sweep::next`].
+//! Start reading at `Sweep::touch`, then `Sweep::next`.
 
 pub(crate) mod search;
 
@@ -15,9 +15,12 @@ use std::{collections::HashSet, io};
 use walferry_avro::EncodePlan;
 use walferry_event::{Datum, Lsn, Relation};
 
-use self::search::{Found, Gone};
 use crate::{
-    changes::{Change, Old},
+    encode::{
+        change_records::{Change, Old},
+        gone::Gone,
+    },
+    snapshot::sweep::search::Found,
     sorter::{Merge, Sorter},
 };
 
@@ -147,7 +150,7 @@ impl Sweep {
             let mut touched = touched.merge()?;
             self.touched = Touched::Given {
                 candidates: candidates.merge()?,
-                head: touched.next()?,
+                head: touched.next_entry()?,
                 touched,
                 since: HashSet::new(),
                 bytes: 0,
@@ -163,13 +166,13 @@ impl Sweep {
         else {
             return Ok(None);
         };
-        while let Some(entry) = candidates.next()? {
+        while let Some(entry) = candidates.next_entry()? {
             let gone = Gone::read(&entry)
                 .ok_or_else(|| io::Error::other("an entry came back as something else"))?;
             let framed = search::framed(&gone.body);
             // Both are in this order.
             while head.as_ref().is_some_and(|head| *head < framed) {
-                *head = touched.next()?;
+                *head = touched.next_entry()?;
             }
             if head.as_ref() != Some(&framed) && !since.contains(gone.body.as_slice()) {
                 return Ok(Some(gone));

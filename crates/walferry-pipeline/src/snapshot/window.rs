@@ -1,6 +1,6 @@
 //! The rule of the watermark: which rows of a chunk the stream has overtaken. Pure.
 //!
-//! Owns [`Window`]: what streamed changes have touched in one table since the window was opened, and what becomes of each row
+//! Owns `Window`: what streamed changes have touched in one table since the window was opened, and what becomes of each row
 //! of a chunk that was read meanwhile. The order is `open` ≤ snapshot taken ≤ … ≤ judged, and:
 //! every transaction that was streamed before `open` is seen by the snapshot (`recent` checks that), and every transaction
 //! that the snapshot sees has been streamed when a row is judged (the stream has passed the WAL's end of after the snapshot).
@@ -16,7 +16,7 @@ use std::collections::{HashMap, hash_map::Entry};
 use walferry_event::Datum;
 use walferry_postgres::Visibility;
 
-use crate::changes::{Change, Old};
+use crate::encode::change_records::{Change, Old};
 
 /// What tells rows of a table apart, in the stream and in a chunk.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What is wrong with a table that was chosen: it is left out, or changes of it are known to be missing from its topic.
 //!
-//! Owns [`Findings`], which shows one finding a table, made of all that is wrong with it. Never: decides what is wrong; whoever looks
+//! Owns `Findings`, which shows one finding a table, made of all that is wrong with it. Never: decides what is wrong; whoever looks
 //! at the tables does.
 //! Invariants: a table with a finding is in `/status` with its reason, whether or not the stream has met it; what is known to be wrong
 //! with a topic stands until its own remedy has run, whatever else is found and mended meanwhile.
@@ -10,48 +10,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use serde::{Deserialize, Serialize};
-
-/// What becomes of a table that has a finding, the gravest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Lack {
-    /// It is not published at all; the others are.
-    LeftOut,
-    /// It is published, and changes or rows of it are missing from its topic. The connector is not ready.
-    Incomplete,
-    /// It is published, and its topic holds rows that the table has no more. The connector is ready.
-    Surplus,
-    /// It is published and complete, and its topic is not as it was: that has to be known, and stops nothing.
-    Uneven,
-}
-
-/// What has to run before something that is known to be wrong with a topic is right.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Mend {
-    /// The rows of the table are read again, and the topic holds nothing beside them.
-    #[default]
-    Whole,
-    /// What the topic holds beside the table's rows is deleted.
-    Sweep,
-    /// The rows of partitions are read.
-    Part,
-    /// Partitions have their changes in the WAL again, and the rows of the table are read again.
-    Logged,
-}
-
-impl Mend {
-    pub(crate) const ALL: [Mend; 4] = [Mend::Whole, Mend::Sweep, Mend::Part, Mend::Logged];
-
-    /// Whether a run of this mends what waits for a run of `other`.
-    pub(crate) fn covers(self, other: Mend) -> bool {
-        self == Mend::Whole || self == other
-    }
-
-    pub(crate) fn is_whole(&self) -> bool {
-        *self == Mend::Whole
-    }
-}
+use crate::position::published_record::{KnownLack, Lack, Mend};
 
 /// What is wrong with one table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,6 +84,11 @@ impl Findings {
         if before.as_ref() != Some(&finding) {
             log(table, finding);
         }
+    }
+
+    /// Records what is known to be wrong with a topic.
+    pub(crate) fn tell(&self, table: &str, lack: &KnownLack) {
+        self.set_known(table, lack.until, lack.lack(), &lack.reason);
     }
 
     /// Records that what was told of a table is over.

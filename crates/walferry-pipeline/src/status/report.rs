@@ -1,10 +1,13 @@
-//! The shapes of `GET /status` (product.md, "HTTP"): plain data, serialised as they stand.
+//! The shapes of `GET /status`: plain data, serialised as they stand.
 
 use serde::Serialize;
 use walferry_event::Lsn;
 
-use super::State;
-use crate::{ledger::Positions, snapshot::TableProgress};
+use crate::{
+    position::{ledger::Positions, snapshot_progress::TableProgress},
+    status::state::State,
+    tables::plan::{Plan, SchemaIds},
+};
 
 /// One element of `connectors[]`.
 #[derive(Clone, Debug, Serialize)]
@@ -113,11 +116,17 @@ pub struct TableStatus {
     pub reason: Option<String>,
 }
 
-/// Ids of a table's schemas in the registry.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct SchemaIds {
-    /// Of the key, if the table has one.
-    pub key: Option<u32>,
-    /// Of the value.
-    pub value: Option<u32>,
+impl TableStatus {
+    /// What is said of a table that this plan is of.
+    pub(crate) fn of(plan: &Plan, schema_ids: SchemaIds) -> TableStatus {
+        let name = |&i: &usize| plan.table.columns[i].name.clone();
+        TableStatus {
+            name: plan.name.to_string(),
+            topic: plan.topic.to_string(),
+            key: plan.table.key.iter().map(name).collect(),
+            replica_identity: plan.table.relation.replica_identity.to_string(),
+            schema_ids,
+            ..TableStatus::default()
+        }
+    }
 }

@@ -1,15 +1,13 @@
-//! What the status knows of snapshots: how far they have come, how fast, and where requests for them go.
+//! What the status knows of snapshots: how far they have come, and how fast.
 //!
 //! Owns the log line and the metrics that show the same figures. Never: asks a server.
 
 use std::{sync::Arc, time::Instant};
 
-use tokio::sync::mpsc;
-
-use super::{Inner, SnapshotStatus, State, Status};
 use crate::{
     config::Config,
-    snapshot::{Event, Progress, TableState},
+    position::snapshot_progress::{Progress, TableState},
+    status::{Inner, Status, report::SnapshotStatus},
 };
 
 impl Status {
@@ -46,11 +44,6 @@ impl Status {
         self.inner().snapshot.as_ref().map_or(0, |it| it.serial)
     }
 
-    /// Where requests for snapshots go while the connector streams.
-    pub(crate) fn set_snapshots(&self, control: Option<mpsc::UnboundedSender<Event>>) {
-        self.inner().control = control;
-    }
-
     /// Another configuration is in force from now on, also when the ring starts again.
     pub(crate) fn set_config(&self, config: Arc<Config>) {
         self.inner().config = Some(config);
@@ -59,12 +52,6 @@ impl Status {
     /// The configuration that was put in force since the start.
     pub(crate) fn config(&self) -> Option<Arc<Config>> {
         self.inner().config.clone()
-    }
-
-    pub(crate) fn snapshots(&self) -> Option<mpsc::UnboundedSender<Event>> {
-        let inner = self.inner();
-        let streams = inner.state == State::Streaming;
-        inner.control.clone().filter(|_| streams)
     }
 }
 

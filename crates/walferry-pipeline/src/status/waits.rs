@@ -1,6 +1,6 @@
 //! What is waited for: which server or session, since when, and why.
 //!
-//! Owns [`Waits`]: for each stage that waits what it waits for, and for each server that does not answer since when. Never:
+//! Owns `Waits`: for each stage that waits what it waits for, and for each server that does not answer since when. Never:
 //! waits itself. Invariant: "since" is the first failure in a row, whatever the reason has become meanwhile.
 
 use std::{
@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use super::Peer;
+use crate::status::state::Peer;
 
 /// Why something cannot go on, and since when.
 #[derive(Clone, Debug)]

@@ -16,7 +16,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::json;
 use walferry_event::Secret;
-use walferry_pipeline::Status;
+use walferry_pipeline::Handle;
 
 use super::Shown;
 
@@ -107,7 +107,7 @@ fn which<'a>(
     headers: &HeaderMap,
     verb: &str,
     body: &[u8],
-) -> Result<&'a Arc<Status>, (StatusCode, String)> {
+) -> Result<&'a Arc<Handle>, (StatusCode, String)> {
     let chosen = || {
         authorised(shown.token.as_ref(), headers)?;
         let which = match body {
@@ -151,12 +151,12 @@ pub(super) fn admitted<T>(
 
 /// The connector that is meant: the one that is named, else the one that has the table parked.
 fn chosen<'a>(
-    connectors: &'a [Arc<Status>],
+    connectors: &'a [Arc<Handle>],
     approval: &Approval,
-) -> Result<&'a Arc<Status>, (StatusCode, String)> {
+) -> Result<&'a Arc<Handle>, (StatusCode, String)> {
     let absent = |reason: String| Err((StatusCode::NOT_FOUND, reason));
     let table = &approval.table;
-    let parks = |it: &&Arc<Status>| it.parked().contains(table);
+    let parks = |it: &&Arc<Handle>| it.parked().contains(table);
     if let Some(name) = &approval.connector {
         return match connectors.iter().find(|it| it.name() == name) {
             Some(named) if parks(&named) => Ok(named),
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_table_or_a_connector_that_is_not_there_is_not_found() {
-        let connectors = [Arc::new(Status::new("a")), Arc::new(Status::new("b"))];
+        let connectors = [Arc::new(Handle::new("a")), Arc::new(Handle::new("b"))];
         for (connector, part) in [
             (Some("b"), "is not parked"),
             (Some("c"), "no connector \"c\""),

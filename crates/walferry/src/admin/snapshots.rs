@@ -13,7 +13,7 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::json;
-use walferry_pipeline::{Refused, Status, snapshot};
+use walferry_pipeline::{Handle, Refused, snapshot::control as snapshot};
 
 use super::{
     Shown,
@@ -72,7 +72,7 @@ pub(super) async fn list(State(shown): State<Shown>, headers: HeaderMap) -> Resp
     if let Some(refused) = refused(&shown, &headers, "snapshot list") {
         return refused;
     }
-    let of = |status: &Arc<Status>| {
+    let of = |status: &Arc<Handle>| {
         let name = status.name().to_owned();
         let tables = status.report().snapshot.into_iter();
         tables.map(move |table| {

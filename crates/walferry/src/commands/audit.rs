@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::anyhow;
-use walferry_pipeline::{Audit, AuditReport, audit};
+use walferry_operations::audit::{Audit, audit, report::AuditReport};
 
 use super::{load, one_line, wait};
 use crate::{Failure, command_line::AuditArguments, print, tell};

@@ -4,14 +4,17 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 
 use serde_json::{Value as Json, json};
 use tokio::net::TcpListener;
-use walferry_pipeline::{Finding, Severity};
+use walferry_operations::check::{
+    examine,
+    finding::{Finding, Severity},
+};
 
 use super::{load, one_line, process::client, wait};
 use crate::{Failure, print, tell};
 
 pub(crate) fn run(path: &Path, fix_sql: bool, as_json: bool) -> Result<(), Failure> {
     let loaded = load(path)?;
-    let mut findings = wait(walferry_pipeline::examine(&loaded.pipeline))?;
+    let mut findings = wait(examine(&loaded.pipeline))?;
     findings.extend(wait(port(loaded.listen, &loaded.pipeline.name))?);
     let text = if fix_sql {
         sql(&findings)

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use walferry_pipeline::hand;
+use walferry_operations::stopped;
 
 use super::{load, wait};
 use crate::{Failure, configuration::Loaded, logs, tell};
@@ -21,7 +21,7 @@ pub(crate) fn set(path: &Path, lsn: &str, yes: Option<String>) -> Result<(), Fai
     let what =
         format!("The position becomes {lsn}: changes that are passed over are lost to the topics.");
     let loaded = agreed(path, &what, yes)?;
-    let written = wait(hand::set_checkpoint(&loaded.pipeline, lsn))??;
+    let written = wait(stopped::set_checkpoint(&loaded.pipeline, lsn))??;
     tell(&format!(
         "the checkpoint is at {lsn}, counter {}",
         written.counter
@@ -36,7 +36,7 @@ pub(crate) fn clear(path: &Path, yes: Option<String>) -> Result<(), Failure> {
         "The checkpoint is deleted: what the topics hold is forgotten.",
         yes,
     )?;
-    let existed = wait(hand::clear_checkpoint(&loaded.pipeline))??;
+    let existed = wait(stopped::clear_checkpoint(&loaded.pipeline))??;
     tell(match existed {
         true => "the checkpoint is deleted",
         false => "there was no checkpoint that could be read; none is there now",
@@ -48,7 +48,7 @@ pub(crate) fn clear(path: &Path, yes: Option<String>) -> Result<(), Failure> {
 pub(crate) fn remove(path: &Path, yes: Option<String>) -> Result<(), Failure> {
     let what = "Slot, publication and checkpoint are removed: it cannot go on where it is.";
     let loaded = agreed(path, what, yes)?;
-    let removed = wait(hand::remove(&loaded.pipeline))??;
+    let removed = wait(stopped::remove(&loaded.pipeline))??;
     for (what, done) in [
         ("slot", removed.slot),
         ("publication", removed.publication),

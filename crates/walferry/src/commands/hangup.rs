@@ -15,7 +15,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time,
 };
-use walferry_pipeline::{Refused, Status};
+use walferry_pipeline::{Handle, Refused};
 
 use crate::configuration::{self, Choices, Loaded, reload::changes};
 
@@ -23,7 +23,7 @@ use crate::configuration::{self, Choices, Loaded, reload::changes};
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// A connector and what it was told last.
-pub(super) type Running = (Arc<Status>, Loaded);
+pub(super) type Running = (Arc<Handle>, Loaded);
 
 /// Waits for the signal, for as long as the process lives.
 pub(super) async fn follow(
@@ -70,7 +70,7 @@ fn loaded_of<'a>(loaded: &'a [Loaded], name: &str) -> Option<&'a Loaded> {
     loaded.iter().find(|it| it.pipeline.name == name)
 }
 
-async fn put_in_force(status: &Status, old: &mut Loaded, new: &Loaded, hangup: &mut Signal) {
+async fn put_in_force(status: &Handle, old: &mut Loaded, new: &Loaded, hangup: &mut Signal) {
     let connector = status.name();
     let changes = changes(old, new);
     if !changes.refused.is_empty() {

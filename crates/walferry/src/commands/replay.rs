@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use serde_json::json;
-use walferry_pipeline::{Replay, ReplayReport, replay};
+use walferry_operations::replay::{Replay, ReplayReport, replay};
 
 use super::{load, wait};
 use crate::{Failure, print};

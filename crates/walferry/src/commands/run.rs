@@ -17,7 +17,7 @@ use tokio::{
 };
 use tracing::Instrument;
 use walferry_event::Code;
-use walferry_pipeline::Status;
+use walferry_pipeline::Handle;
 
 use super::hangup;
 use crate::{
@@ -44,7 +44,7 @@ pub(crate) fn run(path: &Path, adopt_slot: bool, with_snapshot: bool) -> Result<
 pub(super) fn connectors(
     loaded: Vec<Loaded>,
     files: Option<(&Path, &Choices)>,
-) -> Result<Vec<Arc<Status>>, Failure> {
+) -> Result<Vec<Arc<Handle>>, Failure> {
     let screen = logs::start(&loaded).map_err(|error| Failure::configuration(&error))?;
     // Connectors spend their time on threads of their own; these serve the admin endpoint and the supervisors.
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -52,9 +52,9 @@ pub(super) fn connectors(
         .enable_all()
         .build()
         .context("starting the runtime")?;
-    let statuses: Vec<Arc<Status>> = loaded
+    let statuses: Vec<Arc<Handle>> = loaded
         .iter()
-        .map(|one| Arc::new(Status::new(&one.pipeline.name)))
+        .map(|one| Arc::new(Handle::new(&one.pipeline.name)))
         .collect();
     if let Some((path, choices)) = files {
         let running = statuses
@@ -72,7 +72,7 @@ pub(super) fn connectors(
     outcome.map(|()| statuses)
 }
 
-async fn all(loaded: Vec<Loaded>, statuses: Vec<Arc<Status>>) -> Result<(), Failure> {
+async fn all(loaded: Vec<Loaded>, statuses: Vec<Arc<Handle>>) -> Result<(), Failure> {
     let exporter = metrics::install(&statuses)?;
     // One admin server is for all connectors, and so is its token.
     let token = loaded.iter().find_map(|one| one.token.clone());

@@ -8,10 +8,13 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use serde_json::json;
-use walferry_pipeline::{
-    config::ConnectConfig,
-    schemas::{self, Compared, Difference, Fate, Judged, Migration, PlannedSubject, PlannedTable},
+use walferry_operations::schema::{
+    self, Compared,
+    difference::Difference,
+    migration::{self, Fate, Migration, PlannedSubject, PlannedTable},
+    subject::Judged,
 };
+use walferry_pipeline::config::ConnectConfig;
 
 pub(crate) use approve::approve;
 
@@ -20,7 +23,7 @@ use crate::{Failure, command_line::Tables, print};
 
 pub(crate) fn show(tables: &Tables) -> Result<(), Failure> {
     let config = load(&tables.file.path)?.pipeline;
-    let schemas = wait(schemas::show(&config, &tables.globs))??;
+    let schemas = wait(schema::show(&config, &tables.globs))??;
     if tables.json {
         return print(format!("{:#}\n", json!({ "schemas": schemas })).as_bytes());
     }
@@ -36,7 +39,7 @@ pub(crate) fn show(tables: &Tables) -> Result<(), Failure> {
 
 pub(crate) fn diff(tables: &Tables) -> Result<(), Failure> {
     let config = load(&tables.file.path)?.pipeline;
-    let compared = wait(schemas::compare(&config, &tables.globs))??;
+    let compared = wait(schema::compare(&config, &tables.globs))??;
     if tables.json {
         print(format!("{:#}\n", json!({ "schemas": compared })).as_bytes())?;
     } else {
@@ -59,7 +62,7 @@ pub(crate) fn plan(
     let script = text_of(ddl)?;
     let connect = source.map(|url| trial_of(&config.source.connect, url));
     let connect = connect.transpose()?;
-    let planned = wait(schemas::plan(&config, &script, connect.as_ref()))?;
+    let planned = wait(migration::plan(&config, &script, connect.as_ref()))?;
     let migration = match planned {
         Ok(migration) => migration,
         Err(error) => {

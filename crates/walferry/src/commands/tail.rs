@@ -10,7 +10,8 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
 };
-use walferry_pipeline::{Tail, config::ConnectConfig, tail};
+use walferry_operations::tail::{Tail, tail};
+use walferry_pipeline::config::ConnectConfig;
 
 use super::{load, wait};
 use crate::Failure;

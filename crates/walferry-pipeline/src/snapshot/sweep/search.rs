@@ -3,7 +3,7 @@
 //! Owns the two readings and their comparison, in a sort that spills to disk. The table is read in ranges, each in a snapshot of
 //! its own that sees all that was streamed before the sweep began; the topic up to an end that holds all of that. Never:
 //! judges what the stream brings meanwhile.
-//! Start reading at [`Search::run`].
+//! Start reading at `Search::run`.
 //!
 //! ```text
 //! entry      length u32 BE | key | 0                                                    of the table
@@ -25,10 +25,9 @@ use walferry_registry::Registry;
 
 use crate::{
     config::Config,
+    encode::gone::{Gone, taken_apart},
     error::{Error, Passing},
-    retry::Retry,
     snapshot::{
-        Event,
         chunk::{Order, Sessions},
         readers::cancelled,
     },
@@ -46,13 +45,13 @@ const FRAME_BYTES: usize = 5;
 const LOOK: Duration = Duration::from_millis(20);
 
 /// What to search.
-pub(crate) struct Search {
+pub(crate) struct Search<E> {
     pub(crate) config: Arc<Config>,
     pub(crate) status: Arc<Status>,
     pub(crate) sessions: Sessions,
     pub(crate) registry: Arc<Registry>,
     /// Closed when nobody waits for the answer any more.
-    pub(crate) events: mpsc::UnboundedSender<Event>,
+    pub(crate) events: mpsc::UnboundedSender<E>,
     pub(crate) relation: Relation,
     pub(crate) keys: EncodePlan,
     pub(crate) topic: Arc<str>,
@@ -85,34 +84,8 @@ impl Found {
     }
 }
 
-/// A key of the topic that the table does not have.
-pub(crate) struct Gone {
-    /// Without its framing.
-    pub(crate) body: Vec<u8>,
-    /// The schema that it was written with.
-    pub(crate) schema_id: u32,
-}
-
-impl Gone {
-    pub(super) fn read(entry: &[u8]) -> Option<Gone> {
-        let (body, id) = taken_apart(entry)?;
-        Some(Gone {
-            body: body.to_vec(),
-            schema_id: u32::from_be_bytes(id.try_into().ok()?),
-        })
-    }
-
-    /// As it stands in the topic.
-    pub(crate) fn key(&self) -> Vec<u8> {
-        let mut key = vec![0];
-        key.extend_from_slice(&self.schema_id.to_be_bytes());
-        key.extend_from_slice(&self.body);
-        key
-    }
-}
-
 /// A key without its framing.
-pub(super) fn body(key: &[u8]) -> &[u8] {
+pub(crate) fn body(key: &[u8]) -> &[u8] {
     key.get(FRAME_BYTES..).unwrap_or_default()
 }
 
@@ -124,13 +97,7 @@ pub(super) fn framed(body: &[u8]) -> Vec<u8> {
     entry
 }
 
-/// The key, and what stands behind it.
-fn taken_apart(entry: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = entry.split_first_chunk()?;
-    rest.split_at_checked(u32::from_be_bytes(*length) as usize)
-}
-
-impl Search {
+impl<E: Send + Sync + 'static> Search<E> {
     /// The candidates; nothing when the table is not what it was when the sweep began.
     pub(crate) async fn run(self) -> Result<Option<Found>, Error> {
         let mut sorter = Sorter::new(MEMORY_BYTES_MAX);
@@ -163,7 +130,7 @@ impl Search {
     /// The keys of the table. Where the WAL ended after the last snapshot; nothing when the table has changed.
     async fn table(&self, sorter: &mut Sorter) -> Result<Option<Lsn>, Error> {
         let mut order = self.order.clone();
-        let mut retry = Retry::new(&self.config.errors);
+        let mut retry = self.config.errors.retry();
         let (mut wal_insert, mut key) = (Lsn::ZERO, Vec::new());
         loop {
             self.awaited()?;
@@ -350,7 +317,7 @@ fn compare(sorter: Sorter) -> Result<(Sorter, Vec<u32>), Error> {
     // The last record of a key under one schema: later ones stand behind it.
     let mut last: Option<(Gone, bool)> = None;
     loop {
-        let entry = entries.next().map_err(sorting)?;
+        let entry = entries.next_entry().map_err(sorting)?;
         let next = entry.as_deref().and_then(taken_apart);
         if entry.is_some() && next.is_none() {
             return Err(Error::failed(
@@ -439,7 +406,7 @@ mod tests {
         let (gone, mut ids) = compare(sorter).unwrap();
         let mut merge = gone.merge().unwrap();
         let mut found = Vec::new();
-        while let Some(entry) = merge.next().unwrap() {
+        while let Some(entry) = merge.next_entry().unwrap() {
             let gone = Gone::read(&entry).unwrap();
             found.push((String::from_utf8(gone.body).unwrap(), gone.schema_id));
         }

@@ -3,7 +3,9 @@
 use walferry_avro::{Format, Naming};
 use walferry_event::{Column, ColumnType, RelationColumn, ReplicaIdentity, Table, TypeKind};
 
-use super::{search::framed, *};
+use super::*;
+
+use crate::snapshot::sweep::search::framed;
 
 const INT4: u32 = 23;
 

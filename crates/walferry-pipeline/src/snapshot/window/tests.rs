@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::*;
-use crate::snapshot::recent::Recent;
+
+use crate::encode::recent_transactions::Recent;
 
 fn text(text: &str) -> Datum<'_> {
     Datum::Text(text.as_bytes())

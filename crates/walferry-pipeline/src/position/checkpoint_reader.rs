@@ -1,0 +1,22 @@
+//! The checkpoint as it is committed by now, for a start and for whoever looks from beside.
+//!
+//! Owns the one question. Never: writes; claims the connector.
+
+use std::sync::atomic::AtomicBool;
+
+use walferry_kafka::Checkpoint;
+
+use crate::{config::Config, error::Error};
+
+/// The connector's checkpoint record as it is committed by now; none when the topic or the record does not exist.
+pub async fn checkpoint(config: &Config) -> Result<Option<Checkpoint>, Error> {
+    config.kafka.check()?;
+    let kafka = config.kafka.clone();
+    let read = tokio::task::spawn_blocking(move || {
+        walferry_kafka::look_at_checkpoint(&kafka, &AtomicBool::new(false))
+    });
+    let read = read
+        .await
+        .map_err(|error| Error::failed(format!("reading the checkpoint: {error}")))?;
+    Ok(read?)
+}
