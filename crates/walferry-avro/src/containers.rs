@@ -16,9 +16,7 @@ use std::collections::HashMap;
 
 use walferry_event::{ArrayType, ColumnType, CompositeType, TypeKind};
 
-use crate::array::Array;
-use crate::bent::Bent;
-use crate::composite::Composite;
+use crate::debezium_values::DebeziumValue;
 use crate::format::{Format, HstoreMode};
 use crate::geometry::Geometry;
 use crate::hstore::{Form, Order};
@@ -27,6 +25,8 @@ use crate::names;
 use crate::quirks::Quirk;
 use crate::schema::{Avro, Field, Place, Record, TypeSchema};
 use crate::vector::{Vector, Width};
+use crate::writer::Array;
+use crate::writer::Composite;
 use crate::writer::{Slot, Writer};
 
 /// Stands for the table's own schema in names.
@@ -87,7 +87,7 @@ impl<'a> Mapper<'a> {
         let element = self.part(&array.element, false);
         if array.element.oid == oid::BIT && self.format.quirks.has(Quirk::BitArraysAsNull) {
             return Mapping {
-                writer: Writer::Bent(Bent::Never),
+                writer: Writer::DebeziumValue(DebeziumValue::Never),
                 zero: Zero::Encoded([0].into()),
                 ..element
             };
@@ -101,7 +101,9 @@ impl<'a> Mapper<'a> {
         };
         let spoiled = self.format.quirks.has(Quirk::OutOfRangeAsNull);
         let writer = match element.writer {
-            Writer::Geometry(shape) if spoiled && shape.is_own() => Writer::Bent(Bent::Never),
+            Writer::Geometry(shape) if spoiled && shape.is_own() => {
+                Writer::DebeziumValue(DebeziumValue::Never)
+            }
             writer => writer,
         };
         let mut schema = TypeSchema::plain(Avro::Array(Box::new(Place {

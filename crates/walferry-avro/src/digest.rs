@@ -6,35 +6,14 @@
 //! Start reading at [`EnvelopeReader::read`].
 
 mod operation;
+mod read_error;
 mod schema;
 
-use std::fmt;
 use std::hash::{DefaultHasher, Hasher};
 
 pub use operation::OperationReader;
+pub use read_error::ReadError;
 use schema::{Node, Schema, counted, long};
-
-/// A schema or a record that cannot be read. Opaque: print it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReadError(String);
-
-impl fmt::Display for ReadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for ReadError {}
-
-impl ReadError {
-    /// A column that has to have a value has none.
-    pub(crate) fn missing(column: Option<&String>) -> ReadError {
-        ReadError(format!(
-            "column {} has to have a value, and the key does not say it",
-            column.map_or("", String::as_str)
-        ))
-    }
-}
 
 /// What a record says besides its columns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 use std::{fmt, str::FromStr};
 
 use crate::quirks::Quirks;
+use crate::unknown_word::UnknownMode;
 
 /// How rows become records. The default is the product's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,35 +68,6 @@ pub struct Naming<'a> {
 
 /// The field of the key that tells tables of one topic apart; named as Debezium's ByLogicalTableRouter names it.
 pub const PHYSICAL_TABLE: &str = "__dbz__physicalTableIdentifier";
-
-/// A word that is not one of a mode's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownMode {
-    word: String,
-    known: &'static [&'static str],
-}
-
-impl UnknownMode {
-    pub(crate) fn new(word: &str, known: &'static [&'static str]) -> UnknownMode {
-        UnknownMode {
-            word: word.to_owned(),
-            known,
-        }
-    }
-
-    /// The words that would have been understood.
-    pub fn known(&self) -> &'static [&'static str] {
-        self.known
-    }
-}
-
-impl fmt::Display for UnknownMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is none of {}", self.word, self.known.join(", "))
-    }
-}
-
-impl std::error::Error for UnknownMode {}
 
 /// Declares a mode, its words, and both ways between them.
 macro_rules! mode {

@@ -10,7 +10,7 @@
 
 use crate::error::{EncodeErrorKind, Written};
 use crate::java;
-use crate::key_json::quoted;
+use crate::json::quoted;
 use crate::wire::{self, BRANCH_0, BRANCH_1, Block};
 
 /// What an `hstore` becomes.

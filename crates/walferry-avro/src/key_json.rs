@@ -16,6 +16,7 @@
 
 use crate::error::{EncodeErrorKind, Written};
 use crate::format::{BinaryMode, DecimalMode, IntervalMode};
+use crate::json::quoted;
 use crate::writer::Writer;
 use crate::{bytea, money, wire};
 
@@ -33,13 +34,13 @@ pub(crate) fn write(writer: &Writer, text: &[u8], out: &mut Vec<u8>) -> Written 
             b"1" => b"true",
             _ => b"false",
         }),
-        Writer::Bent(bent) if bent.is_text() => quoted(content(&mut rest)?, out),
+        Writer::DebeziumValue(bent) if bent.is_text() => quoted(content(&mut rest)?, out),
         Writer::Integer { .. }
         | Writer::Date
         | Writer::Time(_)
         | Writer::Timestamp(_)
         | Writer::Interval(IntervalMode::Numeric)
-        | Writer::Bent(_) => {
+        | Writer::DebeziumValue(_) => {
             let value = wire::read_long(&mut rest).ok_or(EncodeErrorKind::Malformed)?;
             out.extend_from_slice(value.to_string().as_bytes());
         }
@@ -83,12 +84,6 @@ pub(crate) fn write(writer: &Writer, text: &[u8], out: &mut Vec<u8>) -> Written 
         | Writer::Nothing => quoted(text, out),
     }
     Ok(())
-}
-
-/// A JSON string.
-pub(crate) fn quoted(text: &[u8], out: &mut Vec<u8>) {
-    let text = String::from_utf8_lossy(text);
-    out.extend_from_slice(serde_json::Value::from(text).to_string().as_bytes());
 }
 
 /// PostgreSQL writes numbers as JSON does, but for the values that JSON does not have. What it does not write is quoted.

@@ -43,13 +43,13 @@
 //! Start reading at [`plan`](EncodePlan), then `mapping`, then `writer`.
 //! Sources: Avro specification 1.12, "Binary Encoding"; Confluent wire format (magic 0, id, body).
 
-mod array;
-mod bent;
+mod array_text;
 mod bits;
 mod bytea;
 mod civil;
-mod composite;
+mod composite_text;
 mod containers;
+mod debezium_values;
 mod default;
 mod digest;
 mod envelope;
@@ -59,6 +59,7 @@ mod geometry;
 mod hstore;
 mod interval;
 mod java;
+mod json;
 mod key_json;
 mod labels;
 mod mapping;
@@ -73,6 +74,7 @@ mod schema;
 mod temporal;
 mod transaction;
 mod treatment;
+mod unknown_word;
 mod vector;
 mod wire;
 mod writer;
@@ -83,7 +85,7 @@ pub use digest::{
 pub use error::{EncodeError, EncodeErrorKind, Error};
 pub use format::{
     BinaryMode, DecimalMode, Envelope, Format, FunctionDefaults, HstoreMode, IntervalMode, Naming,
-    PHYSICAL_TABLE, TimeMode, UnknownMode,
+    PHYSICAL_TABLE, TimeMode,
 };
 pub use merging::{Loss, merged_keys, merges};
 pub use message::MessagePlan;
@@ -91,3 +93,4 @@ pub use plan::{EncodePlan, Row};
 pub use quirks::{Quirk, Quirks};
 pub use transaction::{TransactionPlan, transaction_id};
 pub use treatment::{Mask, Treatment, Treatments};
+pub use unknown_word::UnknownMode;

@@ -11,7 +11,7 @@
 
 use walferry_event::ColumnType;
 
-use crate::bent::Bent;
+use crate::debezium_values::DebeziumValue;
 use crate::format::{BinaryMode, DecimalMode, Format, IntervalMode, TimeMode};
 use crate::labels::Labels;
 use crate::quirks::Quirk;
@@ -199,7 +199,7 @@ pub(crate) fn map(data_type: &ColumnType, format: &Format, reading: bool) -> Map
             zero: Zero::Literal(""),
             ..Mapping::new(
                 TypeSchema::plain(Avro::String),
-                Writer::Bent(Bent::Never),
+                Writer::DebeziumValue(DebeziumValue::Never),
                 "",
             )
         },
@@ -356,7 +356,7 @@ fn interval(format: &Format) -> Mapping {
     };
     let saturates = mode == IntervalMode::Numeric && format.quirks.has(Quirk::SaturateIntervals);
     let mapping = Mapping::new(schema, Writer::Interval(mode), zero).with_default(zero);
-    bent(mapping, saturates.then_some(Bent::Interval))
+    bent(mapping, saturates.then_some(DebeziumValue::Interval))
 }
 
 fn date(format: &Format, reading: bool) -> Mapping {
@@ -377,14 +377,14 @@ fn date(format: &Format, reading: bool) -> Mapping {
     };
     let far = format.quirks.has(Quirk::InfinityAsDate);
     let era = format.quirks.has(Quirk::EraInSnapshots);
-    bent(mapping, Bent::date(format.time, far, era, reading)).with_default(epoch)
+    bent(mapping, DebeziumValue::date(format.time, far, era, reading)).with_default(epoch)
 }
 
 /// The same mapping with another writer, if there is one.
-fn bent(mapping: Mapping, bent: Option<Bent>) -> Mapping {
+fn bent(mapping: Mapping, bent: Option<DebeziumValue>) -> Mapping {
     match bent {
         Some(bent) => Mapping {
-            writer: Writer::Bent(bent),
+            writer: Writer::DebeziumValue(bent),
             ..mapping
         },
         None => mapping,
@@ -417,7 +417,7 @@ fn time(digits: u8, format: &Format) -> Mapping {
         }
     };
     let zero = format.time == TimeMode::IsoString && format.quirks.has(Quirk::MidnightAsZero);
-    bent(mapping, zero.then_some(Bent::TimeIso)).with_default(midnight)
+    bent(mapping, zero.then_some(DebeziumValue::TimeIso)).with_default(midnight)
 }
 
 fn timestamp(digits: u8, format: &Format) -> Mapping {
@@ -449,9 +449,11 @@ fn timestamp(digits: u8, format: &Format) -> Mapping {
     };
     let quirks = format.quirks;
     let instead = match mapping.writer {
-        Writer::TimestampIso if quirks.has(Quirk::InfinityAsDate) => Some(Bent::TimestampIso),
+        Writer::TimestampIso if quirks.has(Quirk::InfinityAsDate) => {
+            Some(DebeziumValue::TimestampIso)
+        }
         Writer::Timestamp(Unit::Microseconds) if quirks.has(Quirk::WrapTimestamps) => {
-            Some(Bent::Microseconds)
+            Some(DebeziumValue::Microseconds)
         }
         _ => None,
     };

@@ -30,7 +30,7 @@ use crate::schema::{self, Field};
 use crate::treatment::Treatments;
 use crate::wire::{self, BRANCH_0, BRANCH_1, Header};
 use crate::writer::Writer;
-use crate::{key_json, names};
+use crate::{json, key_json, names};
 use column::Column;
 
 /// One side of a change: the row before it, or after.
@@ -218,7 +218,7 @@ impl EncodePlan {
         self.check_length(row)?;
         for (count, &at) in self.key.iter().enumerate() {
             out.push(if count == 0 { b'{' } else { b',' });
-            key_json::quoted(self.names[at].as_bytes(), out);
+            json::quoted(self.names[at].as_bytes(), out);
             out.push(b':');
             let written = match row[at] {
                 Datum::Text(text) => key_json::write(&self.columns[at].writer, text, out),
@@ -288,6 +288,37 @@ impl EncodePlan {
         self.image(columns, after, old, out)?;
         self.source.write(origin, out);
         envelope::tail(operation, origin, out);
+        Ok(())
+    }
+
+    /// Whether a truncate has a record in this envelope.
+    pub fn has_truncates(&self) -> bool {
+        !self.flat
+    }
+
+    /// Writes the row that is there after the change, or the one that was there before a delete.
+    fn flat_value(
+        &self,
+        columns: &[Column],
+        operation: Operation,
+        (before, after): (Row<'_>, Row<'_>),
+        origin: &Origin<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        let (row, old, fill): (&[Datum<'_>], &[Datum<'_>], bool) = match (before, after) {
+            (Row::Key(old) | Row::Full(old), Row::Full(new) | Row::Key(new)) => (new, old, false),
+            (Row::None, Row::Full(new) | Row::Key(new)) => (new, &[], false),
+            (Row::Key(old), Row::None) => (old, &[], true),
+            (Row::Full(old), Row::None) => (old, &[], false),
+            (Row::None, Row::None) => return Err(self.fault(0, EncodeErrorKind::Columns)),
+        };
+        self.check_length(row)?;
+        for (at, (column, datum)) in columns.iter().zip(row).enumerate() {
+            if let Err(kind) = column.write(*datum, old.get(at).copied(), fill, out) {
+                return Err(self.fault(at, kind));
+            }
+        }
+        envelope::flat_tail(operation, after == Row::None, origin, out);
         Ok(())
     }
 

@@ -5,7 +5,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::format::UnknownMode;
+use crate::unknown_word::UnknownMode;
 
 /// Declares the quirks, their words, and both ways between them.
 macro_rules! quirks {

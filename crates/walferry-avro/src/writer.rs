@@ -5,9 +5,9 @@
 //! made of other writers keeps them in a box, so that it costs the scalars nothing.
 //! Invariant: what a writer writes decodes as the type that `mapping` gave its schema.
 
-use crate::array::{self, Array};
-use crate::bent::Bent;
-use crate::composite::Composite;
+use crate::array_text::Items;
+use crate::composite_text::Row;
+use crate::debezium_values::DebeziumValue;
 use crate::error::{EncodeErrorKind, Written};
 use crate::format::{BinaryMode, DecimalMode, IntervalMode};
 use crate::geometry::Geometry;
@@ -15,7 +15,7 @@ use crate::labels::Labels;
 use crate::temporal::{self, Unit};
 use crate::treatment::Mask;
 use crate::vector::Vector;
-use crate::wire::{self, BRANCH_0, BRANCH_1};
+use crate::wire::{self, BRANCH_0, BRANCH_1, Block};
 use crate::{bits, bytea, hstore, interval, money, numeric};
 
 /// How the values of one column are written.
@@ -65,7 +65,7 @@ pub(crate) enum Writer {
     },
     /// Text that is one of these.
     Labels(Labels),
-    Bent(Bent),
+    DebeziumValue(DebeziumValue),
     Array(Box<Array>),
     /// Integers with spaces between them.
     Spaced(Box<Slot>),
@@ -109,9 +109,9 @@ impl Writer {
             Writer::Money { fraction, mode } => money::write(out, text, fraction, mode),
             Writer::Bit => bits::boolean(out, text),
             Writer::Bits { whole } => bits::bytes(out, text, whole),
-            Writer::Bent(bent) => bent.write(out, text),
+            Writer::DebeziumValue(bent) => bent.write(out, text),
             Writer::Array(ref array) => array.write(out, text),
-            Writer::Spaced(ref element) => array::spaced(out, text, element),
+            Writer::Spaced(ref element) => spaced(out, text, element),
             Writer::Composite(ref composite) => composite.write(out, text),
             Writer::Hstore(form) => hstore::write(out, text, form),
             Writer::Geometry(geometry) => geometry.write(out, text),
@@ -253,6 +253,169 @@ impl OrText {
         }
         out.into()
     }
+}
+
+/// How the arrays of one type are written.
+///
+/// Every array that a schema of `depth` levels holds is written; any other (more or fewer dimensions, lower bounds) is of
+/// another [`EncodeErrorKind::Shape`], because it must not be mistaken for one without. An empty array has no dimensions
+/// and fits every depth. `int2vector` and `oidvector` are lists: tokens with spaces between them.
+/// Invariant: the items are one block whose count stands before it, as Java's encoder writes it, so that equal keys have
+/// equal bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct Array {
+    pub(crate) element: Slot,
+    pub(crate) delimiter: u8,
+    /// Levels of the schema, 1 or more.
+    pub(crate) depth: u32,
+    /// Lower bounds are dropped, and what lies a level too deep is NULL ([`crate::Quirk::FlatArrays`]).
+    pub(crate) flat: bool,
+    /// The placeholder of an unchanged TOAST value has to look like a UUID.
+    pub(crate) of_uuid: bool,
+    /// There is a placeholder at all.
+    pub(crate) has_placeholder: bool,
+    /// One NULL among the elements and the array has no value ([`crate::Quirk::OutOfRangeAsNull`]).
+    pub(crate) null_spoils: bool,
+}
+
+/// The name-based UUID (version 3, RFC 9562) of [`NAMED`], which consumers of Debezium know as the placeholder.
+const UUID_OF_NAMED: &str = "b68a35a7-17ad-35b3-af2a-ae46edb4545a";
+const NAMED: &str = "__debezium_unavailable_value";
+
+impl Array {
+    pub(crate) fn write(&self, out: &mut Vec<u8>, text: &[u8]) -> Written {
+        let body = match text {
+            [b'[', rest @ ..] => {
+                let equals = rest.iter().position(|&byte| byte == b'=');
+                let equals = equals.ok_or(EncodeErrorKind::Malformed)?;
+                if !self.flat {
+                    return Err(EncodeErrorKind::Shape);
+                }
+                &rest[equals + 1..]
+            }
+            _ => text,
+        };
+        let mut items = Items::new(body, self.delimiter);
+        self.level(&mut items, self.depth, out)?;
+        items.end()
+    }
+
+    fn level(&self, items: &mut Items<'_>, depth: u32, out: &mut Vec<u8>) -> Written {
+        items.take(b'{')?;
+        let mut block = Block::open(out);
+        if items.peek() == Some(b'}') {
+            items.take(b'}')?;
+            block.close(out);
+            return Ok(());
+        }
+        loop {
+            match (items.peek(), depth) {
+                (Some(b'{'), 2..) => self.level(items, depth - 1, out)?,
+                (Some(b'{'), _) if self.flat => {
+                    items.skip_level()?;
+                    self.element.write(out, None)?;
+                }
+                (Some(b'{'), _) | (_, 2..) => return Err(EncodeErrorKind::Shape),
+                _ => match items.token()? {
+                    None if self.null_spoils => return Err(EncodeErrorKind::OutOfRange),
+                    token => self.element.write(out, token)?,
+                },
+            }
+            block.count += 1;
+            if !items.another()? {
+                block.close(out);
+                return Ok(());
+            }
+        }
+    }
+
+    /// The placeholder as the only item; numbers that have room for it are its bytes, one by one.
+    pub(crate) fn unavailable(&self, placeholder: &str) -> Option<Box<[u8]>> {
+        if self.depth != 1 || !self.has_placeholder {
+            return None;
+        }
+        let placeholder = match placeholder {
+            NAMED if self.of_uuid => UUID_OF_NAMED,
+            other => other,
+        };
+        let mut out = Vec::new();
+        let mut block = Block::open(&mut out);
+        match self.element.writer() {
+            Writer::Date => self.codes(placeholder, &mut block, &mut out),
+            Writer::DebeziumValue(bent) if bent.is_days() => {
+                self.codes(placeholder, &mut block, &mut out);
+            }
+            Writer::Integer { max, .. } if *max >= i64::from(i32::MAX) => {
+                self.codes(placeholder, &mut block, &mut out);
+            }
+            writer => {
+                let item = writer.unavailable(placeholder)?;
+                self.element.raw(&mut out, &item);
+                block.count = 1;
+            }
+        }
+        block.close(&mut out);
+        Some(out.into())
+    }
+
+    fn codes(&self, placeholder: &str, block: &mut Block, out: &mut Vec<u8>) {
+        for byte in placeholder.bytes() {
+            let mut item = Vec::new();
+            wire::long(&mut item, i64::from(byte));
+            self.element.raw(out, &item);
+            block.count += 1;
+        }
+    }
+}
+
+/// How the rows of one composite type are written.
+///
+/// A row with another number of fields than the type has now, or with one that is not in its type's text form, was
+/// written by an earlier or later version of the type: it is of another [`EncodeErrorKind::Shape`].
+#[derive(Clone, Debug)]
+pub(crate) struct Composite {
+    pub(crate) fields: Box<[Slot]>,
+}
+
+impl Composite {
+    pub(crate) fn write(&self, out: &mut Vec<u8>, text: &[u8]) -> Written {
+        let [b'(', body @ .., b')'] = text else {
+            return Err(EncodeErrorKind::Malformed);
+        };
+        // A type without fields has rows without any; one field that is NULL looks the same.
+        if self.fields.is_empty() {
+            return if body.is_empty() {
+                Ok(())
+            } else {
+                Err(EncodeErrorKind::Shape)
+            };
+        }
+        let mut row = Row::new(body);
+        for slot in &self.fields {
+            slot.write(out, row.field()?).map_err(|kind| match kind {
+                EncodeErrorKind::Malformed => EncodeErrorKind::Shape,
+                kind => kind,
+            })?;
+        }
+        if row.is_over() {
+            Ok(())
+        } else {
+            Err(EncodeErrorKind::Shape)
+        }
+    }
+}
+
+/// Writes `int2vector` and `oidvector`: an array of integers with spaces between them, no NULL among them.
+fn spaced(out: &mut Vec<u8>, text: &[u8], element: &Slot) -> Written {
+    let mut block = Block::open(out);
+    if !text.is_empty() {
+        for token in text.split(|&byte| byte == b' ') {
+            element.write(out, Some(token))?;
+            block.count += 1;
+        }
+    }
+    block.close(out);
+    Ok(())
 }
 
 #[inline]

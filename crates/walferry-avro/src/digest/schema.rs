@@ -10,7 +10,7 @@ use std::hash::Hasher;
 
 use serde_json::Value as Json;
 
-use super::ReadError;
+use super::read_error::ReadError;
 
 /// A schema and the types in it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,8 +5,8 @@
 
 use walferry_event::Datum;
 
-use crate::bent::Bent;
 use crate::containers::Mapper;
+use crate::debezium_values::DebeziumValue;
 use crate::default::{self, Expression};
 use crate::error::{EncodeErrorKind, Kind, Written};
 use crate::format::{Format, FunctionDefaults};
@@ -86,8 +86,8 @@ impl Column {
             },
         };
         let instead = match (&writer, null) {
-            (Writer::Bent(Bent::Never), None) => Some(fill.clone().into()),
-            (Writer::Bent(Bent::Never), Some(null)) => Some([null].into()),
+            (Writer::DebeziumValue(DebeziumValue::Never), None) => Some(fill.clone().into()),
+            (Writer::DebeziumValue(DebeziumValue::Never), Some(null)) => Some([null].into()),
             (_, Some(null)) if format.quirks.has(Quirk::OutOfRangeAsNull) => Some([null].into()),
             _ => None,
         };

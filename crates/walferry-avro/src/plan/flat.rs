@@ -1,6 +1,6 @@
 //! The flat envelope: the row itself, with a few fields of where it came from behind its columns.
 //!
-//! Owns: its schema's choice and its bytes. It is what Debezium's `ExtractNewRecordState` makes of a record with
+//! Owns: its fields, and which schema is chosen. It is what Debezium's `ExtractNewRecordState` makes of a record with
 //! `delete.tombstone.handling.mode=rewrite` and `add.fields=op,lsn,ts_ms`:
 //!
 //! ```text
@@ -8,14 +8,9 @@
 //! ```
 //!
 //! A delete has the old row, as far as it is known, and `__deleted` is the text `true`. A truncate has no row, so it has
-//! no record: [`EncodePlan::has_truncates`].
+//! no record: [`super::EncodePlan::has_truncates`].
 //! Invariant: no column of the table becomes one of these fields; one of such a name is `__op_2`.
 
-use walferry_event::{Datum, Operation, Origin};
-
-use super::{Column, EncodePlan, Row};
-use crate::envelope;
-use crate::error::{EncodeError, EncodeErrorKind};
 use crate::format::Envelope;
 use crate::schema::{self, Field};
 
@@ -47,37 +42,4 @@ pub(super) fn schema(envelope: Envelope, namespace: &str, fields: &[Option<Field
 /// Whether a field is one of the envelope's own.
 pub(super) fn takes(envelope: Envelope, field: &str) -> bool {
     envelope == Envelope::Flat && FIELDS.iter().any(|(name, _)| *name == field)
-}
-
-impl EncodePlan {
-    /// Whether a truncate has a record in this envelope.
-    pub fn has_truncates(&self) -> bool {
-        !self.flat
-    }
-
-    /// Writes the row that is there after the change, or the one that was there before a delete.
-    pub(super) fn flat_value(
-        &self,
-        columns: &[Column],
-        operation: Operation,
-        (before, after): (Row<'_>, Row<'_>),
-        origin: &Origin<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), EncodeError> {
-        let (row, old, fill): (&[Datum<'_>], &[Datum<'_>], bool) = match (before, after) {
-            (Row::Key(old) | Row::Full(old), Row::Full(new) | Row::Key(new)) => (new, old, false),
-            (Row::None, Row::Full(new) | Row::Key(new)) => (new, &[], false),
-            (Row::Key(old), Row::None) => (old, &[], true),
-            (Row::Full(old), Row::None) => (old, &[], false),
-            (Row::None, Row::None) => return Err(self.fault(0, EncodeErrorKind::Columns)),
-        };
-        self.check_length(row)?;
-        for (at, (column, datum)) in columns.iter().zip(row).enumerate() {
-            if let Err(kind) = column.write(*datum, old.get(at).copied(), fill, out) {
-                return Err(self.fault(at, kind));
-            }
-        }
-        envelope::flat_tail(operation, after == Row::None, origin, out);
-        Ok(())
-    }
 }

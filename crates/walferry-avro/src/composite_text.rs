@@ -1,55 +1,17 @@
-//! Composite text to Avro records.
+//! The text of a row of a composite type, field by field.
 //!
 //! ```text
 //! row      ( field , field … )
 //! field    nothing, which is NULL  |  token  |  "token with "" and \\"
 //! ```
 //!
-//! A row with another number of fields than the type has now, or with one that is not in its type's text form, was
-//! written by an earlier or later version of the type: it is of another [`EncodeErrorKind::Shape`].
+//! Owns: what a field is. Never: what becomes of it; see [`crate::writer::Composite`].
 //! Source: PostgreSQL documentation, "Composite Types", section "Composite Type Input and Output Syntax".
 
 use crate::error::{EncodeErrorKind, Written};
-use crate::writer::Slot;
-
-/// How the rows of one composite type are written.
-#[derive(Clone, Debug)]
-pub(crate) struct Composite {
-    pub(crate) fields: Box<[Slot]>,
-}
-
-impl Composite {
-    pub(crate) fn write(&self, out: &mut Vec<u8>, text: &[u8]) -> Written {
-        let [b'(', body @ .., b')'] = text else {
-            return Err(EncodeErrorKind::Malformed);
-        };
-        // A type without fields has rows without any; one field that is NULL looks the same.
-        if self.fields.is_empty() {
-            return if body.is_empty() {
-                Ok(())
-            } else {
-                Err(EncodeErrorKind::Shape)
-            };
-        }
-        let mut row = Row {
-            rest: Some(body),
-            scratch: Vec::new(),
-        };
-        for slot in &self.fields {
-            slot.write(out, row.field()?).map_err(|kind| match kind {
-                EncodeErrorKind::Malformed => EncodeErrorKind::Shape,
-                kind => kind,
-            })?;
-        }
-        match row.rest {
-            None => Ok(()),
-            Some(_) => Err(EncodeErrorKind::Shape),
-        }
-    }
-}
 
 /// Row text that is being read.
-struct Row<'a> {
+pub(crate) struct Row<'a> {
     /// What follows the last comma; `None` behind the last field.
     rest: Option<&'a [u8]>,
     /// A field whose quotes are taken out.
@@ -57,8 +19,21 @@ struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
+    /// Reads what stands between the parentheses.
+    pub(crate) fn new(body: &'a [u8]) -> Row<'a> {
+        Row {
+            rest: Some(body),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Whether every field has been read.
+    pub(crate) fn is_over(&self) -> bool {
+        self.rest.is_none()
+    }
+
     /// One field, NULL as `None`.
-    fn field(&mut self) -> Result<Option<&[u8]>, EncodeErrorKind> {
+    pub(crate) fn field(&mut self) -> Result<Option<&[u8]>, EncodeErrorKind> {
         let text: &'a [u8] = self.rest.ok_or(EncodeErrorKind::Shape)?;
         if text.first() == Some(&b'"') {
             let end = self.quoted(&text[1..])?;

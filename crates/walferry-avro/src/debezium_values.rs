@@ -10,7 +10,7 @@ use crate::wire;
 
 /// How one value is bent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Bent {
+pub(crate) enum DebeziumValue {
     /// A date whose infinities are far days; as text in the mode `isostring`.
     Date { iso: bool, reading: bool },
     /// A date that a snapshot reads: the era is dropped, and the days that the calendar of 1582 left out are later.
@@ -40,37 +40,42 @@ const NEGATIVE_INFINITY: [(i64, &str); 2] = [
 const LEFT_OUT: std::ops::RangeInclusive<i64> = -141_437..=-141_428;
 const LEFT_OUT_DAYS: i64 = 10;
 
-impl Bent {
-    /// The bent form of a date, if any quirk bends it.
-    pub(crate) fn date(mode: TimeMode, far: bool, era: bool, reading: bool) -> Option<Bent> {
+impl DebeziumValue {
+    /// The form of a date that a quirk bends, if one does.
+    pub(crate) fn date(
+        mode: TimeMode,
+        far: bool,
+        era: bool,
+        reading: bool,
+    ) -> Option<DebeziumValue> {
         let iso = mode == TimeMode::IsoString;
         if era && reading {
-            return Some(Bent::EraDropped { iso, far });
+            return Some(DebeziumValue::EraDropped { iso, far });
         }
-        far.then_some(Bent::Date { iso, reading })
+        far.then_some(DebeziumValue::Date { iso, reading })
     }
 
     pub(crate) fn write(self, out: &mut Vec<u8>, text: &[u8]) -> Written {
         match self {
-            Bent::Date { iso, reading } => match far(text, reading) {
+            DebeziumValue::Date { iso, reading } => match far(text, reading) {
                 Some((_, word)) if iso => wire::bytes(out, word.as_bytes()),
                 Some((days, _)) => wire::long(out, days),
                 None if iso => return temporal::date_iso(out, text),
                 None => return temporal::date(out, text),
             },
-            Bent::EraDropped { iso, far } => return era_dropped(out, text, iso, far),
-            Bent::TimeIso => match text {
+            DebeziumValue::EraDropped { iso, far } => return era_dropped(out, text, iso, far),
+            DebeziumValue::TimeIso => match text {
                 b"24:00:00" => wire::bytes(out, b"00:00:00Z"),
                 _ => return temporal::time_iso(out, text),
             },
-            Bent::TimestampIso => match text {
+            DebeziumValue::TimestampIso => match text {
                 b"infinity" => wire::bytes(out, b"+292278994-08-16T23:00:00Z"),
                 b"-infinity" => wire::bytes(out, b"-292275055-05-16T23:00:00Z"),
                 _ => return temporal::timestamp_iso(out, text),
             },
-            Bent::Microseconds => return microseconds(out, text),
-            Bent::Interval => return interval::saturated(out, text),
-            Bent::Never => return Err(EncodeErrorKind::OutOfRange),
+            DebeziumValue::Microseconds => return microseconds(out, text),
+            DebeziumValue::Interval => return interval::saturated(out, text),
+            DebeziumValue::Never => return Err(EncodeErrorKind::OutOfRange),
         }
         Ok(())
     }
@@ -79,7 +84,7 @@ impl Bent {
     pub(crate) fn is_days(self) -> bool {
         matches!(
             self,
-            Bent::Date { iso: false, .. } | Bent::EraDropped { iso: false, .. }
+            DebeziumValue::Date { iso: false, .. } | DebeziumValue::EraDropped { iso: false, .. }
         )
     }
 
@@ -87,10 +92,10 @@ impl Bent {
     pub(crate) fn is_text(self) -> bool {
         matches!(
             self,
-            Bent::Date { iso: true, .. }
-                | Bent::EraDropped { iso: true, .. }
-                | Bent::TimeIso
-                | Bent::TimestampIso
+            DebeziumValue::Date { iso: true, .. }
+                | DebeziumValue::EraDropped { iso: true, .. }
+                | DebeziumValue::TimeIso
+                | DebeziumValue::TimestampIso
         )
     }
 }
@@ -106,7 +111,7 @@ fn far(text: &[u8], reading: bool) -> Option<(i64, &'static str)> {
 fn era_dropped(out: &mut Vec<u8>, text: &[u8], iso: bool, far: bool) -> Written {
     if matches!(text, b"infinity" | b"-infinity") {
         return match (far, iso) {
-            (true, _) => Bent::Date { iso, reading: true }.write(out, text),
+            (true, _) => DebeziumValue::Date { iso, reading: true }.write(out, text),
             (false, true) => temporal::date_iso(out, text),
             (false, false) => temporal::date(out, text),
         };
