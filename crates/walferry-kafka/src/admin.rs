@@ -5,37 +5,35 @@
 //! Start reading at [`ensure_checkpoint_topic`].
 
 mod names;
+mod questions;
 mod requests;
 mod safety;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     time::{Duration, Instant},
 };
 
 use rdkafka::{
-    admin::{
-        AdminClient, AdminOptions, NewTopic, OwnedResourceSpecifier, ResourceSpecifier,
-        TopicReplication,
-    },
+    admin::{NewTopic, TopicReplication},
     error::{KafkaError, RDKafkaErrorCode as Code},
-    metadata::{Metadata, MetadataTopic},
+    metadata::MetadataTopic,
 };
 
 use crate::{
     Config, Error, TopicIdentity,
     answers::{Meaning, meaning, remedy},
     error::Kind,
-    journal::Journal,
-    leave::Leaving,
-    native, veil,
+    native,
 };
 
 use names::{collide, collision};
+use questions::{
+    ANSWER, Admin, client, failed, metadata, missing, names, options, setting, settings,
+};
 pub use requests::request_limit;
 pub use safety::{Concern, topic_safety};
 
-const ANSWER: Duration = Duration::from_secs(10);
 /// Between two looks at whether a new topic has its leader.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
@@ -62,8 +60,6 @@ pub struct TopicTakes {
 
 /// A topic that does not exist, and whether it could be created.
 pub type PlannedTopic = (String, Result<(), Error>);
-
-type Admin = Leaving<AdminClient<Journal>>;
 
 /// Creates the checkpoint topic when it is missing: one partition, compacted. One that exists has to be the same. From here on
 /// the configuration knows what the brokers take at once.
@@ -294,40 +290,6 @@ pub fn topics_missing<'a>(config: &Config, topics: &[&'a str]) -> Result<Vec<&'a
     missing(&client(config)?, topics)
 }
 
-fn client(config: &Config) -> Result<Admin, Error> {
-    config
-        .client()?
-        .create_with_context(Journal::of(config))
-        .map(Leaving::new)
-        .map_err(|error| veil::property(config, &error))
-}
-
-fn missing<'a>(admin: &Admin, topics: &[&'a str]) -> Result<Vec<&'a str>, Error> {
-    let there = names(admin)?;
-    Ok(topics
-        .iter()
-        .copied()
-        .filter(|it| !there.contains(*it))
-        .collect())
-}
-
-/// Asks for all topics, because a question for one by name lets some brokers create it, with settings of their own.
-fn names(admin: &Admin) -> Result<HashSet<String>, Error> {
-    let metadata = metadata(admin, None)?;
-    Ok(metadata
-        .topics()
-        .iter()
-        .map(|it| it.name().to_owned())
-        .collect())
-}
-
-fn metadata(admin: &Admin, topic: Option<&str>) -> Result<Metadata, Error> {
-    admin
-        .inner()
-        .fetch_metadata(topic, ANSWER)
-        .map_err(|error| failed(admin, "which topics there are", &error))
-}
-
 fn create(config: &Config, admin: &Admin, topics: &[NewTopic<'_>]) -> Result<(), Error> {
     let outcome = futures_executor::block_on(admin.create_topics(topics, &options()));
     let outcome = outcome.map_err(|error| failed(admin, "to create topics", &error))?;
@@ -456,75 +418,6 @@ fn check_checkpoint_topic(config: &Config, admin: &Admin) -> Result<(), Error> {
             &KafkaError::AdminOp(code),
         )),
     }
-}
-
-fn setting(admin: &Admin, topic: &str, name: &str) -> Result<String, Code> {
-    // The crate drops the error of a single resource and answers with no settings at all; of a topic that exists, that is a
-    // missing right.
-    settings(admin, &[topic], &[name])?
-        .remove(&(topic.to_owned(), name.to_owned()))
-        .ok_or(Code::TopicAuthorizationFailed)
-}
-
-/// Settings of topics, by topic and name.
-fn settings(
-    admin: &Admin,
-    topics: &[&str],
-    names: &[&str],
-) -> Result<HashMap<(String, String), String>, Code> {
-    if topics.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let of: Vec<_> = topics
-        .iter()
-        .map(|it| ResourceSpecifier::Topic(it))
-        .collect();
-    let answer = futures_executor::block_on(admin.describe_configs(&of, &options()))
-        .map_err(|error| code_of(&error))?;
-    let mut settings = HashMap::new();
-    for resource in answer {
-        let resource = resource?;
-        let OwnedResourceSpecifier::Topic(topic) = &resource.specifier else {
-            continue;
-        };
-        for name in names {
-            let value = resource.get(name).and_then(|entry| entry.value.clone());
-            if let Some(value) = value {
-                settings.insert((topic.clone(), (*name).to_owned()), value);
-            }
-        }
-    }
-    Ok(settings)
-}
-
-fn options() -> AdminOptions {
-    AdminOptions::new()
-        .request_timeout(Some(ANSWER))
-        .operation_timeout(Some(ANSWER))
-}
-
-/// The code of an admin call's error, which the crate keeps to itself.
-fn code_of(error: &KafkaError) -> Code {
-    match error {
-        KafkaError::AdminOp(code) => *code,
-        error => error.rdkafka_error_code().unwrap_or(Code::Fail),
-    }
-}
-
-/// Why an admin request failed. That no broker has answered is told as librdkafka has said it.
-fn failed(admin: &Admin, what: &str, error: &KafkaError) -> Error {
-    let code = code_of(error);
-    let kind = match meaning(code) {
-        Meaning::Connector | Meaning::Topic => Kind::Denied,
-        Meaning::NoTopic => Kind::NoTopic,
-        Meaning::Passing => return admin.inner().context().unanswered(error),
-        Meaning::Record | Meaning::Fenced | Meaning::Echo | Meaning::Doubt => Kind::Doubt,
-    };
-    let remedy = match remedy(code) {
-        "" => String::new(),
-        remedy => format!("; {remedy}"),
-    };
-    Error::new(kind, format!("asking Kafka {what}: {code}{remedy}"))
 }
 
 #[cfg(test)]

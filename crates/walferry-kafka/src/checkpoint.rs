@@ -1,6 +1,6 @@
 //! The checkpoint record: what the topics hold, in JSON that any console consumer can show.
 //!
-//! Owns the record's shape (product.md, "Checkpoint record"). Invariant: what is written is read back the same.
+//! Owns the record's shape. Invariant: what is written is read back the same.
 
 use std::collections::BTreeMap;
 

@@ -1,22 +1,17 @@
-//! Settings of the clients, and the guard against those that would break the guarantee.
+//! Settings of the clients.
 //!
-//! Owns how they are put together; which properties are whose is decided one by one in `properties`.
+//! Owns how they are put together. Those that would break the guarantee are refused in `property_check`; which properties are whose is decided one by one in `properties`.
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
-use rdkafka::{
-    config::{ClientConfig, RDKafkaLogLevel},
-    producer::BaseProducer,
-};
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use walferry_event::Secret;
 
 use crate::{
     KnownTopics,
     error::{Error, Kind},
-    events::Events,
-    properties::{DEFAULTS, FIXED, NOT_BELOW},
-    sizes::{RequestLimit, Sizes},
-    veil::{self, Veil},
+    properties::{DEFAULTS, FIXED},
+    sizes::{RECORD_BYTES_DEFAULT, RequestLimit, Sizes},
 };
 
 /// How to reach Kafka, and what to create there.
@@ -88,37 +83,6 @@ impl fmt::Debug for Config {
 }
 
 impl Config {
-    /// Refuses properties that would break the guarantee, and those that librdkafka does not know.
-    pub fn check(&self) -> Result<(), Error> {
-        for name in self.properties.keys().chain(self.secrets.keys()) {
-            if let Some((_, _, reason)) = FIXED.iter().find(|(fixed, _, _)| *fixed == name.trim()) {
-                return Err(Error::new(
-                    Kind::Config,
-                    format!("kafka.properties: {name:?} cannot be set: {reason}"),
-                ));
-            }
-        }
-        for &(name, least) in NOT_BELOW {
-            let set = self.properties.get(name);
-            if let Some(set) = set
-                && set.parse::<u64>().is_ok_and(|value| value < least)
-            {
-                return Err(Error::new(
-                    Kind::Config,
-                    format!(
-                        "kafka.properties: {name:?} = {set} is below {least}, which makes publishing several times slower"
-                    ),
-                ));
-            }
-        }
-        // librdkafka checks names and values when a client is made; no connection is needed for that.
-        let events = Events::new(0, Veil::of(self));
-        let client: Result<BaseProducer<Events>, _> = self.producer()?.create_with_context(events);
-        client
-            .map(drop)
-            .map_err(|error| veil::property(self, &error))
-    }
-
     /// Settings that every client shares.
     pub(crate) fn client(&self) -> Result<ClientConfig, Error> {
         let mut client = ClientConfig::new();
@@ -167,7 +131,7 @@ impl Config {
         // What comes from the environment or a file is not less than what stands in the configuration: it wins over defaults.
         self.set_secrets(&mut client)?;
         client.set("transactional.id", self.transactional_id());
-        let sizes = Sizes::of(self);
+        let sizes = self.sizes();
         client.set("message.max.bytes", sizes.record.to_string());
         client.set("batch.size", sizes.batch.to_string());
         let queue_kib = sizes.client_queue.div_ceil(1024);
@@ -177,7 +141,19 @@ impl Config {
 
     /// Bytes that a record may have for the producer to take it at all.
     pub fn record_bytes_max(&self) -> u64 {
-        Sizes::of(self).record
+        self.sizes().record
+    }
+
+    /// The sizes that follow from it.
+    pub(crate) fn sizes(&self) -> Sizes {
+        let number = |name: &str| self.effective(name).and_then(|it| it.parse().ok());
+        let record = number("message.max.bytes").unwrap_or(RECORD_BYTES_DEFAULT);
+        Sizes::derive(
+            record,
+            number("batch.size").unwrap_or(record),
+            self.queue_bytes_max,
+            self.requests.get(),
+        )
     }
 
     /// The value of a property that is in force: the file's, or else ours.
@@ -195,7 +171,7 @@ impl Config {
         client.set("enable.auto.offset.store", "false");
         client.set("auto.offset.reset", "earliest");
         client.set("isolation.level", isolation);
-        let receive = Sizes::of(self).receive;
+        let receive = self.sizes().receive;
         client.set("receive.message.max.bytes", receive.to_string());
         Ok(client)
     }
@@ -253,59 +229,10 @@ pub(crate) fn example() -> Config {
 mod tests {
     use super::*;
 
-    fn refusal(name: &str, value: &str) -> Option<String> {
-        let mut config = example();
-        config.properties.insert(name.into(), value.into());
-        config.check().err().map(|error| error.to_string())
-    }
-
-    #[test]
-    fn properties_that_would_break_the_guarantee_are_refused_by_name() {
-        for (name, value) in [
-            ("enable.idempotence", "false"),
-            ("acks", "1"),
-            ("transactional.id", "mine"),
-            ("partitioner", "random"),
-            ("request.required.acks", "1"),
-            ("retry.backoff.max.ms", "1"),
-            ("max.in.flight", "6"),
-            ("queuing.strategy", "lifo"),
-            ("log_level", "0"),
-            ("test.mock.num.brokers", "3"),
-            ("batch.size", "1000"),
-            ("no.such.property", "1"),
-        ] {
-            let text =
-                refusal(name, value).unwrap_or_else(|| panic!("{name}={value} was accepted"));
-            assert!(text.contains(name), "{text}");
-        }
-        for (name, value) in [
-            ("compression.type", "zstd"),
-            ("client.rack", "a"),
-            ("linger.ms", "20"),
-        ] {
-            assert_eq!(refusal(name, value), None);
-        }
-    }
-
     #[test]
     fn the_settings_are_ones_that_librdkafka_takes() {
         let producer: Result<rdkafka::producer::BaseProducer, _> =
             example().producer().unwrap().create();
         assert!(producer.is_ok(), "{:?}", producer.err());
-    }
-
-    #[test]
-    fn a_secret_that_cannot_be_read_is_named_without_its_value() {
-        let mut config = example();
-        config.secrets.insert(
-            "sasl.password".into(),
-            Secret::new(|| Err("file /run/secrets/k: no such file".into())),
-        );
-        let text = config.check().unwrap_err().to_string();
-        assert!(
-            text.contains("sasl.password") && text.contains("/run/secrets/k"),
-            "{text}"
-        );
     }
 }

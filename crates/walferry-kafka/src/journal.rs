@@ -17,7 +17,7 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode as Code},
 };
 
-use crate::{Config, Error, error::Kind, leave::Leaving, veil::Veil};
+use crate::{Config, Error, background_drop::Leaving, error::Kind, veil::Veil};
 
 /// How long a reason is listened for, and one step of it.
 const LISTEN: Duration = Duration::from_secs(3);

@@ -8,10 +8,11 @@
 //! Start reading at [`Publisher`] (the state machine), then `producer` (librdkafka behind seven calls).
 
 mod admin;
-mod amend;
 mod answers;
+mod background_drop;
 mod block;
 mod checkpoint;
+mod checkpoint_edit;
 mod clock;
 mod config;
 mod error;
@@ -19,13 +20,13 @@ mod events;
 mod health;
 mod journal;
 mod known;
-mod leave;
 mod native;
-mod noted;
+mod noted_producer;
 mod partitioner;
 mod ping;
 mod producer;
 mod properties;
+mod property_check;
 mod publisher;
 mod reader;
 mod refusal;
@@ -41,17 +42,17 @@ pub use admin::{
     ensure_roomy_topic, ensure_topic, ensure_topics, plan_topics, request_limit, topic_safety,
     topics_missing,
 };
-pub use amend::amend_checkpoint;
+pub use background_drop::wait_for_clients;
 pub use block::{BlockPool, Headers, Judge, OwnedRecord, RecordBlock, RecordRef, Verdict};
 pub use checkpoint::{Checkpoint, Parked};
+pub use checkpoint_edit::amend_checkpoint;
 pub use clock::now_rfc3339;
 pub use config::{Config, RetryLimits};
 pub use error::Error;
 pub use health::Health;
 pub use known::{Difference, KnownTopics, TopicIdentity};
-pub use leave::wait_for_clients;
 pub use native::give_back_large_buffers;
-pub use noted::Noted;
+pub use noted_producer::Noted;
 pub use ping::ping;
 pub use publisher::{CommitReport, Publisher};
 pub use reader::{look_at_checkpoint, read_checkpoint};

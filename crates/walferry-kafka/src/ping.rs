@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use crate::{Config, Error, journal::Journal, leave::Leaving, veil};
+use crate::{Config, Error, background_drop::Leaving, journal::Journal, veil};
 
 const ANSWER: Duration = Duration::from_secs(2);
 

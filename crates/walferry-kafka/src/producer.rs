@@ -6,6 +6,7 @@
 mod calls;
 mod faults;
 mod live;
+mod spoilt;
 
 use std::{
     collections::BTreeSet,
@@ -35,8 +36,9 @@ use crate::{
 };
 
 use calls::Failed;
-use faults::{denied, error_fault, fault, no_producer, spoilt, unended};
+use faults::{denied, error_fault, fault, no_producer, unended};
 use live::Live;
+use spoilt::spoilt;
 
 /// The seven calls on librdkafka.
 pub(crate) struct Librdkafka {
@@ -76,7 +78,7 @@ const STEP: Duration = Duration::from_millis(250);
 impl Librdkafka {
     pub(crate) fn new(config: Config, stop: Arc<AtomicBool>, health: Arc<Health>) -> Librdkafka {
         Librdkafka {
-            sizes: Sizes::of(&config),
+            sizes: config.sizes(),
             config,
             stop,
             health,

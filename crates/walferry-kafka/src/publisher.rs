@@ -6,6 +6,7 @@
 
 mod batch;
 mod machine;
+mod report;
 
 use std::{
     ops::Range,
@@ -14,19 +15,7 @@ use std::{
 
 use crate::{Checkpoint, Config, Error, Health, RecordBlock, producer::Librdkafka, watch::Watch};
 use machine::Machine;
-
-/// How a commit went.
-#[derive(Clone, Debug, Default)]
-pub struct CommitReport {
-    /// Records that were committed to each topic, without the checkpoint.
-    pub records: Vec<(Arc<str>, u64)>,
-    /// Until the last record was acknowledged, in microseconds.
-    pub flush_us: u64,
-    /// EndTxn alone, in microseconds.
-    pub end_txn_us: u64,
-    /// Whether the producer had to be replaced on the way.
-    pub replaced: bool,
-}
+pub use report::CommitReport;
 
 /// Publishes batches, each with its checkpoint, exactly once.
 pub struct Publisher {

@@ -19,11 +19,11 @@ use crate::{
     Checkpoint, Config, Error,
     admin::topics_missing,
     answers::{Meaning, meaning},
+    background_drop::Leaving,
     checkpoint::{VERSION, published_key},
     config::TRANSACTION_TIMEOUT,
     error::Kind,
     journal::Journal,
-    leave::Leaving,
     transactions::End,
     veil,
 };

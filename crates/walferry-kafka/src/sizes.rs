@@ -7,8 +7,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::Config;
-
 /// `message.max.bytes` unless the file says otherwise: the largest record, before it is compressed.
 pub const RECORD_BYTES_DEFAULT: u64 = 64 << 20;
 /// The largest that librdkafka takes for it (CONFIGURATION.md).
@@ -62,19 +60,8 @@ pub(crate) struct Sizes {
 }
 
 impl Sizes {
-    /// The sizes of a configuration.
-    pub(crate) fn of(config: &Config) -> Sizes {
-        let number = |name: &str| config.effective(name).and_then(|it| it.parse().ok());
-        let record = number("message.max.bytes").unwrap_or(RECORD_BYTES_DEFAULT);
-        Sizes::derive(
-            record,
-            number("batch.size").unwrap_or(record),
-            config.queue_bytes_max,
-            config.requests.get(),
-        )
-    }
-
-    fn derive(record: u64, batch: u64, queue: u64, request: Option<u64>) -> Sizes {
+    /// From what is configured, and what the brokers have said.
+    pub(crate) fn derive(record: u64, batch: u64, queue: u64, request: Option<u64>) -> Sizes {
         let record = record.min(RECORD_BYTES_CEILING);
         let room = |it: u64| it - REQUEST_BESIDE_BYTES.min(it.div_ceil(2));
         let request = request.filter(|it| room(*it) < record);

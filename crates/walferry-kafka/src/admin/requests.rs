@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use rdkafka::admin::{AdminOptions, ResourceSpecifier};
 
-use super::{Admin, client, metadata};
-use crate::{Config, Error, sizes::Sizes};
+use super::questions::{Admin, client, metadata};
+use crate::{Config, Error};
 
 const SETTING: &str = "socket.request.max.bytes";
 /// How long a broker may take; one that is down is not waited for, the others have the same setting.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// Asks the brokers, for [`Sizes`].
+/// Asks the brokers, for [`crate::sizes::Sizes`].
 pub(super) fn learn(config: &Config, admin: &Admin) {
     match ask(admin) {
         Ok(limit) => config.requests.set(limit),
@@ -24,9 +24,9 @@ pub(super) fn learn(config: &Config, admin: &Admin) {
 
 /// Where the brokers take smaller requests than the producer could send: what follows, and what to do.
 pub fn request_limit(config: &Config) -> Result<Option<String>, Error> {
-    let wanted = Sizes::of(config).record;
+    let wanted = config.sizes().record;
     learn(config, &client(config)?);
-    let (taken, limit) = (Sizes::of(config).record, config.requests.get());
+    let (taken, limit) = (config.sizes().record, config.requests.get());
     Ok((taken < wanted).then(|| {
         format!(
             "the brokers take no request above {SETTING} = {}, so a record above {taken} bytes follows its table's policy, though \

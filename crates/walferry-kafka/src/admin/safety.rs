@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use rdkafka::error::RDKafkaErrorCode as Code;
 
-use super::{client, metadata, settings};
+use super::questions::{client, metadata, settings};
 use crate::{Config, Error};
 
 /// What is not safe about a topic.

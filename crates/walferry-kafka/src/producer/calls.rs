@@ -21,7 +21,7 @@ use rdkafka::{
     producer::{BaseProducer, Producer},
 };
 
-use crate::{config::TRANSACTION_TIMEOUT, events::Events, leave::Leaving, native};
+use crate::{background_drop::Leaving, config::TRANSACTION_TIMEOUT, events::Events, native};
 
 /// What is asked of librdkafka.
 #[derive(Clone, Copy)]

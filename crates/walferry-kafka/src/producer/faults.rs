@@ -1,70 +1,18 @@
-//! What the errors of librdkafka's calls mean, and what a transaction that has failed as a whole has failed for.
+//! What the errors of librdkafka's calls mean.
 //!
 //! Owns the words for them. Never decides what follows: the machine does.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
-use rdkafka::{
-    error::{KafkaError, RDKafkaErrorCode as Code},
-    producer::Producer,
-};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use walferry_event::Disposition;
 
-use super::Live;
 use crate::{
-    Config, Error, Refusal,
+    Config, Error,
     answers::{Meaning, meaning, remedy},
     error::Kind,
-    native,
     transactions::Fault,
 };
-
-/// How long the question may take which topic is meant.
-const DESCRIBE: Duration = Duration::from_secs(2);
-
-/// Why a transaction has failed as a whole. Which topic is meant, only the cluster can say.
-pub(super) fn spoilt(live: &Live, config: &Config, error: &native::TransactionError) -> Fault {
-    let text = error.text.clone();
-    match meaning(error.code) {
-        Meaning::Topic => match forbidden_topic(live) {
-            Some(topic) => {
-                let refusal = Refusal::of(error.code, &topic, false, 0);
-                refusal.map_or(Fault::Doubt(text), |refusal| Fault::Refused {
-                    sequence: 0,
-                    refusal,
-                    alone: true,
-                })
-            }
-            None => Fault::Final(Kind::Denied, format!("{text}; {}", remedy(error.code))),
-        },
-        Meaning::Connector => Fault::Final(Kind::Denied, denied(config, &text, error.code)),
-        Meaning::Fenced => Fault::Fenced(text),
-        Meaning::Passing => Fault::Away(text),
-        Meaning::NoTopic => match topic_that(live, |answer| {
-            answer.is_err_and(|code| meaning(code) == Meaning::NoTopic)
-        }) {
-            Some(topic) => Fault::NoTopic(topic),
-            None => Fault::Doubt(text),
-        },
-        Meaning::Record | Meaning::Echo | Meaning::Doubt => Fault::Doubt(text),
-    }
-}
-
-/// A topic of the open transaction to which we may not write.
-fn forbidden_topic(live: &Live) -> Option<String> {
-    topic_that(live, |answer| match answer {
-        Ok(topic) => topic.may_write == Some(false),
-        Err(code) => code == Code::TopicAuthorizationFailed,
-    })
-}
-
-/// A topic of the open transaction of which the cluster says this.
-fn topic_that(live: &Live, is: impl Fn(Result<native::Described, Code>) -> bool) -> Option<String> {
-    let topics: Vec<&str> = live.topics.keys().map(|it| &**it).collect();
-    let answers = native::describe_topics(live.producer.client(), &topics, DESCRIBE).ok()?;
-    let mut answers = answers.into_iter();
-    answers.find_map(|(topic, answer)| is(answer).then_some(topic))
-}
 
 /// What is not allowed, by name, and the right that is missing.
 pub(super) fn denied(config: &Config, text: &str, code: Code) -> String {

@@ -14,7 +14,10 @@ use std::{
 
 use rdkafka::{config::ClientConfig, error::KafkaError, producer::BaseProducer};
 
-use super::{calls::Calls, error_fault, fault};
+use super::{
+    calls::Calls,
+    faults::{error_fault, fault},
+};
 use crate::{Config, events::Events, native, transactions::Fault, veil};
 
 const POLL: Duration = Duration::from_millis(10);

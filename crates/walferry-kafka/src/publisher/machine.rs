@@ -21,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{CommitReport, batch::Batch};
+use super::{batch::Batch, report::CommitReport};
 use crate::{
     Checkpoint, Config, Error, Health, RecordBlock, RecordRef, Refused,
     checkpoint::published_key,
