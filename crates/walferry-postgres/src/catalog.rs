@@ -12,6 +12,7 @@ mod columns;
 mod condition;
 mod identity;
 mod key;
+mod known;
 mod publications;
 mod published;
 mod slots;

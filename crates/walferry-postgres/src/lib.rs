@@ -20,6 +20,7 @@ mod feedback;
 mod kind;
 mod quote;
 mod replication;
+mod require_auth;
 mod script;
 mod server_error;
 mod session;
@@ -31,7 +32,6 @@ mod stream;
 mod tls;
 mod tls_refusal;
 
-pub use auth::RequireAuth;
 pub use catalog::{
     Catalog, Connections, Holder, IdentityColumn, KeyRules, Leaf, Member, PublicationInfo,
     PublicationVersion, Publish, PublishedTable, RelationIdentity, RelationKind, RelationName,
@@ -43,6 +43,7 @@ pub use error::Error;
 pub use feedback::Feedback;
 pub use quote::{quote_ident, quote_literal, quote_table};
 pub use replication::{CreatedSlot, Identity, ORIGIN_VERSION, Replication, StreamOptions};
+pub use require_auth::RequireAuth;
 pub use script::{Statement, statements};
 pub use snapshot::{
     Contents, CopyBlock, CopyRows, Moment, Replaced, SnapshotReader, TableScan, Visibility,

@@ -11,10 +11,10 @@
 mod contents;
 mod copy;
 mod order;
+mod questions;
 mod scan;
 mod visibility;
 
-use tokio_postgres::Client;
 use walferry_event::{Lsn, Relation, RelationColumn, RowKey, RowRange};
 
 use crate::{
@@ -27,9 +27,11 @@ pub use copy::{CopyBlock, CopyRows};
 pub use scan::TableScan;
 pub use visibility::Visibility;
 
+use questions::Questions;
+
 /// A session that reads rows.
 pub struct SnapshotReader {
-    client: Client,
+    session: Questions,
     place: String,
     row_bytes_max: u64,
 }
@@ -58,7 +60,7 @@ impl SnapshotReader {
         statement_timeout_ms: u64,
     ) -> Result<SnapshotReader, Error> {
         let reader = SnapshotReader {
-            client: catalog::open(config).await?,
+            session: Questions(catalog::open(config).await?),
             place: config.place(),
             row_bytes_max: config.message_bytes_max,
         };
@@ -67,7 +69,10 @@ impl SnapshotReader {
             "SET statement_timeout = {statement_timeout_ms}; SET max_parallel_workers_per_gather = 0; \
              SET synchronize_seqscans = off; {BYTES_AS_THEY_ARE}"
         );
-        reader.command("setting up a reader", &settings).await?;
+        reader
+            .session
+            .command("setting up a reader", &settings)
+            .await?;
         Ok(reader)
     }
 
@@ -80,7 +85,9 @@ impl SnapshotReader {
             "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}",
             quote_literal(snapshot_name)
         );
-        self.command("entering the exported snapshot", &begin).await
+        self.session
+            .command("entering the exported snapshot", &begin)
+            .await
     }
 
     /// Begins a transaction in a snapshot of now, and keeps the table as it is for as long as that lasts. The lock comes first: a
@@ -92,6 +99,7 @@ impl SnapshotReader {
         // that the snapshot sees is before that end. The end of flushed WAL would not do, because an asynchronous commit is
         // visible before it is flushed.
         let rows = self
+            .session
             .rows(
                 doing,
                 "SELECT pg_catalog.pg_current_snapshot()::text, (CASE WHEN pg_catalog.pg_is_in_recovery() \
@@ -114,7 +122,7 @@ impl SnapshotReader {
         let doing = "asking for the end of the WAL";
         let question = "SELECT (CASE WHEN pg_catalog.pg_is_in_recovery() \
              THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_insert_lsn() END)::text";
-        let lsn = self.text(doing, question).await?;
+        let lsn = self.session.text(doing, question).await?;
         lsn.parse()
             .map_err(|error| Error::protocol(format!("{doing}: {error}")))
     }
@@ -125,7 +133,7 @@ impl SnapshotReader {
         let doing = &format!("locking table {}", scan.relation.qualified_name());
         let begin = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
         for _ in 0..TRIES_MAX {
-            self.command(doing, begin).await?;
+            self.session.command(doing, begin).await?;
             self.lock(scan).await?;
             if !scan.columns_only || self.is_as_locked(doing, scan).await? {
                 return Ok(());
@@ -144,7 +152,7 @@ impl SnapshotReader {
              WHERE (c.oid = {oid} OR c.oid IN (SELECT t.relid FROM pg_catalog.pg_partition_tree({oid}) t)) AND c.relkind = 'r'
                AND pg_catalog.pg_relation_filenode(c.oid) IS DISTINCT FROM c.relfilenode"
         );
-        Ok(self.text(doing, &question).await? == "0")
+        Ok(self.session.text(doing, &question).await? == "0")
     }
 
     /// Keeps the table, and what is read with it, from being rewritten, truncated or dropped until the transaction ends. Who may read
@@ -153,16 +161,17 @@ impl SnapshotReader {
         let doing = format!("locking table {}", scan.relation.qualified_name());
         if scan.columns_only {
             let question = format!("SELECT {} FROM {} LIMIT 0", scan.columns(), scan.from());
-            return self.command(&doing, &question).await;
+            return self.session.command(&doing, &question).await;
         }
         let command = format!("LOCK TABLE {} IN ACCESS SHARE MODE", scan.from());
-        self.command(&doing, &command).await
+        self.session.command(&doing, &command).await
     }
 
     /// What the snapshot that was entered sees.
     pub async fn visibility(&self) -> Result<Visibility, Error> {
         let doing = "asking for the snapshot";
-        self.text(doing, "SELECT pg_catalog.pg_current_snapshot()::text")
+        self.session
+            .text(doing, "SELECT pg_catalog.pg_current_snapshot()::text")
             .await?
             .parse()
     }
@@ -170,19 +179,21 @@ impl SnapshotReader {
     /// Exports the snapshot that was entered, for as long as this transaction lives.
     pub async fn export(&self) -> Result<String, Error> {
         let doing = "exporting a snapshot";
-        self.text(doing, "SELECT pg_catalog.pg_export_snapshot()")
+        self.session
+            .text(doing, "SELECT pg_catalog.pg_export_snapshot()")
             .await
     }
 
     /// Ends the transaction; its locks are let go.
     pub async fn leave(&self) -> Result<(), Error> {
-        self.command("ending a read", "ROLLBACK").await
+        self.session.command("ending a read", "ROLLBACK").await
     }
 
     /// Transactions that were begun since the oldest one that `visibility` waits for: what its holder keeps vacuum from.
     pub async fn age(&self, visibility: &Visibility) -> Result<u64, Error> {
         let doing = "asking for the next transaction id";
         let next = self
+            .session
             .text(
                 doing,
                 "SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text",
@@ -195,14 +206,15 @@ impl SnapshotReader {
     /// Takes a transaction id and lets it go: its end is flushed soon, and the WAL before it.
     pub async fn nudge(&self) -> Result<(), Error> {
         let question = "SELECT pg_catalog.pg_current_xact_id()::text";
-        self.text("having the WAL flushed", question)
+        self.session
+            .text("having the WAL flushed", question)
             .await
             .map(drop)
     }
 
     /// How a table is ordered and how large it is. Needs no transaction.
     pub async fn scan(&self, relation: &Relation) -> Result<TableScan, Error> {
-        scan::describe(self, relation).await
+        scan::describe(&self.session, relation).await
     }
 
     /// What the table's rows are read from now; it stays so while the table is locked.
@@ -214,7 +226,7 @@ impl SnapshotReader {
         scan: &TableScan,
         filter: Option<&str>,
     ) -> Result<Contents, Error> {
-        contents::ask(self, scan, filter).await
+        contents::ask(&self.session, scan, filter).await
     }
 
     /// An error that says so when the relation's columns are not as the snapshot has them.
@@ -225,7 +237,7 @@ impl SnapshotReader {
              WHERE attrelid = {} AND attnum > 0 AND NOT attisdropped",
             relation.oid
         );
-        let rows = self.rows(&doing, &question).await?;
+        let rows = self.session.rows(&doing, &question).await?;
         let is_there = |it: &RelationColumn| {
             let type_oid = it.type_oid.to_string();
             rows.iter().any(|row| match row.as_slice() {
@@ -283,45 +295,9 @@ impl SnapshotReader {
             self.place
         );
         if !scan.has_key() {
-            self.command(&doing, BY_PLACE).await?;
+            self.session.command(&doing, BY_PLACE).await?;
         }
-        let stream = self
-            .client
-            .copy_out(command)
-            .await
-            .map_err(|error| Error::client(&doing, error))?;
+        let stream = self.session.copy_out(&doing, command).await?;
         Ok(CopyRows::new(stream, doing, self.row_bytes_max))
-    }
-
-    async fn command(&self, doing: &str, command: &str) -> Result<(), Error> {
-        self.client
-            .batch_execute(command)
-            .await
-            .map_err(|error| Error::client(doing, error))
-    }
-
-    async fn rows(&self, doing: &str, question: &str) -> Result<Vec<Vec<Option<String>>>, Error> {
-        let answer = self
-            .client
-            .simple_query(question)
-            .await
-            .map_err(|error| Error::client(doing, error))?;
-        let rows = answer.into_iter().filter_map(|message| match message {
-            tokio_postgres::SimpleQueryMessage::Row(row) => Some(
-                (0..row.len())
-                    .map(|i| row.get(i).map(str::to_owned))
-                    .collect(),
-            ),
-            _ => None,
-        });
-        Ok(rows.collect())
-    }
-
-    async fn text(&self, doing: &str, question: &str) -> Result<String, Error> {
-        let rows = self.rows(doing, question).await?;
-        rows.into_iter()
-            .next()
-            .and_then(|row| row.into_iter().next()?)
-            .ok_or_else(|| unexpected(doing, "no row"))
     }
 }

@@ -8,23 +8,26 @@
 //! Start reading at [`spawn`]; the loop is in `follow`, its pauses in `gather`, the walk over frames in `scan`.
 
 mod busy;
+mod event;
 mod follow;
 mod gather;
+mod incoming;
+mod limits;
 mod scan;
+mod shown;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
-    },
-    time::Instant,
+    sync::{Arc, atomic::Ordering::Relaxed},
 };
 
-use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
-use self::{busy::Busy, follow::Follower};
+use self::{busy::Busy, follow::Follower, shown::Shown};
+pub use self::{
+    event::{Block, StreamEvent},
+    limits::StreamLimits,
+};
 use crate::{ConnectConfig, Error, Feedback, kind::Kind, session::Session};
 
 /// A stream that has begun and is not read yet: give it to [`spawn`].
@@ -51,98 +54,6 @@ impl Stream {
     pub fn asking_at(mut self, connect: ConnectConfig) -> Stream {
         self.asked_at = Some(connect);
         self
-    }
-}
-
-/// Bounds of a stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StreamLimits {
-    /// Bytes in blocks that have not been dropped.
-    pub wire_bytes_max: u64,
-    /// The longest message that is kept whole; of a longer one the long values are passed over (`walferry_pgoutput::Cut`), so
-    /// that it takes no memory. PostgreSQL's own limit is 1 GiB.
-    pub frame_bytes_max: u64,
-    /// Feedback is sent at least this often. It has to be well below `wal_sender_timeout`.
-    pub feedback_ms: u64,
-    /// A new flush is told to the server this soon, and not more often.
-    pub confirm_ms: u64,
-    /// Without a byte for this long, feedback asks for an answer.
-    pub probe_ms: u64,
-    /// Without a byte for this long, the peer counts as gone, unless the catalog says that its process is at work. It doubles with each connection in a row that ends so without
-    /// having brought anything new, because a server can be busy for long with a transaction that nothing is sent of.
-    pub silent_ms: u64,
-    /// How long the server may take over an orderly end.
-    pub stop_ms: u64,
-}
-
-impl Default for StreamLimits {
-    fn default() -> StreamLimits {
-        StreamLimits {
-            wire_bytes_max: 8 << 20,
-            frame_bytes_max: 256 << 20,
-            feedback_ms: 1_000,
-            confirm_ms: 50,
-            probe_ms: 1_000,
-            silent_ms: 5_000,
-            stop_ms: 2_000,
-        }
-    }
-}
-
-/// What a stream hands on.
-#[derive(Debug)]
-pub enum StreamEvent {
-    /// Bytes of the stream.
-    Block(Block),
-    /// Nothing follows. `Ok`: it was asked to stop.
-    Ended(Result<(), Error>),
-}
-
-/// Whole CopyData frames, for `walferry_pgoutput::frames`. Dropping it makes room for the next ones.
-#[derive(Debug)]
-pub struct Block {
-    /// The frames; none in a block that only says that the flow has paused.
-    pub bytes: Bytes,
-    /// Whether more was on its way when the block was cut. The last block before a pause says no.
-    pub more_follows: bool,
-    /// None when there are no bytes.
-    _permit: Option<OwnedSemaphorePermit>,
-}
-
-/// What the thread shows of itself.
-#[derive(Debug)]
-struct Shown {
-    begun: Instant,
-    /// When the last byte came, in milliseconds since `begun`.
-    heard_ms: AtomicU64,
-    /// The sink has no room, so nothing is read; or the stream is over.
-    deaf: AtomicBool,
-    /// Room in the sink, in bytes, and how much of it there is.
-    room: Arc<Semaphore>,
-    room_bytes: u32,
-}
-
-impl Shown {
-    fn new(limits: &StreamLimits) -> Shown {
-        let room_bytes = u32::try_from(limits.wire_bytes_max)
-            .unwrap_or(u32::MAX)
-            .max(1);
-        Shown::with(Arc::new(Semaphore::new(room_bytes as usize)), room_bytes)
-    }
-
-    fn with(room: Arc<Semaphore>, room_bytes: u32) -> Shown {
-        Shown {
-            begun: Instant::now(),
-            heard_ms: AtomicU64::new(0),
-            deaf: AtomicBool::new(false),
-            room,
-            room_bytes,
-        }
-    }
-
-    fn hear(&self, now: Instant) {
-        let heard_ms = now.saturating_duration_since(self.begun).as_millis() as u64;
-        self.heard_ms.store(heard_ms, Relaxed);
     }
 }
 

@@ -13,25 +13,11 @@ use super::{
     Catalog, KeyRules, RelationIdentity,
     column_type::{Types, dimensions},
     key::{Keys, always_unique, choose_key},
+    known::{Columns, Known},
     tables::identity_of,
     value,
 };
 use crate::{Error, kind::Kind};
-
-/// What the catalog says of a column now.
-pub(super) struct Known {
-    /// `attnum`: stays when the column is renamed.
-    pub(super) number: i16,
-    pub(super) type_oid: u32,
-    pub(super) nullable: bool,
-    pub(super) generated: bool,
-    pub(super) default: Option<String>,
-    /// `attndims`: a hint.
-    pub(super) dimensions: u32,
-}
-
-/// What the catalog says of a table's columns, by their names.
-pub(super) type Columns = HashMap<String, Known>;
 
 impl Catalog {
     /// A relation of the stream with what only the catalog knows. A table that is gone, or a column that is another one

@@ -9,7 +9,7 @@
 
 use walferry_event::{Relation, ReplicaIdentity};
 
-use super::{Catalog, columns::Columns, value};
+use super::{Catalog, known::Columns, value};
 use crate::Error;
 
 /// The unique indexes without expressions; the primary key comes first, then by name.
@@ -184,7 +184,7 @@ mod tests {
     use walferry_event::RelationColumn;
 
     use super::*;
-    use crate::catalog::columns::Known;
+    use crate::catalog::known::Known;
 
     fn relation(identity: ReplicaIdentity, columns: &[(&str, u32, bool)]) -> Relation {
         let columns = columns.iter();

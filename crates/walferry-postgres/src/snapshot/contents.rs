@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{SnapshotReader, TableScan};
+use super::{questions::Questions, scan::TableScan};
 use crate::{
     Error,
     kind::Kind,
@@ -107,7 +107,7 @@ impl Contents {
 /// The contents of a table as they are now, also in a transaction whose snapshot is older: only functions are asked, which look at
 /// the catalog as it is.
 pub(super) async fn ask(
-    reader: &SnapshotReader,
+    reader: &Questions,
     scan: &TableScan,
     filter: Option<&str>,
 ) -> Result<Contents, Error> {

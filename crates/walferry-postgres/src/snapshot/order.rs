@@ -9,7 +9,7 @@
 
 use walferry_event::{Relation, RowKey};
 
-use super::SnapshotReader;
+use super::questions::Questions;
 use crate::{
     Error,
     quote::{quote_ident, quote_literal},
@@ -93,7 +93,7 @@ ORDER BY i.place";
 
 /// The order of a table as the catalog has it now.
 pub(super) async fn describe(
-    reader: &SnapshotReader,
+    reader: &Questions,
     relation: &Relation,
     partitioned: bool,
 ) -> Result<RowOrder, Error> {

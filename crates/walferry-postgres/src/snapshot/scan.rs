@@ -8,8 +8,8 @@
 use walferry_event::{Datum, Relation, RowKey, RowRange};
 
 use super::{
-    SnapshotReader,
     order::{self, RowOrder},
+    questions::Questions,
 };
 use crate::{
     Error,
@@ -47,10 +47,7 @@ const SAMPLE_ROWS: u64 = 50;
 /// Rows on a page when there are no statistics.
 const ROWS_PER_PAGE: f64 = 80.0;
 
-pub(super) async fn describe(
-    reader: &SnapshotReader,
-    relation: &Relation,
-) -> Result<TableScan, Error> {
+pub(super) async fn describe(reader: &Questions, relation: &Relation) -> Result<TableScan, Error> {
     let oid = relation.oid;
     let doing = &format!("measuring table {}", relation.qualified_name());
     let sizes = format!(

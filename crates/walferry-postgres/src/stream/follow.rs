@@ -32,14 +32,20 @@ use tokio::{
 use walferry_event::Lsn;
 use walferry_pgoutput::Shorten;
 
-use super::{Block, Shown, StreamEvent, StreamLimits, busy::Busy, gather::Gather, scan::Scan};
+use super::{
+    busy::Busy,
+    event::{Block, StreamEvent},
+    gather::Gather,
+    incoming::Incoming,
+    limits::StreamLimits,
+    shown::Shown,
+};
 use crate::{
     Error, Feedback,
     feedback::status_update,
     kind::Kind,
     server_error::ServerError,
     session::{Session, unexpected},
-    socket::Socket,
 };
 
 /// A read that brings as much shows that more is on its way.
@@ -47,12 +53,6 @@ const FLOW_BYTES: usize = 4 << 10;
 /// As many reads within [`FLOW_WINDOW`] show the same when each brings little.
 const FLOW_READS: u32 = 8;
 const FLOW_WINDOW: Duration = Duration::from_millis(2);
-/// A block is about this long at most, unless one message is longer.
-const BLOCK_BYTES: usize = 1 << 20;
-/// With less room than this, a read would bring too little.
-const ROOM_BYTES: usize = 32 << 10;
-/// rustls hands out at most one record at a time, and clears the whole room before it does.
-const TLS_READ_BYTES: usize = 32 << 10;
 /// The doubling of `silent_ms` ends here.
 const SILENCE_DOUBLINGS_MAX: u32 = 6;
 /// How long to look for the server's reason after it has closed the connection.
@@ -69,24 +69,18 @@ enum Woken {
 /// One stream from its first byte to its last.
 pub(super) struct Follower {
     doing: String,
-    socket: Socket,
-    buffer: BytesMut,
-    scan: Scan,
+    input: Incoming,
     limits: StreamLimits,
     feedback: Arc<Feedback>,
     shown: Arc<Shown>,
     events: mpsc::UnboundedSender<StreamEvent>,
     stop: watch::Receiver<bool>,
-    block_bytes: usize,
-    read_bytes: usize,
     /// Whether the stream comes in bursts now.
     flowing: bool,
     gather: Gather,
     /// Reads since `window`, while idle.
     reads: u32,
     window: Instant,
-    /// Bytes that are still to come of a frame that is passed over.
-    passing: usize,
     /// Whether the last block said that more follows.
     announced: bool,
     /// When the last byte came, or since when the sink takes blocks again.
@@ -108,30 +102,21 @@ impl Follower {
         stop: watch::Receiver<bool>,
     ) -> Follower {
         let now = Instant::now();
-        let block_bytes = (shown.room_bytes as usize / 4).clamp(ROOM_BYTES, BLOCK_BYTES);
-        let read_bytes = match session.socket {
-            Socket::Plain(_) => block_bytes,
-            Socket::Tls(_) => TLS_READ_BYTES,
-        };
         shown.hear(now);
         let gather = Gather::on(&session.socket);
+        let input = Incoming::new(session, shown.room_bytes as usize);
         Follower {
             doing: format!("streaming slot {slot:?}"),
-            socket: session.socket,
-            buffer: session.buffer,
-            scan: Scan::default(),
+            input,
             limits,
             feedback,
             shown,
             events,
             stop,
-            block_bytes,
-            read_bytes,
             flowing: false,
             gather,
             reads: 0,
             window: now,
-            passing: 0,
             announced: false,
             heard: now,
             told: now,
@@ -143,7 +128,7 @@ impl Follower {
     /// Follows the stream until it is asked to stop (`Ok`) or cannot go on.
     pub(super) async fn follow(mut self) -> Result<(), Error> {
         // What came with the answer to START_REPLICATION is in the buffer already.
-        let mut more = !self.buffer.is_empty();
+        let mut more = !self.input.buffer.is_empty();
         loop {
             self.hand_on(more).await?;
             self.tell_if_due().await?;
@@ -168,7 +153,7 @@ impl Follower {
 
     /// Waits for one read, or until something else is due.
     async fn wait_for_bytes(&mut self) -> Result<(), Error> {
-        self.make_room();
+        self.input.make_room();
         let Woken::Read(read) = self.wait(None).await else {
             return Ok(());
         };
@@ -189,40 +174,23 @@ impl Follower {
         // The reactor learns what has arrived.
         task::yield_now().await;
         let mut gained = 0;
-        while self.buffer.len() < self.block_bytes || self.frame_is_open() {
-            self.make_room();
-            let mut room = (&mut self.buffer).limit(self.read_bytes);
-            let Some(read) = self.socket.read_buf(&mut room).now_or_never() else {
-                if !self.gather.reads_on(&self.socket) {
+        while self.input.buffer.len() < self.input.block_bytes || self.input.frame_is_open() {
+            self.input.make_room();
+            let mut room = (&mut self.input.buffer).limit(self.input.read_bytes);
+            let Some(read) = self.input.socket.read_buf(&mut room).now_or_never() else {
+                if !self.gather.reads_on(&self.input.socket) {
                     break;
                 }
                 task::yield_now().await;
                 continue;
             };
             gained += self.take(read).await?;
-            if gained >= self.block_bytes {
+            if gained >= self.input.block_bytes {
                 break;
             }
         }
-        self.gather.learn(gained, &self.socket);
+        self.gather.learn(gained, &self.input.socket);
         Ok(gained)
-    }
-
-    /// Whether the buffer holds the beginning of a frame and nothing before it.
-    fn frame_is_open(&self) -> bool {
-        self.scan.whole == 0 && self.scan.next.is_some()
-    }
-
-    /// Makes room to read into; for the whole of a frame that has begun, whose length `scan` has checked.
-    fn make_room(&mut self) {
-        let held = self.buffer.len();
-        let wanted = match self.scan.next {
-            Some(frame) => (self.scan.whole + frame).saturating_sub(held),
-            None => 0,
-        };
-        if self.buffer.capacity() - held < wanted.max(ROOM_BYTES) {
-            self.buffer.reserve(wanted.max(self.block_bytes));
-        }
     }
 
     /// Takes note of a read.
@@ -243,29 +211,29 @@ impl Follower {
     async fn hand_on(&mut self, more: bool) -> Result<(), Error> {
         loop {
             let max = self.limits.frame_bytes_max;
-            self.scan.walk(&self.doing, &self.buffer, max)?;
-            if let Some(lsn) = self.scan.reached {
+            self.input.scan.walk(&self.doing, &self.input.buffer, max)?;
+            if let Some(lsn) = self.input.scan.reached {
                 self.feedback.advance(lsn);
             }
-            if self.scan.whole > 0 || (self.announced && !more) {
-                let bytes = self.buffer.split_to(self.scan.whole).freeze();
-                self.scan.cut();
+            if self.input.scan.whole > 0 || (self.announced && !more) {
+                let bytes = self.input.buffer.split_to(self.input.scan.whole).freeze();
+                self.input.scan.cut();
                 if !self.send(bytes, more).await? {
                     // The stop is seen by the caller.
                     return Ok(());
                 }
             }
-            if let Some(len) = self.scan.long {
+            if let Some(len) = self.input.scan.long {
                 if !self.pass_over(len).await? {
                     return Ok(());
                 }
                 continue;
             }
-            let (Some(tag), Some(len)) = (self.scan.other, self.scan.next) else {
+            let (Some(tag), Some(len)) = (self.input.scan.other, self.input.scan.next) else {
                 return Ok(());
             };
-            let mut message = self.buffer.split_to(len).freeze();
-            self.scan.passed();
+            let mut message = self.input.buffer.split_to(len).freeze();
+            self.input.scan.passed();
             message.advance(size_of::<u8>() + size_of::<u32>());
             self.other(tag, message)?;
         }
@@ -274,25 +242,29 @@ impl Follower {
     /// Reads a frame of so many bytes that is too long to be kept, and hands on what is left without its long values; `false`
     /// when it was asked to stop first.
     async fn pass_over(&mut self, len: usize) -> Result<bool, Error> {
-        self.scan.long = None;
-        self.buffer.advance(size_of::<u8>() + size_of::<u32>());
-        self.passing = len - size_of::<u8>() - size_of::<u32>();
+        self.input.scan.long = None;
+        self.input
+            .buffer
+            .advance(size_of::<u8>() + size_of::<u32>());
+        self.input.passing = len - size_of::<u8>() - size_of::<u32>();
         let mut shorten = Shorten::default();
         loop {
-            let here = self.passing.min(self.buffer.len());
+            let here = self.input.passing.min(self.input.buffer.len());
             let malformed =
                 |error| Error::protocol(format!("{}: {error}", self.doing)).because(error);
-            shorten.take(&self.buffer[..here]).map_err(malformed)?;
-            self.buffer.advance(here);
-            self.passing -= here;
-            if self.passing == 0 {
+            shorten
+                .take(&self.input.buffer[..here])
+                .map_err(malformed)?;
+            self.input.buffer.advance(here);
+            self.input.passing -= here;
+            if self.input.passing == 0 {
                 break;
             }
             self.tell_if_due().await?;
             if self.stop_asked() {
                 return Ok(false);
             }
-            self.make_room();
+            self.input.make_room();
             if let Woken::Read(read) = self.wait(None).await {
                 self.take(read).await?;
             }
@@ -340,7 +312,7 @@ impl Follower {
             }
             // Nobody listened, so nobody was silent. That the peer has gone is seen all the same.
             self.heard = Instant::now();
-            if self.socket.is_closed() {
+            if self.input.socket.is_closed() {
                 return Err(self.lost(io::ErrorKind::UnexpectedEof.into()).await);
             }
             self.tell_if_due().await?;
@@ -358,7 +330,7 @@ impl Follower {
     async fn wait(&mut self, wanted: Option<u32>) -> Woken {
         let due = time::Instant::from_std(self.due_at());
         let unconfirmed = self.unconfirmed();
-        let mut room = (&mut self.buffer).limit(self.read_bytes);
+        let mut room = (&mut self.input.buffer).limit(self.input.read_bytes);
         tokio::select! {
             biased;
             _ = self.stop.changed() => Woken::Due,
@@ -368,7 +340,7 @@ impl Follower {
             permit = self.shown.room.clone().acquire_many_owned(wanted.unwrap_or(0)), if wanted.is_some() => {
                 permit.map_or(Woken::Due, Woken::Permit)
             }
-            read = self.socket.read_buf(&mut room), if wanted.is_none() => Woken::Read(read),
+            read = self.input.socket.read_buf(&mut room), if wanted.is_none() => Woken::Read(read),
             () = time::sleep_until(due) => Woken::Due,
         }
     }
@@ -418,7 +390,7 @@ impl Follower {
                 ),
             ));
         }
-        if now >= self.due_at() || self.scan.reply_requested {
+        if now >= self.due_at() || self.input.scan.reply_requested {
             let probing = quiet >= Duration::from_millis(self.limits.probe_ms);
             self.tell(probing).await?;
         }
@@ -430,7 +402,7 @@ impl Follower {
         let flushed = self.feedback.flushed();
         let update = status_update(self.feedback.received(), flushed, reply);
         self.write(&update).await?;
-        self.scan.reply_requested = false;
+        self.input.scan.reply_requested = false;
         self.told = Instant::now();
         self.told_flush = Some(flushed);
         self.feedback.set_confirmed(flushed);
@@ -439,8 +411,8 @@ impl Follower {
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let writing = async {
-            self.socket.write_all(bytes).await?;
-            self.socket.flush().await
+            self.input.socket.write_all(bytes).await?;
+            self.input.socket.flush().await
         };
         match time::timeout(Duration::from_millis(self.limits.silent_ms), writing).await {
             Ok(Ok(())) => Ok(()),
@@ -475,32 +447,9 @@ impl Follower {
 
     /// The connection broke. The server's last word, if it can still be read, says why.
     async fn lost(&mut self, error: io::Error) -> Error {
-        let last_word = async {
-            loop {
-                let max = self.limits.frame_bytes_max;
-                self.scan.walk(&self.doing, &self.buffer, max).ok()?;
-                self.buffer.advance(self.scan.whole);
-                self.scan.cut();
-                // Nothing is looked for behind a frame that is passed over.
-                if self.scan.long.is_some() || self.passing > 0 {
-                    return None;
-                }
-                if let (Some(tag), Some(len)) = (self.scan.other, self.scan.next) {
-                    let mut message = self.buffer.split_to(len).freeze();
-                    self.scan.passed();
-                    if tag == b'E' {
-                        message.advance(size_of::<u8>() + size_of::<u32>());
-                        return Some(ServerError::parse(message));
-                    }
-                    continue;
-                }
-                self.make_room();
-                let mut room = (&mut self.buffer).limit(TLS_READ_BYTES);
-                if self.socket.read_buf(&mut room).await.ok()? == 0 {
-                    return None;
-                }
-            }
-        };
+        let last_word = self
+            .input
+            .last_word(&self.doing, self.limits.frame_bytes_max);
         match time::timeout(REASON_MAX, last_word).await {
             Ok(Some(reason)) => Error::server(&self.doing, reason),
             _ => Error::lost(&self.doing, error),
@@ -516,43 +465,15 @@ impl Follower {
         self.write(&done).await?;
         let limit = Duration::from_millis(self.limits.stop_ms);
         // Inside a large transaction the server may take long. What it has still to say is not needed.
-        let _ = time::timeout(limit, self.drain()).await;
+        let _ = time::timeout(
+            limit,
+            self.input.drain(&self.doing, self.limits.frame_bytes_max),
+        )
+        .await;
         let mut terminate = BytesMut::new();
         frontend::terminate(&mut terminate);
-        let _ = time::timeout(limit, self.socket.write_all(&terminate)).await;
-        let _ = time::timeout(limit, self.socket.shutdown()).await;
+        let _ = time::timeout(limit, self.input.socket.write_all(&terminate)).await;
+        let _ = time::timeout(limit, self.input.socket.shutdown()).await;
         Ok(())
-    }
-
-    /// Reads and forgets until the server is ready for the next command, or gone.
-    async fn drain(&mut self) -> Option<()> {
-        loop {
-            let here = self.passing.min(self.buffer.len());
-            self.buffer.advance(here);
-            self.passing -= here;
-            if self.passing == 0 {
-                let max = self.limits.frame_bytes_max;
-                self.scan.walk(&self.doing, &self.buffer, max).ok()?;
-                self.buffer.advance(self.scan.whole);
-                self.scan.cut();
-                if let Some(len) = self.scan.long.take() {
-                    self.passing = len;
-                    continue;
-                }
-            }
-            if let (Some(tag), Some(len)) = (self.scan.other, self.scan.next) {
-                self.buffer.advance(len);
-                self.scan.passed();
-                if matches!(tag, b'Z' | b'E') {
-                    return Some(());
-                }
-                continue;
-            }
-            self.make_room();
-            let mut room = (&mut self.buffer).limit(self.read_bytes);
-            if self.socket.read_buf(&mut room).await.ok()? == 0 {
-                return None;
-            }
-        }
     }
 }
