@@ -64,6 +64,65 @@ impl Registry {
         })
     }
 
+    /// Grows when all ids are to be asked for again before the next record that uses them.
+    pub fn generation(&self) -> u64 {
+        self.ids.generation()
+    }
+
+    /// Forgets every id: the registry was away, and may be another now.
+    pub fn forget(&self) {
+        self.ids.forget();
+    }
+
+    /// Looks at one id, the next one each time: whether the registry still means the same schema by it. If not, all ids are
+    /// forgotten, and the answer says why.
+    ///
+    /// # Errors
+    /// The registry does not answer.
+    pub async fn still_means_the_same(&self) -> Result<Option<String>, Error> {
+        let Some((key, given)) = self.ids.next() else {
+            return Ok(None);
+        };
+        let generation = self.generation();
+        let (subject, schema) = &key;
+        let text = self.schema(given.id).await?;
+        let same = match (&text, &given.text) {
+            (None, _) => false,
+            (Some(now), Some(before)) => now == before,
+            (Some(now), None) => json(now) == json(schema) || self.holds(&key, given.id).await?,
+        };
+        if generation != self.generation() {
+            return Ok(None);
+        }
+        let id = given.id;
+        match text {
+            Some(text) if same => self.ids.set_text(&key, text),
+            text => {
+                self.forget();
+                let now = match text {
+                    Some(_) => "means another schema",
+                    None => "does not exist",
+                };
+                return Ok(Some(format!(
+                    "schema id {id} of subject {subject:?} {now}: the registry was built anew, or restored; all ids are asked \
+                     for again, and records with the old ones cannot be read until the registry knows them again"
+                )));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether the subject holds the schema under this id, whatever words the registry has for it.
+    async fn holds(&self, (subject, schema): &(String, String), id: u32) -> Result<bool, Error> {
+        let path = format!("subjects/{}", encoded(subject));
+        let body = serde_json::json!({ "schema": schema, "schemaType": "AVRO" });
+        let asked = self.call(|client, url| client.post(url).json(&body), &path);
+        match asked.await? {
+            Answer::Body(text) => Ok(Registry::id_of(subject, &text)? == id),
+            Answer::Missing(_) => Ok(false),
+        }
+    }
+
     /// The id of a schema under a subject, registering it if it is new. Answered from memory the second time.
     pub async fn register(&self, subject: &str, schema: &str) -> Result<u32, Error> {
         if let Some(id) = self.ids.of(subject, schema) {
@@ -340,6 +399,10 @@ pub(crate) fn encoded(subject: &str) -> String {
         }
     }
     out
+}
+
+fn json(text: &str) -> Option<serde_json::Value> {
+    serde_json::from_str(text).ok()
 }
 
 #[cfg(test)]

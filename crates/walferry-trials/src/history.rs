@@ -5,6 +5,7 @@
 //! `walferry audit`. Never: servers.
 //! Start reading at [`run`]; the statements are in `writer`, the verdict in `verdict`.
 
+mod lsn;
 mod menu;
 mod runs;
 mod table;
@@ -219,12 +220,4 @@ fn slot_created(log: &str) -> Result<u64> {
     let created: serde_json::Value = serde_json::from_str(created.context("no slot was created")?)?;
     let lsn = created["lsn"].as_str().and_then(parse_lsn);
     lsn.context("the slot was created without a word where")
-}
-
-/// The LSN from which on what the session writes next stands.
-fn next_lsn(session: &mut Session) -> Result<u64> {
-    let text = session.value("select pg_current_wal_insert_lsn()")?;
-    text.as_deref()
-        .and_then(parse_lsn)
-        .context("the server tells no LSN")
 }

@@ -7,6 +7,7 @@ mod bare_reader;
 pub mod bench;
 mod mixed;
 pub mod old_rows;
+mod options;
 mod rewrites;
 mod shop;
 mod writer;
@@ -19,7 +20,8 @@ use anyhow::{Context, Result, bail};
 use crate::checker::{Session, quote_literal};
 
 pub use bare_reader::{BareReader, BareRun};
-pub use mixed::{Counts, MixedLoad, MixedOptions};
+pub use mixed::{Counts, MixedLoad};
+pub use options::MixedOptions;
 pub use rewrites::rewrite;
 pub use shop::{SHOP_TABLES, Shop};
 

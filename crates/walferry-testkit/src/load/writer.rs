@@ -10,7 +10,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
-use super::mixed::MixedOptions;
+use super::options::MixedOptions;
 use crate::checker::{Session, quote_literal};
 
 /// More keys than this in one table, and deletes become more likely than inserts.

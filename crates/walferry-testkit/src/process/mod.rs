@@ -5,12 +5,12 @@
 
 mod arguments;
 pub mod http;
+mod port;
 mod settings;
 mod usage;
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +22,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value as Json;
 
 pub use arguments::{Arguments, print_line};
+pub use port::free_port;
 pub use settings::Settings;
 pub use usage::{Usage, children, machine_cores};
 
@@ -31,11 +32,6 @@ const LOG_LINES_MAX: usize = 20_000;
 const TAIL_LINES: usize = 40;
 /// The pause between two questions while waiting.
 const POLL: Duration = Duration::from_millis(20);
-
-/// A port that nobody uses now.
-pub fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
 
 /// The binary: `WALFERRY_BIN`, else beside the running program, else the newer of `target/{debug,release}`.
 pub fn binary() -> Result<PathBuf> {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::free_port;
+use super::port::free_port;
 
 /// The keys and values of one connector. Values are TOML literals.
 #[derive(Clone, Debug)]

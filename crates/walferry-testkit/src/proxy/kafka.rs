@@ -11,13 +11,13 @@
 //! Specification: "Kafka protocol guide", request and response headers; `EndTxnResponse.json`.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::{Shared, lock};
+use super::lock::lock;
 
 const END_TXN: i16 = 26;
 /// The first version of EndTxn with tagged fields in its header.
@@ -64,7 +64,7 @@ impl Holdback {
     }
 
     /// Whether this request is the one; then it is kept.
-    fn catches(&self, frame: &[u8]) -> bool {
+    pub(super) fn catches(&self, frame: &[u8]) -> bool {
         if api_key(frame) != Some(END_TXN) {
             return false;
         }
@@ -117,7 +117,7 @@ fn version(frame: &[u8]) -> Option<i16> {
 }
 
 /// A whole frame with its size; none at the end of the stream.
-fn read_frame(from: &mut TcpStream) -> Result<Option<Vec<u8>>> {
+pub(super) fn read_frame(from: &mut TcpStream) -> Result<Option<Vec<u8>>> {
     let mut head = [0; 4];
     if from.read_exact(&mut head).is_err() {
         return Ok(None);
@@ -131,39 +131,8 @@ fn read_frame(from: &mut TcpStream) -> Result<Option<Vec<u8>>> {
     Ok(from.read_exact(&mut frame[4..]).is_ok().then_some(frame))
 }
 
-/// Carries requests to the broker, all but the one that is held back.
-pub(super) fn requests(shared: &Shared, number: u64, mut client: TcpStream, mut broker: TcpStream) {
-    while let Ok(Some(frame)) = read_frame(&mut client) {
-        if shared.holdback.catches(&frame) {
-            let _ = (
-                client.shutdown(Shutdown::Both),
-                broker.shutdown(Shutdown::Both),
-            );
-            return;
-        }
-        if !shared.forward(number, &mut broker, &frame) {
-            break;
-        }
-    }
-    if shared.wait_open(number) {
-        let _ = broker.shutdown(Shutdown::Write);
-    }
-}
-
-/// Carries answers to the client, with the proxy's port in place of the broker's.
-pub(super) fn answers(shared: &Shared, number: u64, mut broker: TcpStream, mut client: TcpStream) {
-    while let Ok(Some(mut frame)) = read_frame(&mut broker) {
-        rewrite(&mut frame, shared.upstream, shared.port);
-        if !shared.forward(number, &mut client, &frame) {
-            break;
-        }
-    }
-    if shared.wait_open(number) {
-        let _ = client.shutdown(Shutdown::Both);
-    }
-}
-
-fn rewrite(frame: &mut [u8], broker: SocketAddr, port: u16) {
+/// Puts the proxy's port in place of the broker's.
+pub(super) fn rewrite(frame: &mut [u8], broker: SocketAddr, port: u16) {
     let broker_port = u32::from(broker.port()).to_be_bytes();
     for host in [broker.ip().to_string(), "localhost".to_owned()] {
         let mut pattern = host.into_bytes();

@@ -6,46 +6,26 @@
 //! Invariant: a byte that was read is either written on or lost with its whole connection.
 
 mod kafka;
+mod lock;
+mod shared;
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use kafka::Holdback;
+use kafka::{Holdback, read_frame, rewrite};
+use lock::lock;
+use shared::Shared;
+
+pub use shared::Mode;
 
 /// How often a waiting thread looks whether the proxy is gone.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
-
-/// What happens to bytes and to new connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// All is carried.
-    Pass,
-    /// Nothing is carried in either direction and no end is told; new connections are taken and hang.
-    BlackHole,
-    /// New connections are refused by the kernel; those that exist are carried.
-    Refuse,
-}
-
-struct Shared {
-    upstream: SocketAddr,
-    port: u16,
-    kafka: bool,
-    mode: Mutex<Mode>,
-    changed: Condvar,
-    delay_us: AtomicU64,
-    closed: AtomicBool,
-    connections: Mutex<Vec<(TcpStream, TcpStream)>>,
-    accepted: AtomicU64,
-    /// Connections with a lower number are forgotten.
-    forgotten: AtomicU64,
-    holdback: Holdback,
-}
 
 /// The proxy. Dropping it cuts all.
 pub struct Proxy {
@@ -161,35 +141,6 @@ impl Drop for Proxy {
     }
 }
 
-impl Shared {
-    /// Waits out a black hole; for ever, on a connection that is forgotten. False when the proxy is gone.
-    fn wait_open(&self, number: u64) -> bool {
-        let mut mode = lock(&self.mode);
-        let is_forgotten = || number < self.forgotten.load(Ordering::Relaxed);
-        while (*mode == Mode::BlackHole || is_forgotten()) && !self.closed.load(Ordering::Relaxed) {
-            // Each change is told: hundreds of connections that look for themselves would keep the machine busy.
-            let told = self.changed.wait(mode);
-            mode = told.unwrap_or_else(PoisonError::into_inner);
-        }
-        !self.closed.load(Ordering::Relaxed)
-    }
-
-    fn forward(&self, number: u64, to: &mut TcpStream, bytes: &[u8]) -> bool {
-        if !self.wait_open(number) {
-            return false;
-        }
-        let delay_us = self.delay_us.load(Ordering::Relaxed);
-        if delay_us > 0 {
-            thread::sleep(Duration::from_micros(delay_us));
-        }
-        to.write_all(bytes).is_ok()
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn close(pair: &(TcpStream, TcpStream)) {
     // Either may be closed already; then there is nothing left to do.
     let _ = pair.0.shutdown(Shutdown::Both);
@@ -247,18 +198,50 @@ fn carry(shared: &Arc<Shared>, client: TcpStream) {
     let answers = thread::Builder::new().name("proxy".into()).spawn(move || {
         let (from, to) = back;
         if returning.kafka {
-            kafka::answers(&returning, number, from, to)
+            answers(&returning, number, from, to)
         } else {
             pump(&returning, number, from, to)
         }
     });
     if shared.kafka {
-        kafka::requests(shared, number, client, upstream);
+        requests(shared, number, client, upstream);
     } else {
         pump(shared, number, client, upstream);
     }
     if let Ok(answers) = answers {
         let _ = answers.join();
+    }
+}
+
+/// Carries requests to the broker, all but the one that is held back.
+fn requests(shared: &Shared, number: u64, mut client: TcpStream, mut broker: TcpStream) {
+    while let Ok(Some(frame)) = read_frame(&mut client) {
+        if shared.holdback.catches(&frame) {
+            let _ = (
+                client.shutdown(Shutdown::Both),
+                broker.shutdown(Shutdown::Both),
+            );
+            return;
+        }
+        if !shared.forward(number, &mut broker, &frame) {
+            break;
+        }
+    }
+    if shared.wait_open(number) {
+        let _ = broker.shutdown(Shutdown::Write);
+    }
+}
+
+/// Carries answers to the client, with the proxy's port in place of the broker's.
+fn answers(shared: &Shared, number: u64, mut broker: TcpStream, mut client: TcpStream) {
+    while let Ok(Some(mut frame)) = read_frame(&mut broker) {
+        rewrite(&mut frame, shared.upstream, shared.port);
+        if !shared.forward(number, &mut client, &frame) {
+            break;
+        }
+    }
+    if shared.wait_open(number) {
+        let _ = client.shutdown(Shutdown::Both);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The proxy before an echo server: what passes, what is cut, what hangs, what is refused.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 
 use super::*;
 

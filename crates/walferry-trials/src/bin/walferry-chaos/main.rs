@@ -9,12 +9,12 @@
 //! of outages `[--down SECONDS] [--times N] [--kinds KIND,…] [--together]`
 
 mod outages;
+mod plan;
 mod resync;
 mod snapshot;
 mod stream;
 
 use std::process::ExitCode;
-use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
@@ -22,10 +22,7 @@ use walferry_stack::{POSTGRES_MAJOR_DEFAULT, Stack};
 use walferry_testkit::load::MixedOptions;
 use walferry_testkit::process::{Arguments, print_line};
 
-/// How long a start may take when nothing is killed.
-const READY: Duration = Duration::from_secs(60);
-/// How long the rest of the load may take after the last kill.
-const DRAIN: Duration = Duration::from_secs(300);
+use plan::Plan;
 
 const NAMES: &[&str] = &[
     "seed", "kills", "minutes", "servers", "rate", "writers", "postgres", "rows", "down", "times",
@@ -41,23 +38,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-struct Plan {
-    seed: u64,
-    kills: u32,
-    until: Option<Duration>,
-    servers: Vec<String>,
-    mixed: MixedOptions,
-    /// Rows in the tables before a snapshot.
-    rows: u64,
-    /// How long each of the servers is down in the middle of a snapshot.
-    down: Duration,
-    /// How often each kind of outage comes, and which of them; all when none is named.
-    times: u32,
-    kinds: Vec<String>,
-    /// Whether all kinds come at the same time, each with a connector of its own.
-    together: bool,
 }
 
 fn run() -> Result<bool> {
@@ -106,28 +86,4 @@ fn run() -> Result<bool> {
         let _ = std::fs::remove_dir_all(&folder);
     }
     outcome
-}
-
-fn kill_server(server: &str, stack: &mut Stack, down: Duration) -> Result<()> {
-    let down = || thread::sleep(down);
-    match server {
-        "postgres" => {
-            stack.postgres.kill9()?;
-            down();
-            stack.postgres.restart()
-        }
-        "kafka" => {
-            stack.kafka.kill9()?;
-            down();
-            stack.kafka.restart()
-        }
-        "registry" => {
-            stack.registry.kill9()?;
-            down();
-            stack.registry.restart()
-        }
-        other => {
-            anyhow::bail!("there is no server {other:?}; postgres, kafka and registry are known")
-        }
-    }
 }

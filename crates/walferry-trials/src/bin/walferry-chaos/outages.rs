@@ -20,7 +20,7 @@ use walferry_testkit::load::{self, MixedLoad};
 use walferry_testkit::process::{Settings, Walferry, print_line};
 use walferry_testkit::proxy::{Mode, Proxy};
 
-use crate::{DRAIN, Plan, READY};
+use crate::plan::{DRAIN, Plan, READY};
 
 /// Every kind of outage: the server, and how it is away.
 const KINDS: &[&str] = &[

@@ -18,7 +18,7 @@ use walferry_testkit::checker::{Checker, Compared, Session, agreement, quote_lit
 use walferry_testkit::load::{self, MixedLoad, old_rows};
 use walferry_testkit::process::{Settings, Walferry, binary, print_line};
 
-use crate::{DRAIN, Plan};
+use crate::plan::{DRAIN, Plan};
 
 const NAME: &str = "resync";
 /// A resync that takes longer is given up.

@@ -18,7 +18,7 @@ use walferry_testkit::checker::{Checker, ReadAgain, Start, parse_lsn};
 use walferry_testkit::load::{self, MixedLoad, old_rows};
 use walferry_testkit::process::{Settings, Walferry, binary, print_line};
 
-use crate::{DRAIN, Plan, READY, kill_server};
+use crate::plan::{DRAIN, Plan, READY, kill_server};
 
 /// A snapshot that takes longer is given up.
 const TAKEN: Duration = Duration::from_secs(1_800);

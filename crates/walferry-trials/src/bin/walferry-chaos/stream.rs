@@ -14,7 +14,7 @@ use walferry_testkit::checker::Checker;
 use walferry_testkit::load::{self, MixedLoad};
 use walferry_testkit::process::{Settings, Walferry, print_line};
 
-use crate::{DRAIN, Plan, READY, kill_server};
+use crate::plan::{DRAIN, Plan, READY, kill_server};
 
 /// Whether all counts are zero.
 pub(crate) fn campaign(plan: &Plan, stack: &mut Stack, folder: &Path) -> Result<bool> {

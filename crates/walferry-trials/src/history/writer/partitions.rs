@@ -9,7 +9,7 @@ use rand::seq::IndexedRandom;
 
 use super::super::table::{LEAF_KEYS, Leaf, Table};
 use super::{LEAVES_MAX, Writer};
-use crate::history::next_lsn;
+use crate::history::lsn::next_lsn;
 use walferry_testkit::checker::Attached;
 
 pub(super) fn change(writer: &mut Writer, index: usize, random: &mut StdRng) -> Result<()> {
