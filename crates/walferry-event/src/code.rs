@@ -5,22 +5,13 @@
 //! Invariant: a code never gets another meaning, and a number that is given up is not given again.
 //! Start reading at [`Code`].
 
+mod entry;
 mod table;
 
 use std::{fmt, str::FromStr};
 
+pub use entry::Entry;
 pub use table::Code;
-
-/// What is known of a code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// One line, as a heading.
-    pub title: &'static str,
-    /// Why it happens.
-    pub cause: &'static str,
-    /// What the operator does.
-    pub remedy: &'static str,
-}
 
 /// The part of a connector that a code belongs to, by its first two digits.
 pub const AREAS: &[(u16, &str)] = &[
