@@ -1,4 +1,4 @@
-//! The admin server: health, metrics, status, one page for people, and control verbs (product.md, "HTTP").
+//! The admin server: health, metrics, status, one page for people, and control verbs.
 //!
 //! Owns the paths and the shapes of their answers. Never changes anything but by the verbs of `control`.
 //! Invariant: every other answer is drawn from what the pipeline has noted; no such request makes it ask a server.
@@ -6,6 +6,7 @@
 mod control;
 mod resync;
 mod server;
+mod shown;
 mod snapshots;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -25,12 +26,7 @@ use walferry_pipeline::{Handle, Status};
 
 use crate::metrics::Exporter;
 
-#[derive(Clone)]
-struct Shown {
-    connectors: Arc<[Arc<Handle>]>,
-    exporter: Exporter,
-    token: Option<Secret>,
-}
+use shown::Shown;
 
 /// Listens, and answers from then on.
 pub(crate) async fn start(

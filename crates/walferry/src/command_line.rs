@@ -1,6 +1,6 @@
 //! The command line.
 //!
-//! Owns its words (product.md, "Commands").
+//! Owns its words.
 
 use std::path::PathBuf;
 

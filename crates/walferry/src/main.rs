@@ -9,9 +9,11 @@ mod bars;
 mod command_line;
 mod commands;
 mod configuration;
+mod failure;
 mod logs;
 mod metrics;
 mod migrate;
+mod output;
 
 use std::{
     io::{self, Write},
@@ -23,58 +25,10 @@ use walferry_event::Code;
 
 use walferry_operations::replay::Replay;
 
+pub(crate) use failure::Failure;
+pub(crate) use output::{print, tell};
+
 use command_line::{Checkpoint, Command, CommandLine, Document, Migrate, Schema};
-
-/// Why a command ended without success, with the exit status that says so (product.md, "Commands").
-pub(crate) struct Failure {
-    status: u8,
-    message: String,
-}
-
-impl Failure {
-    /// A failure of a kind that the others have no name for.
-    pub(crate) fn coded(status: u8, code: Code, message: &str) -> Failure {
-        Failure {
-            status,
-            message: code.tag(message),
-        }
-    }
-}
-
-impl Failure {
-    /// The command line is wrong.
-    pub(crate) fn usage(error: &anyhow::Error) -> Failure {
-        Failure::coded(2, Code::CommandLine, &format!("{error:#}"))
-    }
-
-    /// The configuration is wrong.
-    pub(crate) fn configuration(error: &anyhow::Error) -> Failure {
-        Failure::coded(2, Code::Configuration, &format!("{error:#}"))
-    }
-
-    /// The output has been written already, and tells the failure.
-    pub(crate) fn told() -> Failure {
-        Failure {
-            status: 1,
-            message: String::new(),
-        }
-    }
-}
-
-impl From<anyhow::Error> for Failure {
-    fn from(error: anyhow::Error) -> Failure {
-        Failure::coded(1, Code::Command, &format!("{error:#}"))
-    }
-}
-
-impl From<walferry_pipeline::Error> for Failure {
-    fn from(error: walferry_pipeline::Error) -> Failure {
-        Failure {
-            status: error.exit_status(),
-            message: error.to_string(),
-        }
-    }
-}
 
 /// How far this process stands back behind the servers of its machine (`nice(2)`): what it asks of them comes first.
 const GIVES_WAY: i32 = 5;
@@ -145,12 +99,12 @@ fn run(line: CommandLine) -> Result<(), Failure> {
         Command::Status { admin, watch, json } => commands::status::run(&admin, watch, json),
         Command::Checkpoint(Checkpoint::Show { file }) => commands::checkpoint::show(&file.path),
         Command::Checkpoint(Checkpoint::Set { lsn, file, consent }) => {
-            commands::hand::set(&file.path, &lsn, consent.yes)
+            commands::stopped::set(&file.path, &lsn, consent.yes)
         }
         Command::Checkpoint(Checkpoint::Clear { file, consent }) => {
-            commands::hand::clear(&file.path, consent.yes)
+            commands::stopped::clear(&file.path, consent.yes)
         }
-        Command::Drop { file, consent } => commands::hand::remove(&file.path, consent.yes),
+        Command::Drop { file, consent } => commands::stopped::remove(&file.path, consent.yes),
         Command::Pause { process } => commands::pause::pause(&process),
         Command::Resume { process } => commands::pause::resume(&process),
         Command::Snapshot(command) => commands::snapshot::run(command),
@@ -198,23 +152,6 @@ fn manual(command: &clap::Command, text: &mut Vec<u8>) -> io::Result<()> {
         .get_subcommands()
         .filter(shown)
         .try_for_each(|it| manual(it, text))
-}
-
-/// Writes a line of progress to standard error.
-pub(crate) fn tell(line: &str) {
-    // Who closed standard error does not want to know.
-    let _ = writeln!(io::stderr(), "{line}");
-}
-
-/// Writes data to standard output. A reader that has seen enough is no failure.
-pub(crate) fn print(text: &[u8]) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(anyhow::Error::from(error)
-            .context("writing to standard output")
-            .into()),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -8,18 +8,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::modules::{Import, Modules};
 use super::{Finding, Tree};
 
-/// Crates that may still have circles, each with the reason.
-const EXEMPT: &[(&str, &str)] = &[
-    ("crates/walferry-postgres", BEFORE),
-    ("crates/walferry-avro", BEFORE),
-    ("crates/walferry-registry", BEFORE),
-    ("crates/walferry-kafka", BEFORE),
-    ("crates/walferry", BEFORE),
-    ("crates/walferry-testkit", BEFORE),
-    ("crates/walferry-trials", BEFORE),
-];
-const BEFORE: &str = "it has small ones from before the rule; what cuts them removes this line";
-
 /// How many names tell why one file uses another.
 const NAMES_MAX: usize = 3;
 
@@ -92,14 +80,7 @@ fn roots<'a>(tree: &'a Tree, folder: &str, manifest: &str) -> Vec<&'a str> {
 
 /// Every circle of every crate.
 pub(super) fn examine(imports: &Imports) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for (folder, imports) in &imports.by_crate {
-        if EXEMPT.iter().any(|(exempt, _)| exempt == folder) {
-            continue;
-        }
-        findings.extend(of_crate(imports));
-    }
-    findings
+    imports.by_crate.values().flat_map(of_crate).collect()
 }
 
 type Graph<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;

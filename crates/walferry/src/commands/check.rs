@@ -9,7 +9,7 @@ use walferry_operations::check::{
     finding::{Finding, Severity},
 };
 
-use super::{load, one_line, process::client, wait};
+use super::{admin_client::client, load, one_line, wait};
 use crate::{Failure, print, tell};
 
 pub(crate) fn run(path: &Path, fix_sql: bool, as_json: bool) -> Result<(), Failure> {

@@ -4,12 +4,15 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use reqwest::Method;
 use serde_json::Value as Json;
 use walferry_event::{Code, without_userinfo};
 
-use super::{load, status::base};
+use super::{
+    admin_client::{base, client},
+    load,
+};
 use crate::{Failure, command_line::Running};
 
 /// Where the token is when no configuration file says it.
@@ -79,10 +82,4 @@ impl Process {
             }
         }
     }
-}
-
-/// A client of an admin server.
-pub(super) fn client(limit: Duration) -> Result<reqwest::Client, Failure> {
-    let built = reqwest::Client::builder().timeout(limit).no_proxy().build();
-    Ok(built.context("the HTTP client")?)
 }

@@ -19,7 +19,7 @@ use tracing::Instrument;
 use walferry_event::Code;
 use walferry_pipeline::Handle;
 
-use super::hangup;
+use super::sighup;
 use crate::{
     Failure, admin,
     configuration::{self, Choices, Loaded},
@@ -62,7 +62,7 @@ pub(super) fn connectors(
             .cloned()
             .zip(loaded.iter().cloned())
             .collect();
-        runtime.spawn(hangup::follow(path.to_owned(), choices.clone(), running));
+        runtime.spawn(sighup::follow(path.to_owned(), choices.clone(), running));
     }
     if let Some(screen) = screen {
         runtime.spawn(screen.follow(statuses.clone()));

@@ -8,7 +8,10 @@ use std::{
 use serde_json::Value as Json;
 use walferry_event::{Code, without_userinfo};
 
-use super::{process::client, wait};
+use super::{
+    admin_client::{base, client},
+    wait,
+};
 use crate::{Failure, bars, print, tell};
 
 const ANSWER: Duration = Duration::from_secs(5);
@@ -46,14 +49,6 @@ pub(crate) fn run(admin: &str, watch: bool, as_json: bool) -> Result<(), Failure
             tokio::time::sleep(AGAIN).await;
         }
     })?
-}
-
-/// An address without a scheme is one of plain HTTP.
-pub(super) fn base(admin: &str) -> String {
-    match admin.contains("://") {
-        true => admin.to_owned(),
-        false => format!("http://{admin}"),
-    }
 }
 
 /// The status as text, as JSON for people or, when it is followed by others, as one line of it.

@@ -8,11 +8,17 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, anyhow, bail};
 use walferry_pipeline::config::{
     BaseUrl, Config, ConnectConfig, Credentials, Errors, Format, Kafka, NewTables, Operation,
-    Policy, Publish, Quirks, Registry, RequireAuth, RetryLimits, Snapshot, SnapshotMode, Source,
+    Publish, Quirks, Registry, RequireAuth, RetryLimits, Snapshot, SnapshotMode, Source,
     SubjectStrategy, TlsConfig, TlsMode,
 };
 
-use super::{Choices, Loaded, file, file::File, readable, scalar::SecretSource, table};
+use super::{
+    Choices, Loaded, file,
+    file::File,
+    rules::{policy, positive, readable, required},
+    scalar::SecretSource,
+    table,
+};
 
 const MEMORY_MIN: u64 = 16 << 20;
 /// Readers of a snapshot: each is a session on the primary, and a part of the memory.
@@ -76,10 +82,6 @@ pub(super) fn checked(file: File, choices: &Choices) -> Result<Loaded> {
     })
 }
 
-pub(super) fn required<T>(key: &str, value: Option<T>) -> Result<T> {
-    value.with_context(|| format!("{key} is missing: it has no default"))
-}
-
 /// A word that is no level would be taken for the name of a part of the program, and everything else kept silent.
 fn check_level(level: &str) -> Result<()> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
@@ -94,13 +96,6 @@ fn check_level(level: &str) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn positive(key: &str, value: u64) -> Result<u64> {
-    if value == 0 {
-        bail!("{key} must be above 0");
-    }
-    Ok(value)
 }
 
 fn check_name(key: &str, name: &str, max: usize) -> Result<()> {
@@ -379,15 +374,6 @@ fn snapshot(file: &File, choices: &Choices) -> Result<Snapshot> {
         xmin_age_max: Some(section.xmin_age_max).filter(|&max| max > 0),
         guard: true,
     })
-}
-
-pub(super) fn policy(policy: file::Policy) -> Policy {
-    match policy {
-        file::Policy::Stop => Policy::Stop,
-        file::Policy::DeadLetter => Policy::DeadLetter,
-        file::Policy::Skip => Policy::Skip,
-        file::Policy::Park => Policy::Park,
-    }
 }
 
 fn errors(file: &File, prefix: &str) -> Result<Errors> {

@@ -8,7 +8,10 @@ use anyhow::{Result, anyhow};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::{file::File, with_nearest, without_text};
+use super::{
+    explain::{with_nearest, without_text},
+    file::File,
+};
 
 const PREFIX: &str = "WALFERRY_";
 /// Keys of the first level that are no sections.

@@ -6,9 +6,8 @@ use anyhow::{Context, Result, bail};
 use walferry_pipeline::config::{Mask, TableConfig};
 
 use super::{
-    checked::{policy, required},
     file::{File, MaskSection, MaskWith},
-    readable,
+    rules::{policy, readable, required},
 };
 
 pub(super) fn tables(file: &File) -> Result<Vec<TableConfig>> {

@@ -1,0 +1,18 @@
+//! What the admin server has to answer from.
+//!
+//! Owns: [`Shown`].
+
+use std::sync::Arc;
+
+use walferry_event::Secret;
+use walferry_pipeline::Handle;
+
+use crate::metrics::Exporter;
+
+/// What requests are answered from.
+#[derive(Clone)]
+pub(super) struct Shown {
+    pub(super) connectors: Arc<[Arc<Handle>]>,
+    pub(super) exporter: Exporter,
+    pub(super) token: Option<Secret>,
+}
