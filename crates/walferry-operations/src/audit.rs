@@ -367,16 +367,15 @@ fn compare(
     let columns: Vec<String> = subject.columns.iter().map(|it| it.0.clone()).collect();
     let key_text = |key: &[u8]| subject.key_text(key);
     let mut entries = sorter.merge().map_err(sorting)?;
-    let mut each =
-        |take: &mut dyn FnMut(Entry)| -> Result<(), Error> {
-            while let Some(bytes) = entries.next_entry().map_err(sorting)? {
-                let entry = Entry::read(&bytes);
-                take(entry.ok_or_else(|| {
-                    Error::failed("sorting: an entry came back as something else")
+    let mut each = |take: &mut dyn FnMut(Entry)| -> Result<(), Error> {
+        while let Some(bytes) = entries.next_entry().map_err(sorting)? {
+            let entry = Entry::read(&bytes);
+            take(entry.ok_or_else(|| {
+                    Error::failed("the temporary sort file is corrupt: look for faults of the disk under the temporary folder, then try again")
                 })?);
-            }
-            Ok(())
-        };
+        }
+        Ok(())
+    };
     if subject.keys.is_some() {
         let mut judge = Judge::new(&mut report, &columns, &key_text, differences_max, truncated);
         each(&mut |entry| judge.take(entry))?;

@@ -50,7 +50,7 @@ use crate::{
     },
     error::{Error, Passing},
     position::{
-        checkpoint_writer::{self, Stamp},
+        checkpoint_writer::{self, CheckpointWriter},
         recovery::Decision,
         snapshot_progress,
         table_positions::Held,
@@ -170,7 +170,7 @@ struct Prepared {
     begin: Begin,
     publisher: Publisher,
     registry: Arc<Registry>,
-    stamp: Arc<Stamp>,
+    stamp: Arc<CheckpointWriter>,
 }
 
 impl Start {
@@ -203,7 +203,7 @@ impl Start {
         let (mut publisher, checkpoint) = self.kafka(stopping).await?;
         let (row, decision, progress) = self.judge(&mut found, checkpoint.as_ref()).await?;
         tracing::info!(target: "audit", row, %decision, "recovery decision");
-        let stamp = Arc::new(Stamp::new(
+        let stamp = Arc::new(CheckpointWriter::new(
             found.server.clone(),
             &self.config.source,
             &self.instance,
@@ -255,7 +255,7 @@ impl Start {
     async fn go_on(
         &self,
         found: &Found,
-        (publisher, stamp): (Publisher, &Stamp),
+        (publisher, stamp): (Publisher, &CheckpointWriter),
         held: &Held,
         (checkpoint, progress): (Option<&Checkpoint>, Option<snapshot_progress::Progress>),
     ) -> Result<(Publisher, Option<snapshot_progress::Progress>), Error> {
@@ -282,7 +282,7 @@ impl Start {
     }
 
     /// From here on, this is what is known to be published.
-    async fn known(&self, stamp: &Stamp, known: known::Known) {
+    async fn known(&self, stamp: &CheckpointWriter, known: known::Known) {
         stamp.set_published(&Arc::new(known.record.clone()));
         *self.status.published.lock().await = known;
     }

@@ -15,6 +15,7 @@ mod dead_letter;
 pub(crate) mod gone;
 mod keys;
 mod messages;
+mod observed;
 pub(crate) mod observer;
 mod oversize;
 mod parked;
@@ -23,6 +24,7 @@ pub(crate) mod recent_transactions;
 pub mod relations;
 mod rows;
 mod side_plans;
+mod snapshot_rows;
 pub(crate) mod stage;
 mod transactions;
 mod write;
@@ -30,7 +32,7 @@ mod write;
 use std::sync::{Arc, atomic::Ordering};
 
 use metrics::Counter;
-use walferry_event::{Datum, Lsn, Origin, Position};
+use walferry_event::{Lsn, Position};
 use walferry_pgoutput::{Frame, Message};
 
 use crate::{
@@ -189,24 +191,6 @@ impl Encoder {
             "the stream of slot {} cannot be read at {at}: {error}",
             self.config.source.slot
         ))
-    }
-
-    /// Hands over what has been encoded, with what an observer has to say behind it.
-    pub(crate) fn hand_over(
-        &mut self,
-        pause: bool,
-        observer: &mut impl Observer<Encoder>,
-    ) -> Result<(), Error> {
-        self.carry_keys(observer)?;
-        self.seal(pause)
-    }
-
-    /// A mark is about to stand behind the changes of the open transaction: the message keys that are new with them go with it.
-    fn carry_keys(&mut self, observer: &mut impl Observer<Encoder>) -> Result<(), Error> {
-        match self.in_transaction() && self.relations.keys.has_news() {
-            true => observer.mark(self),
-            false => Ok(()),
-        }
     }
 
     /// Hands over what has been encoded, with a mark inside the transaction if one is open.
@@ -383,15 +367,6 @@ impl Encoder {
         Ok(())
     }
 
-    /// The stream brings a change: the observer sees it before it is counted.
-    fn touch(&mut self, relation: u32, change: &Change<'_>, observer: &mut impl Observer<Encoder>) {
-        if let Some((xid, commit_lsn)) = self.open_transaction()
-            && let Some(progress) = observer.touch(relation, change, xid, commit_lsn)
-        {
-            self.builder.carry(progress);
-        }
-    }
-
     fn change(
         &mut self,
         relation: u32,
@@ -510,39 +485,5 @@ impl Encoder {
                 cut: self.cut,
             },
         )
-    }
-
-    /// Encodes a row of a snapshot. One that was too long to be kept lacks its long values, which no other row does.
-    pub(crate) fn read_row(
-        &mut self,
-        oid: u32,
-        row: &[Datum<'_>],
-        origin: &Origin<'_>,
-    ) -> Result<(), Error> {
-        let parked = write_change(
-            &mut self.relations,
-            &mut self.builder,
-            oid,
-            Change::Read(row),
-            origin,
-            None,
-            &Context {
-                config: &self.config,
-                status: &self.status,
-                dead_letters: &self.dead_letters,
-                left: Left::Free,
-                cut: row
-                    .contains(&Datum::Unchanged)
-                    .then_some(self.config.source.connect.message_bytes_max),
-            },
-        )?;
-        match parked {
-            None => Ok(()),
-            Some((table, obstacle)) => Err(Error::failed(format!(
-                "table {table}: a row of its snapshot cannot be encoded: {}; a snapshot cannot wait for one table: mend \
-                 the value or the subject's compatibility level, or set errors = \"dead-letter\" for this table",
-                obstacle.reason
-            ))),
-        }
     }
 }

@@ -47,7 +47,7 @@ enum Kind {
 }
 
 impl Error {
-    /// Something that cannot be.
+    /// An unrecoverable error without a more specific kind.
     pub fn failed(message: impl Into<String>) -> Error {
         Error::of(Kind::Failed, message)
     }

@@ -28,7 +28,7 @@ use crate::{
     encode::block::{EncodedBlock, Mark},
     error::Error,
     position::{
-        checkpoint_writer::Stamp,
+        checkpoint_writer::CheckpointWriter,
         snapshot_progress::Progress,
         table_positions::{Events, Held},
     },
@@ -55,7 +55,7 @@ pub(crate) struct Publishing {
     urgent: bool,
     checkpointed_at: Instant,
     heartbeat: Duration,
-    stamp: Arc<Stamp>,
+    stamp: Arc<CheckpointWriter>,
     status: Arc<Status>,
     feedback: Arc<Feedback>,
     /// Whether the ring ends.
@@ -111,7 +111,7 @@ impl Publishing {
         publisher: Publisher,
         input: Receiver<EncodedBlock>,
         snapshot: Option<Arc<Progress>>,
-        stamp: Arc<Stamp>,
+        stamp: Arc<CheckpointWriter>,
         status: Arc<Status>,
         (feedback, halted): (Arc<Feedback>, watch::Receiver<bool>),
     ) -> Publishing {

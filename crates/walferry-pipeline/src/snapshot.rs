@@ -14,6 +14,7 @@ mod chunk;
 pub(crate) mod consistent;
 pub mod control;
 pub(crate) mod engine;
+pub(crate) mod goal;
 pub mod mailbox;
 pub mod readers;
 mod shape;

@@ -35,8 +35,8 @@ use crate::{
     status::{
         findings::Findings,
         known::Known,
-        parked_tables::Parking,
-        pause_switch::Pausing,
+        parked_tables::ParkedTables,
+        pause_switch::PauseSwitch,
         report::{ConnectorStatus, Lag, SourceStatus, TableActivity, TableStatus},
         snapshot_rate::Rates,
         state::{Peer, State},
@@ -53,7 +53,7 @@ pub struct Status {
     /// How far each stage has come.
     pub(crate) ledger: Ledger,
     /// The tables that wait.
-    pub(crate) parking: Parking,
+    pub(crate) parking: ParkedTables,
     /// What is wrong with tables that were chosen.
     pub(crate) findings: Findings,
     /// What is published of the tables; locked while that is looked at or changed.
@@ -63,7 +63,7 @@ pub struct Status {
     /// What Kafka does not take.
     pub(crate) refusals: Refusals,
     /// Publishing that an operator holds.
-    pub(crate) pausing: Pausing,
+    pub(crate) pausing: PauseSwitch,
     waits: Waits,
     /// Whether commits on the server wait for what we confirm.
     pub(crate) synchronous: AtomicBool,
@@ -102,12 +102,12 @@ impl Status {
         Status {
             name: name.into(),
             ledger: Ledger::default(),
-            parking: Parking::default(),
+            parking: ParkedTables::default(),
             findings: Findings::default(),
             published: tokio::sync::Mutex::default(),
             strange: Strange::default(),
             refusals: Refusals::default(),
-            pausing: Pausing::default(),
+            pausing: PauseSwitch::default(),
             waits: Waits::default(),
             synchronous: AtomicBool::new(false),
             inner: Mutex::new(Inner {
@@ -179,7 +179,7 @@ impl Status {
         self.parking.seen().into_keys().collect()
     }
 
-    /// Lets a parked table go on; see `Parking::approve`.
+    /// Lets a parked table go on; see `ParkedTables::approve`.
     ///
     /// # Errors
     /// The table is not parked, or the registry does not answer; in words for the operator.

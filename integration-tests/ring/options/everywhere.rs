@@ -214,7 +214,7 @@ fn the_settings_of_no_table_are_refused_with_the_nearest_name() {
     // The log is JSON.
     let plain = log.replace("\\\"", "\"");
     assert!(
-        plain.contains("[[table]] \"public.custmers\" is the name of no table"),
+        plain.contains("[[table]] \"public.custmers\" matches no followed table"),
         "{log}"
     );
     assert!(plain.contains(said), "{log}");

@@ -17,7 +17,7 @@ use crate::{
         startup::{self, Found},
     },
     error::Error,
-    position::{checkpoint_writer::Stamp, snapshot_progress, table_positions::Held},
+    position::{checkpoint_writer::CheckpointWriter, snapshot_progress, table_positions::Held},
     snapshot::{consistent, readers},
     tables::{compile, followed, publication},
 };
@@ -28,7 +28,7 @@ impl Start {
         &self,
         found: &mut Found,
         publisher: Publisher,
-        stamp: &Stamp,
+        stamp: &CheckpointWriter,
     ) -> Result<(Publisher, Begin), Error> {
         let source = &self.config.source;
         let with_rows = self.config.snapshot.mode != SnapshotMode::Never;

@@ -19,7 +19,7 @@ use crate::{
     connector::parked_retry::lifted::LevelNote,
     status::{
         Status,
-        parked_tables::{POLL_MIN, Parking, lock},
+        parked_tables::{POLL_MIN, ParkedTables, lock},
     },
     tables::plan::Offer,
 };
@@ -56,7 +56,7 @@ pub(crate) async fn watch(config: Arc<Config>, status: Arc<Status>, registry: Ar
     }
 }
 
-pub(crate) async fn poll(parking: &Parking, registry: &Registry) {
+pub(crate) async fn poll(parking: &ParkedTables, registry: &Registry) {
     for (table, offers) in parking.due(Instant::now()) {
         match offer(registry, &offers).await {
             Ok(()) => {
@@ -83,7 +83,7 @@ pub(crate) async fn offer(
 }
 
 pub(crate) async fn approve(
-    parking: &Parking,
+    parking: &ParkedTables,
     registry: &Registry,
     note: &LevelNote,
     table: &str,

@@ -78,7 +78,7 @@ pub async fn resync(handle: &Handle, tables: &[String]) -> Result<(), Refused> {
     act::carry_out(&config, &catalog, handle, &mut known, plan).await
 }
 
-/// What becomes of tables, when nothing speaks against the configuration.
+/// What becomes of tables, if all checks of the configuration pass.
 async fn examined(
     status: &Status,
     config: &Config,

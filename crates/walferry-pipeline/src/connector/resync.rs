@@ -22,7 +22,7 @@ use crate::{
     },
     error::Error,
     position::{
-        checkpoint_writer::Stamp,
+        checkpoint_writer::CheckpointWriter,
         recovery::{self, Decision, Evidence},
         snapshot_progress::{self, RESYNC, TableJob},
         table_positions::Held,
@@ -126,7 +126,7 @@ impl Start {
         &self,
         found: &mut Found,
         publisher: Publisher,
-        stamp: &Stamp,
+        stamp: &CheckpointWriter,
     ) -> Result<(Publisher, Begin), Error> {
         let source = &self.config.source;
         let mut jobs = jobs(&self.config, &found.catalog, &found.tables, &found.tables).await?;
@@ -213,7 +213,7 @@ fn named<'a>(
     names.iter().map(find).collect()
 }
 
-/// What has to be done for each table, when nothing speaks against it. `all` are the connector's tables.
+/// What has to be done for each table, if all checks pass. `all` are the connector's tables.
 async fn jobs(
     config: &Config,
     catalog: &Catalog,

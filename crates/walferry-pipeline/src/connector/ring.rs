@@ -36,7 +36,7 @@ use crate::{
         startup::Found,
     },
     error::{Error, Passing},
-    position::{checkpoint_writer::Stamp, snapshot_progress, table_positions::Held},
+    position::{checkpoint_writer::CheckpointWriter, snapshot_progress, table_positions::Held},
     retry::{self, Retry},
     snapshot::consistent,
     status::{
@@ -76,7 +76,7 @@ pub(crate) struct Ring {
     pub(crate) status: Arc<Status>,
     pub(crate) stop: watch::Receiver<bool>,
     pub(crate) halt: watch::Sender<bool>,
-    pub(crate) stamp: Arc<Stamp>,
+    pub(crate) stamp: Arc<CheckpointWriter>,
     pub(crate) feedback: Arc<Feedback>,
     pub(crate) stopping: Arc<AtomicBool>,
     pub(crate) work: mpsc::Sender<Work>,

@@ -15,7 +15,7 @@ use crate::{
     },
     position::{
         snapshot_progress::Progress,
-        table_positions::{Course, Events, Held},
+        table_positions::{Events, Held, TablePositions},
     },
 };
 
@@ -25,7 +25,7 @@ pub(crate) struct Builder {
     marks: Vec<Mark>,
     idle: Option<Held>,
     urgent: bool,
-    course: Course,
+    course: TablePositions,
     /// How far snapshots have come, for the next mark.
     carried: Option<Arc<Progress>>,
     /// The last mark stands inside a transaction, perhaps in a block that was handed over: its end needs a mark too, or
@@ -56,7 +56,7 @@ impl Builder {
             marks: Vec::new(),
             idle: None,
             urgent: false,
-            course: Course::new(start),
+            course: TablePositions::new(start),
             carried: None,
             unfinished: false,
             memory,
@@ -79,7 +79,7 @@ impl Builder {
     }
 
     /// What has been handed over or stands marked in the block: the stream's copies of it are dropped.
-    pub(crate) fn course(&mut self) -> &mut Course {
+    pub(crate) fn course(&mut self) -> &mut TablePositions {
         &mut self.course
     }
 

@@ -48,7 +48,7 @@ impl Encoder {
             .delete_of_key(&gone.body, readers, origin, &mut value)
             .map_err(|error| {
                 Error::failed(format!(
-                    "table {}: a key of topic {:?} cannot be told as gone: {error}",
+                    "table {}: cannot write a delete for a key found only in topic {:?}: {error}",
                     plan.name, plan.topic
                 ))
             })?;

@@ -17,7 +17,7 @@ use crate::{
 
 /// The writer of checkpoint records.
 #[derive(Debug)]
-pub(crate) struct Stamp {
+pub(crate) struct CheckpointWriter {
     inner: Mutex<Inner>,
     snapshot_finished: watch::Sender<bool>,
     slot: String,
@@ -37,15 +37,15 @@ struct Inner {
     published_due: bool,
 }
 
-impl Stamp {
+impl CheckpointWriter {
     pub(crate) fn new(
         server: recovery::Server,
         source: &Source,
         instance: &str,
         counter: u64,
         topics: Arc<KnownTopics>,
-    ) -> Stamp {
-        Stamp {
+    ) -> CheckpointWriter {
+        CheckpointWriter {
             inner: Mutex::new(Inner {
                 server,
                 counter,

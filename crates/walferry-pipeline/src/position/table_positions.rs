@@ -5,7 +5,7 @@
 //! table drops what the topics hold of it already, until the parked one has caught up. Pure: no clock, no server.
 //! Invariants: no position moves backwards; what a parked table is owed lies behind `Held::needed`, and the slot is
 //! confirmed no further; a waiting table does not move at all.
-//! Start reading at `Course::is_due`, then `Course::commit`.
+//! Start reading at `TablePositions::is_due`, then `TablePositions::commit`.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -54,7 +54,7 @@ impl Held {
 
 /// The positions of what has been encoded.
 #[derive(Debug)]
-pub(crate) struct Course {
+pub(crate) struct TablePositions {
     position: Position,
     last_commit: Option<Lsn>,
     events: Option<Arc<Events>>,
@@ -80,14 +80,14 @@ pub(crate) struct Gap {
     pub(crate) position: Position,
 }
 
-impl Course {
+impl TablePositions {
     /// Begins at what the topics hold. Parked tables are tried again.
-    pub(crate) fn new(held: Held) -> Course {
+    pub(crate) fn new(held: Held) -> TablePositions {
         let lanes = held.parked.iter().map(|parked| Lane {
             parked: parked.clone(),
             moving: true,
         });
-        Course {
+        TablePositions {
             position: held.position,
             last_commit: held.last_commit,
             events: held.events,

@@ -2,7 +2,8 @@
 //!
 //! Owns `Engine`, which lives on the encode thread: the windows that are open, the order of jobs, and the moment at which a
 //! chunk may be given. Never: asks a server itself; decides about a row (`window` does).
-//! Invariants: a chunk is given only outside a transaction, and only when the stream has passed the WAL's end of after its snapshot;
+//! Invariants: a chunk is given only outside a transaction, and only when the stream has passed the WAL insert position read just after
+//! the chunk's snapshot was taken;
 //! the cursor goes with the last row before it; a chunk that cannot be judged is read again; a table is read by one job at a time, and
 //! each gives its rows at a later place of the stream than the one before, so that a key is told once at a place.
 //! Start reading at `Engine::give_what_may_be`.
@@ -10,6 +11,7 @@
 mod again;
 mod anew;
 mod held_back;
+mod open_window;
 mod opening;
 mod reloading;
 mod requests;
@@ -19,16 +21,12 @@ mod topic_end;
 use std::{collections::HashMap, sync::Arc};
 
 use tokio::sync::mpsc;
-use walferry_event::{Datum, Lsn, Origin, Relation, RowRange, SnapshotMark};
+use walferry_event::{Lsn, Relation, RowRange};
 use walferry_postgres::parse_copy_row;
 
 use crate::{
-    clock::now_us,
     config::Config,
-    encode::{
-        Encoder, change_records::Change, recent_transactions::Streamed,
-        relations::message_keys::KeyNews,
-    },
+    encode::{Encoder, change_records::Change, relations::message_keys::KeyNews},
     error::{Error, Labels, Passing},
     position::{
         published_record::Record,
@@ -37,26 +35,20 @@ use crate::{
     retry::Retry,
     snapshot::{
         chunk::{Chunk, Read, Sessions},
-        engine::{held_back::HeldBack, topic_end::Anew},
+        engine::{
+            held_back::HeldBack,
+            open_window::{Open, is_unclear, read_row},
+            topic_end::Anew,
+        },
+        goal::goal,
         mailbox::{Event, Follow, Reload},
         readers::{cancelled, is_of_table},
         shape::{Described, identity_of},
         sweep::Sweep,
-        window::{Verdict, Void, Window},
+        window::{Verdict, Void},
     },
     status::Status,
 };
-
-struct Open {
-    id: u64,
-    job: usize,
-    range: RowRange,
-    table: Described,
-    window: Window,
-    streamed: Streamed,
-    chunk: Option<Chunk>,
-    changed: bool,
-}
 
 /// All snapshots beside the stream.
 pub(crate) struct Engine {
@@ -101,9 +93,6 @@ const GONE: &str = "there is no table of that name any more: it was dropped or r
 const CHUNK_ROWS_MIN: u64 = 64;
 /// Where rows without a key are removed all the time, the count of the equal ones has to do after so many readings.
 const UNCLEAR_MAX: u32 = 5;
-/// A page of the WAL, and the longest header of one.
-const WAL_PAGE: u64 = 8192;
-const WAL_HEADER_MAX: u64 = 40;
 
 impl Engine {
     pub(crate) fn new(
@@ -499,63 +488,5 @@ impl Engine {
         }
         encoder.builder.snapshot(position, progress);
         encoder.seal(true)
-    }
-}
-
-/// Whether a later snapshot has to say which rows of a chunk without a key are gone.
-fn is_unclear(window: &Window, chunk: &Chunk) -> Result<bool, Error> {
-    if !window.has_removals() {
-        return Ok(false);
-    }
-    let columns = chunk.relation.columns.len();
-    for line in chunk.blocks.iter().flat_map(|block| block.lines()) {
-        let (mut scratch, mut row) = (Vec::new(), Vec::with_capacity(columns + 2));
-        parse_copy_row(line, &mut scratch, &mut row)?;
-        if window.is_unclear(&row[..columns], &chunk.visibility) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-fn read_row(encoder: &mut Encoder, oid: u32, row: &[Datum<'_>], at: Lsn) -> Result<bool, Error> {
-    let now = now_us();
-    let origin = Origin {
-        commit_us: now,
-        encoded_us: now,
-        lsn: at,
-        snapshot: SnapshotMark::Incremental,
-        ..Origin::default()
-    };
-    encoder.read_row(oid, row, &origin)?;
-    Ok(true)
-}
-
-/// Where the stream has to stand. The end of the WAL may be told as behind the header of a page on which nothing stands yet;
-/// the stream then stops before it.
-pub(crate) fn goal(wal_insert: Lsn) -> Lsn {
-    let into = wal_insert.0 % WAL_PAGE;
-    if into <= WAL_HEADER_MAX {
-        Lsn(wal_insert.0 - into)
-    } else {
-        wal_insert
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_end_of_the_wal_is_not_sought_in_a_page_header() {
-        for (told, sought) in [
-            (8192 + 24, 8192),
-            (8192 + 40, 8192),
-            (8192, 8192),
-            (8192 + 41, 8192 + 41),
-            (8191, 8191),
-        ] {
-            assert_eq!(goal(Lsn(told)), Lsn(sought));
-        }
     }
 }

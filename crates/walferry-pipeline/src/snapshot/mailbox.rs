@@ -110,7 +110,7 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// Looks at the tables, and hands the request back when nothing speaks against it. What rows without a key are read is
+    /// Looks at the tables, and hands the request back if all checks pass. What rows without a key are read is
     /// settled before: where it is not durable with the request, a crash would move it.
     pub(crate) fn examine(
         mut self,

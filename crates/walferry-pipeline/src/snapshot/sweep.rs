@@ -168,7 +168,7 @@ impl Sweep {
         };
         while let Some(entry) = candidates.next_entry()? {
             let gone = Gone::read(&entry)
-                .ok_or_else(|| io::Error::other("an entry came back as something else"))?;
+                .ok_or_else(|| io::Error::other("the temporary sort file is corrupt"))?;
             let framed = search::framed(&gone.body);
             // Both are in this order.
             while head.as_ref().is_some_and(|head| *head < framed) {

@@ -3,7 +3,7 @@
 //! Owns `Window`: what streamed changes have touched in one table since the window was opened, and what becomes of each row
 //! of a chunk that was read meanwhile. The order is `open` ≤ snapshot taken ≤ … ≤ judged, and:
 //! every transaction that was streamed before `open` is seen by the snapshot (`recent` checks that), and every transaction
-//! that the snapshot sees has been streamed when a row is judged (the stream has passed the WAL's end of after the snapshot).
+//! that the snapshot sees has been streamed when a row is judged (the stream has passed the WAL insert position read just after the snapshot was taken).
 //! So a row that nothing has touched since is the row as the stream has it, and a row that was touched is in the stream.
 //! Invariants: a row is given once or not at all; a window that cannot say so any more is void.
 //!

@@ -4,7 +4,7 @@
 //! the registry releases (`connector::parked_retry`), the ring connects anew.
 //! Invariant: a table that was released stays so over reconnects until it has caught up or is parked again, so the
 //! stream always begins early enough for it.
-//! Start reading at `Parking`.
+//! Start reading at `ParkedTables`.
 
 use std::{
     collections::BTreeMap,
@@ -65,7 +65,7 @@ pub(crate) struct Approval {
 
 /// The parked tables of one connector.
 #[derive(Debug)]
-pub(crate) struct Parking {
+pub(crate) struct ParkedTables {
     tables: Mutex<BTreeMap<String, Waiting>>,
     refused: Mutex<Vec<Refused>>,
     pub(crate) approvals: Mutex<Option<mpsc::UnboundedSender<Approval>>>,
@@ -80,9 +80,9 @@ const APPROVAL: Duration = Duration::from_secs(30);
 /// Between two attempts to reach a ring that begins again.
 const RING_RETURNS: Duration = Duration::from_millis(100);
 
-impl Default for Parking {
-    fn default() -> Parking {
-        Parking {
+impl Default for ParkedTables {
+    fn default() -> ParkedTables {
+        ParkedTables {
             tables: Mutex::default(),
             refused: Mutex::default(),
             approvals: Mutex::default(),
@@ -91,7 +91,7 @@ impl Default for Parking {
     }
 }
 
-impl Parking {
+impl ParkedTables {
     /// The table waits from now on.
     pub(crate) fn park(&self, table: &str, since: &str, obstacle: Obstacle) {
         let mut tables = self.tables();
@@ -240,7 +240,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_approval_waits_for_a_ring_that_begins_again() {
-        let parking = Parking::default();
+        let parking = ParkedTables::default();
         let rings = async {
             for answers in [false, true] {
                 let (sender, mut approvals) = mpsc::unbounded_channel();

@@ -2,7 +2,7 @@
 //!
 //! Owns two flags: the requested pause and the actual one. The publisher holds at the end of a PostgreSQL transaction, with no Kafka
 //! transaction open; the session goes on to read until the memory is full, and to answer the server. Never: outlives the process.
-//! Start reading at `Pausing`; the calls are in `pausing`.
+//! Start reading at `PauseSwitch`; the calls are in `pausing`.
 
 use std::{
     sync::{
@@ -21,15 +21,15 @@ pub(crate) const PULSE: Duration = Duration::from_millis(500);
 
 /// What an operator wants of the publisher, and whether it is so.
 #[derive(Debug)]
-pub(crate) struct Pausing {
+pub(crate) struct PauseSwitch {
     wanted: AtomicBool,
     pub(crate) changed: (Mutex<()>, Condvar),
     pub(crate) held: watch::Sender<bool>,
 }
 
-impl Default for Pausing {
-    fn default() -> Pausing {
-        Pausing {
+impl Default for PauseSwitch {
+    fn default() -> PauseSwitch {
+        PauseSwitch {
             wanted: AtomicBool::new(false),
             changed: (Mutex::new(()), Condvar::new()),
             held: watch::Sender::new(false),
@@ -37,7 +37,7 @@ impl Default for Pausing {
     }
 }
 
-impl Pausing {
+impl PauseSwitch {
     /// Whether publishing is to be held.
     pub(crate) fn is_wanted(&self) -> bool {
         self.wanted.load(Ordering::Relaxed)

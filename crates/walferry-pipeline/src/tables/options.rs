@@ -104,7 +104,7 @@ impl Unmatched<'_> {
     /// What is wrong, for the operator.
     pub fn what(&self) -> String {
         format!(
-            "[[table]] {:?} is the name of no table that is followed, so its settings apply to nothing",
+            "[[table]] {:?} matches no followed table, so its settings apply to nothing",
             self.name
         )
     }

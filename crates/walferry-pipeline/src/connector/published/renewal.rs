@@ -20,7 +20,7 @@ use crate::{
     error::Error,
     position::{ledger::Ledger, published_record::Entry},
     snapshot::{
-        engine,
+        goal::goal,
         mailbox::{Event, Handle, Refused},
     },
 };
@@ -64,7 +64,7 @@ impl Renewal {
         catalog: &Catalog,
         differences: Vec<Difference>,
     ) -> Result<Renewal, Error> {
-        let behind = engine::goal(catalog.wal_insert().await?);
+        let behind = goal(catalog.wal_insert().await?);
         let tables: Vec<&str> = differences.iter().map(|it| it.table.as_str()).collect();
         tracing::info!(target: "audit", tables = tables.join(", "), lsn = %behind,
             "partitions have come or gone: the stream begins anew, because before version 15 the server does not notice");

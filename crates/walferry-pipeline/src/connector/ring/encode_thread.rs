@@ -153,7 +153,7 @@ fn encode_stream(
                 }
                 if encoder.holds_up_the_server() {
                     tracing::warn!(
-                        "the server ends, and waits for what is kept back for parked tables: it is let go"
+                        "PostgreSQL is shutting down and waits for WAL that parked tables still need; disconnecting so that it can stop"
                     );
                     return Ok(StreamEnd::Lost(Ok(())));
                 }

@@ -26,7 +26,7 @@ use crate::{
     },
     error::{Error, Passing},
     position::{
-        checkpoint_writer::Stamp,
+        checkpoint_writer::CheckpointWriter,
         recovery::{self, Decision},
     },
     retry,
@@ -40,7 +40,7 @@ const HEARD: Duration = Duration::from_millis(500);
 pub(super) struct Lines {
     pub(super) config: Arc<Config>,
     pub(super) status: Arc<Status>,
-    pub(super) stamp: Arc<Stamp>,
+    pub(super) stamp: Arc<CheckpointWriter>,
     pub(super) feedback: Arc<Feedback>,
     pub(super) stop: watch::Receiver<bool>,
 }

@@ -1,4 +1,4 @@
-//! Parking as a small model: random transactions, refusals, releases, lost connections and crashes; at the end each topic
+//! ParkedTables as a small model: random transactions, refusals, releases, lost connections and crashes; at the end each topic
 //! holds each change of its table once and in order.
 
 use proptest::prelude::*;
@@ -34,7 +34,7 @@ type Refusal = (usize, usize);
 struct World {
     transactions: Vec<Transaction>,
     refused: Vec<Refusal>,
-    course: Course,
+    course: TablePositions,
     durable: Held,
     confirmed: Lsn,
     released: Vec<String>,
@@ -57,7 +57,7 @@ impl World {
         World {
             transactions,
             refused,
-            course: Course::new(start.clone()),
+            course: TablePositions::new(start.clone()),
             durable: start,
             confirmed: Lsn(1),
             released: Vec::new(),
@@ -91,7 +91,7 @@ impl World {
 
     fn crash(&mut self) -> usize {
         self.topics.truncate(self.committed);
-        self.course = Course::new(self.durable.clone());
+        self.course = TablePositions::new(self.durable.clone());
         self.released = self
             .durable
             .parked
@@ -250,7 +250,7 @@ proptest! {
 
 #[test]
 fn a_transaction_that_does_not_come_again_is_a_gap() {
-    let mut course = Course::new(Held::at(Position::at(Lsn(1))));
+    let mut course = TablePositions::new(Held::at(Position::at(Lsn(1))));
     course.inside(Lsn(10), 3, None);
     assert_eq!(course.begin(Lsn(10)), Ok(()));
     let gap = course.begin(Lsn(20)).unwrap_err();
@@ -259,7 +259,7 @@ fn a_transaction_that_does_not_come_again_is_a_gap() {
 
 #[test]
 fn the_slot_keeps_what_a_parked_table_is_owed() {
-    let mut course = Course::new(Held::at(Position::at(Lsn(5))));
+    let mut course = TablePositions::new(Held::at(Position::at(Lsn(5))));
     let parked = Parked {
         table: "a".into(),
         position: Position::default(),

@@ -14,7 +14,8 @@ use crate::{
     position::snapshot_progress::TableState,
     snapshot::{
         chunk::{Order, Read, Sessions},
-        engine::{Engine, Open, goal},
+        engine::{Engine, open_window::Open},
+        goal::goal,
         mailbox::Event,
         shape::{Described, describe},
         window::{Identity, Window},

@@ -14,7 +14,8 @@ use crate::{
     error::Error,
     snapshot::{
         chunk::Order,
-        engine::{Engine, goal, opening},
+        engine::{Engine, opening},
+        goal::goal,
         mailbox::Event,
         shape::{Described, describe},
         sweep::{

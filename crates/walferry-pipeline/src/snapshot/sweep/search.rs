@@ -321,7 +321,7 @@ fn compare(sorter: Sorter) -> Result<(Sorter, Vec<u32>), Error> {
         let next = entry.as_deref().and_then(taken_apart);
         if entry.is_some() && next.is_none() {
             return Err(Error::failed(
-                "sorting: an entry came back as something else",
+                "the temporary sort file is corrupt: look for faults of the disk under the temporary folder, then try again",
             ));
         }
         let next = next.map(|(body, behind)| (body, behind.split_first()));
