@@ -23,7 +23,7 @@
 //! | `snapshots` | snapshots that are interrupted, beside the stream, asked for |
 //! | `contents` | tables that are rewritten, truncated or given another key while a snapshot reads them |
 //! | `sessions` | row security, settings of the role, keys of every type, hostile conditions |
-//! | `kindness` | snapshots whose readers are ended and whose servers go away |
+//! | `snapshot_faults` | snapshots whose readers are ended and whose servers go away |
 //! | `resync` | changes were lost: the topics agree with the tables again, whatever moment a resync is killed at |
 //! | `visibility` | the race between a commit's record and its visibility |
 //! | `values` | every type in every mode, at the edges and at random, is what PostgreSQL's own casts say |
@@ -76,7 +76,6 @@ mod instances;
 mod kafka;
 mod keyless;
 mod keys;
-mod kindness;
 mod late_end;
 mod memory;
 mod messages;
@@ -103,6 +102,7 @@ mod schemas;
 mod sessions;
 mod situations;
 mod sizes;
+mod snapshot_faults;
 mod snapshots;
 mod stays;
 mod tenants;

@@ -1,6 +1,6 @@
 //! Random values of every type through PostgreSQL and Walferry, against what PostgreSQL's own casts say of them.
 //!
-//! Owns: families of types with a seeded maker and an oracle for each column (`family`, `scalars`, `composed`), the
+//! Owns: families of types with a seeded maker and an oracle for each column (`family`, `scalars`, `numbers`, `moments`, `composed`), the
 //! tables, and the comparison. Each family is a table of its name. Half of its rows are there before the connector starts, so that its
 //! snapshot reads them; the others come while it streams. What the topic shows is decoded by `apache-avro` with the registry's
 //! schema alone and rendered as one text a value; the oracle gives the same text by SQL. Both are read in the order of the
@@ -12,6 +12,8 @@
 mod composed;
 mod family;
 mod modes;
+mod moments;
+mod numbers;
 mod observed;
 mod oracle;
 mod random;
