@@ -15,7 +15,7 @@ use crate::changes::lines;
 use crate::place::{Place, READY, told};
 
 /// The last row of each key of a topic.
-fn holders(place: &Place, topic: &str) -> BTreeMap<String, String> {
+pub(crate) fn holders(place: &Place, topic: &str) -> BTreeMap<String, String> {
     let mut decoder = Decoder::new(&place.registry);
     let mut rows = BTreeMap::new();
     Reader::open(&place.brokers, &[place.topic(topic)])

@@ -228,6 +228,31 @@ impl KeyReader {
         }
     }
 
+    /// Whether keys of this schema have the columns of `own`, and other bytes: a key of both is one to whoever decodes it, and
+    /// two to whoever compares bytes.
+    pub fn has_another_form(&self, own: &KeyReader) -> bool {
+        let (written, own) = (self.form(), own.form());
+        let names = |form: &[(&str, &str, usize)]| {
+            let mut names: Vec<String> = form.iter().map(|it| it.0.to_owned()).collect();
+            names.sort_unstable();
+            names
+        };
+        written != own && names(&written) == names(&own)
+    }
+
+    /// Of each column its name, what its bytes mean, and of how many branches one is named before them.
+    fn form(&self) -> Vec<(&str, &str, usize)> {
+        let fields = self.schema.fields(self.schema.root).unwrap_or_default();
+        let branches = |node| match self.schema.node(node) {
+            Node::Union(branches) => branches.len(),
+            _ => 0,
+        };
+        let form = fields
+            .iter()
+            .map(|it| (it.name.as_str(), it.signature.as_str(), branches(it.node)));
+        form.collect()
+    }
+
     /// The bytes of each field of `own` in a key of this schema; none where they are not there in the same form.
     pub(crate) fn parts<'a>(
         &self,

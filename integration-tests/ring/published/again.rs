@@ -68,3 +68,54 @@ fn a_key_that_is_gone_is_deleted_under_each_of_its_schemas() {
     it.hears(&["\"public.t\"", "\"deletes\":343"]);
     agrees(&place, &settings, "insert into t values (1000, 'x')", 1);
 }
+
+/// The stream brings changes of a table that is dropped by then, so that nobody knows any more that its key is NOT NULL: they have
+/// their keys in another form.
+#[test]
+fn a_key_that_is_there_is_not_gone_because_it_once_had_another_form() {
+    let place = Place::shared("forms_kept");
+    let full = "alter table t replica identity full";
+    place.sql(&format!(
+        "create table t {TABLE}; {full}; {}",
+        rows("t", 1, 300)
+    ));
+    let settings = settings(&place);
+    let mut it = Watched::new(&place, &settings);
+    it.reads("public.t");
+    let sql = format!(
+        "update t set note = 'b' where id % 2 = 0;
+         begin; drop table t; create table t {TABLE}; {}; commit",
+        rows("t", 1, 200)
+    );
+    it.meet(&place, &settings, While::Stopped, &sql);
+    it.hears(&["public.t", "replaced"]);
+    it.reads("public.t");
+    it.hears(&["\"public.t\"", "\"deletes\""]);
+    agrees(&place, &settings, "insert into t values (1000, 'x')", 1);
+    let rows = crate::keys::holders(&place, "public.t");
+    let kept = rows.keys().filter(|it| !it.contains("1000")).count();
+    assert_eq!(kept, 200, "{rows:?}");
+}
+
+/// The key's columns were nullable, which the bytes of a key tell and its value does not.
+#[test]
+fn rows_are_told_again_behind_the_deletes_of_their_keys_in_another_form() {
+    let place = Place::shared("forms_told");
+    let table = |nullable: &str| {
+        format!(
+            "create table t (id int {nullable}, note text); alter table t replica identity full; {}",
+            rows("t", 1, 200)
+        )
+    };
+    place.sql(&table("null"));
+    let mut settings = settings(&place);
+    settings.table("name = \"public.t\"\nkey = [\"id\"]");
+    let mut it = Watched::new(&place, &settings);
+    it.reads("public.t");
+    let sql = format!("begin; drop table t; {}; commit", table("not null"));
+    it.meet(&place, &settings, While::Stopped, &sql);
+    it.hears(&["public.t", "told again behind their deletes"]);
+    it.hears(&["\"public.t\"", "\"deletes\":200"]);
+    agrees(&place, &settings, "insert into t values (1000, 'x')", 1);
+    assert_eq!(crate::keys::holders(&place, "public.t").len(), 201);
+}

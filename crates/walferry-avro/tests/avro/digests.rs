@@ -234,6 +234,29 @@ fn a_key_of_another_schema_says_what_it_has_in_the_same_form() {
 }
 
 #[test]
+fn a_key_has_another_form_when_its_columns_are_the_same_and_its_bytes_are_not() {
+    let reader = |columns: Vec<Column>, key: &[usize]| {
+        let plan = plan(columns, key, &Format::default());
+        KeyReader::parse(plan.key_schema().unwrap()).unwrap()
+    };
+    let (id, other) = (
+        || column("id", INT4, -1),
+        || required(column("k", INT4, -1)),
+    );
+    let own = reader(vec![required(id()), other()], &[0]);
+    for (columns, key, expected) in [
+        (vec![required(id()), other()], [0], false),
+        (vec![id(), other()], [0], true),
+        (vec![required(column("id", INT8, -1)), other()], [0], false),
+        (vec![required(column("id", TEXT, -1)), other()], [0], true),
+        (vec![required(id()), other()], [1], false),
+    ] {
+        let written = reader(columns, &key);
+        assert_eq!(written.has_another_form(&own), expected, "{written:?}");
+    }
+}
+
+#[test]
 fn a_schema_that_is_no_envelope_is_refused() {
     for text in [
         "",

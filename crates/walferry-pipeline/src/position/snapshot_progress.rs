@@ -55,6 +55,9 @@ pub struct TableJob {
     /// Keys that the topic has and the table has no more are to be deleted, once the rows have been read.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sweep: bool,
+    /// Among what is deleted are keys that rows of the table may have in another form: they are told again behind that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) retell: bool,
     /// What the topic has is to be ended by a truncate, before anything else: nothing tells its rows apart.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncate: bool,
@@ -149,6 +152,7 @@ impl TableJob {
             contents: None,
             added: false,
             sweep: false,
+            retell: false,
             truncate: false,
             mends: false,
             by: Mend::Whole,

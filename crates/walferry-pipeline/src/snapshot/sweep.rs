@@ -181,6 +181,12 @@ impl Sweep {
         Ok(None)
     }
 
+    /// Whether a candidate may be the key of a row of the table, in another form than `own`.
+    pub(super) fn meets_another_form(&self, own: &walferry_avro::KeyReader) -> bool {
+        let found = self.found.as_ref();
+        found.is_some_and(|it| it.readers.values().any(|it| it.has_another_form(own)))
+    }
+
     /// Reads keys of the schema with this id.
     pub(super) fn reader(&self, id: u32) -> Option<&walferry_avro::KeyReader> {
         self.found.as_ref()?.readers.get(&id)

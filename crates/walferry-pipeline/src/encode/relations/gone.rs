@@ -41,7 +41,13 @@ impl Relations {
         let place = |column: &String| table.columns.iter().position(|it| it.name == *column);
         let all = |key: &Vec<String>| key.iter().map(place).collect::<Option<Vec<usize>>>();
         match keys.iter().find_map(all) {
-            Some(key) => table.key = key,
+            Some(key) => {
+                // As those of its topic are: a key in another form would be another key to whoever compares bytes.
+                for &at in &key {
+                    table.columns[at].nullable = false;
+                }
+                table.key = key;
+            }
             None => tracing::warn!(target: "audit", table = name, oid,
                 "the table was dropped before its changes were read, and with its whole row as replica identity nothing tells its \
                  key: its records have none"),

@@ -176,6 +176,8 @@ impl Engine {
             sweep.give_up();
             return Ok(false);
         };
+        // Known before the first of the deletes is, which a crash does not repeat.
+        self.progress.tables[job].retell |= sweep.meets_another_form(&own);
         let sorting = |error| Error::failed(format!("reading back sorted keys: {error}"));
         let mut ended = false;
         for _ in 0..SLICE {
@@ -193,8 +195,14 @@ impl Engine {
             }
         }
         if ended {
-            self.progress.tables[job].sweep = false;
-            self.progress.tables[job].settle();
+            let table = &mut self.progress.tables[job];
+            table.sweep = false;
+            if std::mem::take(&mut table.retell) {
+                tracing::info!(target: "audit", table = table.shown.name,
+                    "keys of the topic had another form than the table's have now: its rows are told again behind their deletes");
+                table.begin_again(at);
+            }
+            table.settle();
         } else if !std::mem::replace(&mut self.going_on, true) {
             let _ = self.events.send(Event::GoOn);
         }
