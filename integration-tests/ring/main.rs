@@ -52,6 +52,7 @@
 //! | `hand` | the position moved or forgotten by hand, and all of a connector removed |
 //! | `migrate` | a Debezium configuration becomes a file that goes on where its slot stands |
 //! | `check_findings` | what `check` says before anything is created, with reason and remedy |
+//! | `codes` | the code of each failure, and what `explain` says of it |
 //! | `commands` | check, tail, status, checkpoint |
 //!
 //! Each test has its own database, slot and topics; one that harms a server has its own servers.
@@ -62,6 +63,7 @@ mod audit;
 mod canaries;
 mod changes;
 mod check_findings;
+mod codes;
 mod commands;
 mod compat;
 mod contents;

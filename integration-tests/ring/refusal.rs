@@ -7,6 +7,7 @@ use walferry_stack::{Coordinates, KafkaOptions, KafkaServer, PostgresServer, Sta
 use walferry_testkit::checker::Session;
 use walferry_testkit::process::{Settings, free_port};
 
+use crate::codes::code_of;
 use crate::place::{Place, REFUSED, own_postgres};
 
 const TABLE: &str = "create table t (id int primary key)";
@@ -30,6 +31,11 @@ fn ends_with(place: &Place, settings: &Settings, code: i32, parts: &[&str]) {
     let logged = usize::from(code != 2 && !log.contains("admin.listen"));
     let errors = count(&|line| line.contains("\"level\":\"ERROR\""));
     assert_eq!(errors, logged, "{log}");
+    let uncoded: Vec<&str> = told
+        .into_iter()
+        .filter(|it| code_of(it).is_none())
+        .collect();
+    assert!(uncoded.is_empty(), "{uncoded:?}");
     for word in [SECRET, "panicked", "stack backtrace", "RUST_BACKTRACE"] {
         assert!(!log.contains(word), "{word} is in\n{log}");
     }

@@ -33,7 +33,7 @@ impl Code {
         area.map_or("", |(_, name)| name)
     }
 
-    /// The message of one occurrence with its code behind it. One that ends with a code keeps that: what failed first knows best.
+    /// The message of one occurrence with its code behind it. One that has a code keeps that: what failed first knows best.
     pub fn tag(self, message: &str) -> String {
         match Code::of(message) {
             Some(_) => message.to_owned(),
@@ -41,10 +41,11 @@ impl Code {
         }
     }
 
-    /// The code that a message ends with.
+    /// The last code that a message has.
     pub fn of(message: &str) -> Option<Code> {
-        let (_, tag) = message.strip_suffix(']')?.rsplit_once('[')?;
-        tag.starts_with("WF").then(|| tag.parse().ok())?
+        let (_, tag) = message.rsplit_once("[WF")?;
+        let (digits, _) = tag.split_once(']')?;
+        digits.parse().ok()
     }
 }
 
@@ -126,6 +127,10 @@ mod tests {
         let message = Code::Fenced.tag("another instance has taken over");
         assert_eq!(message, "another instance has taken over [WF0508]");
         assert_eq!(Code::Internal.tag(&message), message);
+        assert_eq!(
+            Code::of("it is away [WF0101] for 5 s [x]"),
+            Some(Code::SourceUnreachable)
+        );
         assert_eq!(Code::of("columns [a, b]"), None);
         for wrong in ["", "WF", "WF9999", "wf-1", "é1", "0x1"] {
             assert!(wrong.parse::<Code>().is_err(), "{wrong}");

@@ -21,7 +21,7 @@ use std::{
 };
 
 use tokio::time::{self, Instant};
-use walferry_event::{Datum, Lsn};
+use walferry_event::{Code, Datum, Lsn};
 use walferry_kafka::Checkpoint;
 use walferry_postgres::{
     Catalog, CopyRows, CreatedSlot, Replication, SnapshotReader, TableInfo, parse_copy_row,
@@ -72,10 +72,13 @@ pub struct Audit {
 pub async fn audit(config: &Config, what: Audit, say: impl Fn(&str)) -> Result<AuditReport, Error> {
     let begun = checkpoint_reader::checkpoint(config).await?;
     if begun.and_then(|it| it.position).is_none() {
-        return Err(Error::failed(format!(
-            "connector {:?} has no checkpoint with a position: it was never run, or its first snapshot is not finished",
-            config.name
-        )));
+        return Err(Error::failed(
+            Code::AuditImpossible,
+            format!(
+                "connector {:?} has no checkpoint with a position: it was never run, or its first snapshot is not finished",
+                config.name
+            ),
+        ));
     }
     let registry = Arc::new(Registry::new(config.registry.clone())?);
     registry.ping().await?;
@@ -123,7 +126,8 @@ pub async fn audit(config: &Config, what: Audit, say: impl Fn(&str)) -> Result<A
             )
         });
         let judged = judged.await;
-        let mut table = judged.map_err(|error| Error::failed(format!("comparing: {error}")))??;
+        let mut table =
+            judged.map_err(|error| Error::internal(format!("comparing: {error}")))??;
         note_parked(&checkpoint, moment.lsn, &mut table);
         if origins_left_out {
             unseen::left_out_origins(&mut table);
@@ -143,10 +147,13 @@ async fn describe(
     let mut tables = followed::select(config, catalog).await?;
     for name in named {
         if !tables.iter().any(|it| it.qualified_name() == *name) {
-            return Err(Error::failed(format!(
-                "table {name:?} is not followed by connector {:?}; name it as schema.table, as in source.tables",
-                config.name
-            )));
+            return Err(Error::failed(
+                Code::TableNotFollowed,
+                format!(
+                    "table {name:?} is not followed by connector {:?}; name it as schema.table, as in source.tables",
+                    config.name
+                ),
+            ));
         }
     }
     let topic = |it: &TableInfo| config.topic(&it.schema, &it.name);
@@ -296,11 +303,14 @@ async fn passed(
             }
         }
         if moved.1.elapsed() > what.patience {
-            return Err(Error::failed(format!(
-                "the checkpoint of connector {:?} stands still at {} short of {until}, where the audit has read the tables; \
+            return Err(Error::failed(
+                Code::AuditImpossible,
+                format!(
+                    "the checkpoint of connector {:?} stands still at {} short of {until}, where the audit has read the tables; \
                  it has to run while it is audited",
-                config.name, moved.0
-            )));
+                    config.name, moved.0
+                ),
+            ));
         }
         time::sleep(LOOK).await;
     }
@@ -371,7 +381,7 @@ fn compare(
         while let Some(bytes) = entries.next_entry().map_err(sorting)? {
             let entry = Entry::read(&bytes);
             take(entry.ok_or_else(|| {
-                    Error::failed("the temporary sort file is corrupt: look for faults of the disk under the temporary folder, then try again")
+                    Error::failed(Code::TemporaryDisk, "the temporary sort file is corrupt: look for faults of the disk under the temporary folder, then try again")
                 })?);
         }
         Ok(())
@@ -401,8 +411,8 @@ fn note_parked(checkpoint: &Checkpoint, moment: Lsn, table: &mut TableAudit) {
 }
 
 fn sorting(error: std::io::Error) -> Error {
-    Error::failed(format!(
-        "sorting in {}: {error}",
-        std::env::temp_dir().display()
-    ))
+    Error::failed(
+        Code::TemporaryDisk,
+        format!("sorting in {}: {error}", std::env::temp_dir().display()),
+    )
 }

@@ -17,7 +17,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use tokio::{runtime::Handle, sync::watch};
-use walferry_event::Relation;
+use walferry_event::{Code, Relation};
 use walferry_kafka::{Noted, RecordBlock, TopicRecord};
 use walferry_postgres::{Catalog, TableInfo};
 use walferry_registry::Registry;
@@ -125,7 +125,7 @@ pub async fn replay(config: &Config, what: Replay) -> Result<ReplayReport, Error
     });
     whole
         .await
-        .map_err(|error| Error::failed(format!("replaying: {error}")))?
+        .map_err(|error| Error::internal(format!("replaying: {error}")))?
 }
 
 /// What a letter shows of a masked column is the mask; and a schema that is refused keeps one table back, not all.
@@ -170,9 +170,10 @@ impl Replayer {
         let (mut noted, note) = Noted::open(&kafka, NOTE)?;
         if let Some(note) = note {
             self.note = serde_json::from_slice(&note).map_err(|error| {
-                Error::failed(format!(
-                    "the note of what was replayed cannot be read: {error}"
-                ))
+                Error::failed(
+                    Code::LetterUnreadable,
+                    format!("the note of what was replayed cannot be read: {error}"),
+                )
             })?;
         }
         self.next = self.note.next.get(&topic).cloned().unwrap_or_default();
@@ -193,11 +194,14 @@ impl Replayer {
         };
         match ends.iter().find(|it| next(it.partition) > Some(&it.end)) {
             None => Ok(()),
-            Some(it) => Err(Error::failed(format!(
-                "partition {} of topic {topic:?} ends at {}, and letters behind that were replayed: the topic was made anew; \
+            Some(it) => Err(Error::failed(
+                Code::LetterUnreadable,
+                format!(
+                    "partition {} of topic {topic:?} ends at {}, and letters behind that were replayed: the topic was made anew; \
                  let errors.dead_letter_topic name another",
-                it.partition, it.end
-            ))),
+                    it.partition, it.end
+                ),
+            )),
         }
     }
 
@@ -208,7 +212,7 @@ impl Replayer {
         }
         self.note.next.insert(topic.to_owned(), self.next.clone());
         let text = serde_json::to_vec(&self.note)
-            .map_err(|error| Error::failed(format!("the note cannot be written: {error}")))?;
+            .map_err(|error| Error::internal(format!("the note cannot be written: {error}")))?;
         noted.publish(self.block.take(), &text)?;
         Ok(())
     }

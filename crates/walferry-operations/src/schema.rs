@@ -9,6 +9,7 @@ pub mod migration;
 pub mod subject;
 
 use serde::Serialize;
+use walferry_event::Code;
 use walferry_postgres::{Catalog, TableInfo};
 use walferry_registry::Registry;
 
@@ -93,10 +94,13 @@ async fn wanted(
     let all: Vec<String> = tables.iter().map(TableInfo::qualified_name).collect();
     let selection = Selection::new(globs);
     if let Some(missing) = selection.missing(&all).first() {
-        return Err(Error::failed(format!(
-            "table {missing:?} is not followed: source.tables = {:?}",
-            config.source.tables
-        )));
+        return Err(Error::failed(
+            Code::TableNotFollowed,
+            format!(
+                "table {missing:?} is not followed: source.tables = {:?}",
+                config.source.tables
+            ),
+        ));
     }
     tables.retain(|it| globs.is_empty() || selection.includes(&it.qualified_name()));
     Ok(tables)

@@ -5,7 +5,7 @@
 //! loses changes silently.
 //! Start reading at `set_checkpoint`, `clear_checkpoint` and `remove`.
 
-use walferry_event::{Lsn, Position};
+use walferry_event::{Code, Lsn, Position};
 use walferry_kafka::Checkpoint;
 use walferry_postgres::{Catalog, Replication};
 
@@ -27,28 +27,37 @@ pub async fn set_checkpoint(config: &Config, lsn: Lsn) -> Result<Checkpoint, Err
     config.kafka.check()?;
     let (catalog, server, slot) = look(config).await?;
     let Slot::Usable { confirmed } = slot else {
-        return Err(Error::invalid(format!(
-            "slot {:?} does not exist or is lost: there is nothing that could go on from {lsn}; `walferry checkpoint clear -c FILE` \
+        return Err(Error::invalid(
+            Code::SlotLost,
+            format!(
+                "slot {:?} does not exist or is lost: there is nothing that could go on from {lsn}; `walferry checkpoint clear -c FILE` \
              lets the connector begin anew",
-            config.source.slot
-        )));
+                config.source.slot
+            ),
+        ));
     };
     let end = catalog.current_wal().await?;
     if !(confirmed..=end).contains(&lsn) {
-        return Err(Error::invalid(format!(
-            "slot {:?} can go on from {confirmed}, up to which it is confirmed, to {end}, where the WAL ends; {lsn} is not \
+        return Err(Error::invalid(
+            Code::CommandLine,
+            format!(
+                "slot {:?} can go on from {confirmed}, up to which it is confirmed, to {end}, where the WAL ends; {lsn} is not \
              between them",
-            config.source.slot
-        )));
+                config.source.slot
+            ),
+        ));
     }
     let (name, slot) = (config.name.clone(), config.source.slot.clone());
     let tables = config.source.tables.clone();
     let amended = amend(config, true, move |found| {
         if let Some(parked) = found.as_ref().and_then(|it| it.parked.first()) {
-            return Err(Error::invalid(format!(
-                "table {:?} is parked, and its own position would be lost: let it go on first",
-                parked.table
-            )));
+            return Err(Error::invalid(
+                Code::TableParked,
+                format!(
+                    "table {:?} is parked, and its own position would be lost: let it go on first",
+                    parked.table
+                ),
+            ));
         }
         tracing::info!(target: "audit", verb = "checkpoint set", connector = name, lsn = %lsn,
             from = found.as_ref().and_then(|it| it.position).map(|it| it.end_lsn.to_string()), "the position is moved by hand");
@@ -76,7 +85,12 @@ pub async fn set_checkpoint(config: &Config, lsn: Lsn) -> Result<Checkpoint, Err
         }))
     });
     let written = amended.await?;
-    written.ok_or_else(|| Error::failed("the checkpoint that was written is not there"))
+    written.ok_or_else(|| {
+        Error::failed(
+            Code::CheckpointUnreadable,
+            "the checkpoint that was written is not there",
+        )
+    })
 }
 
 /// Deletes the checkpoint record. Whether there was one that could be read.
@@ -124,17 +138,20 @@ pub async fn remove(config: &Config) -> Result<Removed, Error> {
             || home.database != server.database
             || home.slot != config.source.slot)
     {
-        return Err(Error::refused(format!(
-            "the checkpoint of connector {:?} belongs to slot {:?} in database {:?} of the cluster with system identifier \
+        return Err(Error::refused(
+            Code::CheckpointForeign,
+            format!(
+                "the checkpoint of connector {:?} belongs to slot {:?} in database {:?} of the cluster with system identifier \
              {}, and the configuration says slot {:?} in database {:?} of {}: nothing was removed",
-            config.name,
-            home.slot,
-            home.database,
-            home.system_id,
-            config.source.slot,
-            server.database,
-            server.system_id
-        )));
+                config.name,
+                home.slot,
+                home.database,
+                home.system_id,
+                config.source.slot,
+                server.database,
+                server.system_id
+            ),
+        ));
     }
     let mut removed = Removed::default();
     let (name, publication) = (&config.source.slot, &config.source.publication);
@@ -143,12 +160,15 @@ pub async fn remove(config: &Config) -> Result<Removed, Error> {
         false => None,
     };
     if there.as_ref().is_some_and(|there| !there.owned) {
-        return Err(Error::invalid(format!(
-            "publication {publication:?} belongs to another role, and {:?} may not drop it: nothing was removed. Let its owner \
+        return Err(Error::invalid(
+            Code::SourceRight,
+            format!(
+                "publication {publication:?} belongs to another role, and {:?} may not drop it: nothing was removed. Let its owner \
              run DROP PUBLICATION {}, or set source.create = false to leave it, then drop again",
-            config.source.connect.user,
-            walferry_postgres::quote_ident(publication)
-        )));
+                config.source.connect.user,
+                walferry_postgres::quote_ident(publication)
+            ),
+        ));
     }
     if slot != Slot::Missing {
         catalog.drop_slot(name).await?;
@@ -173,10 +193,13 @@ async fn look(config: &Config) -> Result<(Catalog, Server, Slot), Error> {
     let server = startup::server(&mut replication, &identity).await?;
     let holder = catalog.slot(&config.source.slot).await?;
     if let Some(pid) = holder.and_then(|slot| slot.active_pid) {
-        return Err(Error::invalid(format!(
-            "slot {:?} is in use by process {pid} of the server: stop the connector first",
-            config.source.slot
-        )));
+        return Err(Error::invalid(
+            Code::SlotInUse,
+            format!(
+                "slot {:?} is in use by process {pid} of the server: stop the connector first",
+                config.source.slot
+            ),
+        ));
     }
     let slot = startup::slot(config, &catalog).await?;
     Ok((catalog, server, slot))
@@ -190,7 +213,7 @@ async fn topic_missing(config: &Config) -> Result<bool, Error> {
     });
     asked
         .await
-        .map_err(|error| Error::failed(format!("asking for the checkpoint topic: {error}")))?
+        .map_err(|error| Error::internal(format!("asking for the checkpoint topic: {error}")))?
 }
 
 async fn amend(
@@ -207,5 +230,5 @@ async fn amend(
     });
     amended
         .await
-        .map_err(|error| Error::failed(format!("changing the checkpoint: {error}")))?
+        .map_err(|error| Error::internal(format!("changing the checkpoint: {error}")))?
 }

@@ -11,7 +11,7 @@ use std::{collections::HashMap, sync::Arc};
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use walferry_avro::Treatments;
-use walferry_event::{Datum, Lsn, Relation};
+use walferry_event::{Code, Datum, Lsn, Relation};
 use walferry_pgoutput::{Frame, Message, Old, Tuple};
 use walferry_postgres::{
     Catalog, ConnectConfig, Feedback, Publish, Replication, Shows, StreamEvent, StreamLimits,
@@ -128,7 +128,10 @@ async fn create_publication(
     let mut tables = catalog.tables().await?;
     tables.retain(|t| selection.includes(&t.qualified_name()) && t.followed(true));
     if tables.is_empty() {
-        return Err(Error::failed("no table of the database is chosen"));
+        return Err(Error::failed(
+            Code::NoTables,
+            "no table of the database is chosen",
+        ));
     }
     let oids: Vec<u32> = tables.iter().map(|it| it.oid).collect();
     let shows = Shows {
@@ -181,7 +184,10 @@ impl Printer {
     /// Prints the changes of a block; `false` when no more are wanted.
     fn block(&mut self, bytes: &[u8], out: &mut impl FnMut(Value) -> bool) -> Result<bool, Error> {
         let malformed = |error: walferry_pgoutput::Error| {
-            Error::failed(format!("the stream cannot be read: {error}"))
+            Error::failed(
+                Code::StreamUnreadable,
+                format!("the stream cannot be read: {error}"),
+            )
         };
         for frame in walferry_pgoutput::frames(bytes) {
             let Frame::XLogData(data) = frame.map_err(malformed)? else {

@@ -213,7 +213,7 @@ impl Start {
         let topics = topics::of(&self.config, &found.tables);
         topics::begin(&self.config, &self.status, checkpoint.as_ref(), &topics).await;
         let begin = match decision {
-            Decision::Refuse(reason) => return Err(Error::refused(reason)),
+            Decision::Refuse(reason) => return Err(Error::decided(reason)),
             Decision::Resume(position) => {
                 let parked = checkpoint.as_ref().and_then(checkpoint_writer::held);
                 let held = Held {
@@ -484,7 +484,7 @@ async fn blocking<T: Send + 'static>(
         body()
     });
     done.await
-        .map_err(|error| Error::failed(format!("{what}: {error}")))?
+        .map_err(|error| Error::internal(format!("{what}: {error}")))?
 }
 
 fn version_text(version: u32) -> String {

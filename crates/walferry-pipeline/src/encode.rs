@@ -32,7 +32,7 @@ mod write;
 use std::sync::{Arc, atomic::Ordering};
 
 use metrics::Counter;
-use walferry_event::{Lsn, Position};
+use walferry_event::{Code, Lsn, Position};
 use walferry_pgoutput::{Frame, Message};
 
 use crate::{
@@ -187,10 +187,13 @@ impl Encoder {
     }
 
     fn malformed(&self, at: Lsn, error: &walferry_pgoutput::Error) -> Error {
-        Error::failed(format!(
-            "the stream of slot {} cannot be read at {at}: {error}",
-            self.config.source.slot
-        ))
+        Error::failed(
+            Code::StreamUnreadable,
+            format!(
+                "the stream of slot {} cannot be read at {at}: {error}",
+                self.config.source.slot
+            ),
+        )
     }
 
     /// Hands over what has been encoded, with a mark inside the transaction if one is open.
@@ -286,10 +289,13 @@ impl Encoder {
             }
             Message::Truncate(truncate) => self.truncate(truncate.relations(), at, observer)?,
             other => {
-                return Err(Error::failed(format!(
-                    "the server sent a {} message at {at}, which was not asked for",
-                    other.name()
-                )));
+                return Err(Error::failed(
+                    Code::StreamUnreadable,
+                    format!(
+                        "the server sent a {} message at {at}, which was not asked for",
+                        other.name()
+                    ),
+                ));
             }
         }
         Ok(())
@@ -301,13 +307,16 @@ impl Encoder {
                 .table
                 .map(|it| format!(" of table {it} (parked)"))
                 .unwrap_or_default();
-            return Err(Error::refused(format!(
-                "the topics hold the first {} changes{of} of the transaction that commits at {}, but the server goes on \
+            return Err(Error::refused(
+                Code::TransactionChanged,
+                format!(
+                    "the topics hold the first {} changes{of} of the transaction that commits at {}, but the server goes on \
                  with the one that commits at {commit_lsn}: the rest is lost; `walferry resync -c FILE` makes the topics agree \
                  with the tables again",
-                gap.position.ordinal.unwrap_or_default(),
-                gap.position.commit_lsn
-            )));
+                    gap.position.ordinal.unwrap_or_default(),
+                    gap.position.commit_lsn
+                ),
+            ));
         }
         self.recent.note(xid);
         // What came last may stand behind this transaction, when the stream is read again from an earlier place.
@@ -434,9 +443,10 @@ impl Encoder {
             return Ok(());
         }
         let Some(tx) = &self.transaction else {
-            return Err(Error::failed(format!(
-                "a change came outside a transaction at {at}"
-            )));
+            return Err(Error::failed(
+                Code::StreamUnreadable,
+                format!("a change came outside a transaction at {at}"),
+            ));
         };
         if self.builder.course().is_split()
             && let Some(table) = self.relations.name(oid)

@@ -5,12 +5,13 @@
 
 use std::fmt;
 
-use walferry_event::Disposition;
+use walferry_event::{Code, Disposition};
 
 /// Why a connector stopped. Opaque: print it, or ask for its exit status.
 #[derive(Debug)]
 pub struct Error {
     kind: Kind,
+    code: Code,
     labels: Labels,
     message: String,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -48,36 +49,47 @@ enum Kind {
 
 impl Error {
     /// An unrecoverable error without a more specific kind.
-    pub fn failed(message: impl Into<String>) -> Error {
-        Error::of(Kind::Failed, message)
+    pub fn failed(code: Code, message: impl Into<String>) -> Error {
+        Error::of(Kind::Failed, code, message)
+    }
+
+    /// A state that only a defect of ours, or a server that breaks its protocol, leads to.
+    pub fn internal(message: impl Into<String>) -> Error {
+        Error::of(Kind::Failed, Code::Internal, message)
     }
 
     /// Something in the configuration or on a server that a person has to mend.
-    pub fn invalid(message: impl Into<String>) -> Error {
-        Error::of(Kind::Failed, message).labelled("connector", "validation")
+    pub fn invalid(code: Code, message: impl Into<String>) -> Error {
+        Error::of(Kind::Failed, code, message).labelled("connector", "validation")
     }
 
     /// Going on would lose or double data.
-    pub fn refused(message: impl Into<String>) -> Error {
-        Error::of(Kind::Refused, message)
+    pub fn refused(code: Code, message: impl Into<String>) -> Error {
+        Error::of(Kind::Refused, code, message)
+    }
+
+    /// A row of the recovery table refuses; its code stands behind the reason.
+    pub(crate) fn decided(reason: String) -> Error {
+        let code = Code::of(&reason).unwrap_or(Code::Internal);
+        Error::refused(code, reason)
     }
 
     /// Another instance of the same name has taken over.
     pub(crate) fn fenced(message: impl Into<String>) -> Error {
-        Error::of(Kind::Fenced, message)
+        Error::of(Kind::Fenced, Code::Fenced, message)
     }
 
     /// What was read is not what the checkpoint goes on with, or not there any more.
     pub(crate) fn diverged(message: impl Into<String>) -> Error {
-        Error::of(Kind::Diverged, message)
+        Error::of(Kind::Diverged, Code::Diverged, message)
     }
 
     /// Asked to stop.
     pub(crate) fn stopped() -> Error {
-        Error::of(Kind::Stopped, "asked to stop")
+        Error::of(Kind::Stopped, Code::Internal, "asked to stop")
     }
 
-    fn of(kind: Kind, message: impl Into<String>) -> Error {
+    fn of(kind: Kind, code: Code, message: impl Into<String>) -> Error {
         let label = match kind {
             Kind::Refused => "refused",
             Kind::Fenced => "fenced",
@@ -85,6 +97,7 @@ impl Error {
         };
         Error {
             kind,
+            code,
             labels: Labels {
                 stage: "connector",
                 kind: label,
@@ -108,10 +121,11 @@ impl Error {
     /// An error of a stage.
     fn from_stage(
         kind: Kind,
+        code: Code,
         labels: (&'static str, &'static str),
         error: impl std::error::Error + Send + Sync + 'static,
     ) -> Error {
-        let mut this = Error::of(kind, error.to_string()).labelled(labels.0, labels.1);
+        let mut this = Error::of(kind, code, error.to_string()).labelled(labels.0, labels.1);
         this.source = Some(Box::new(error));
         this
     }
@@ -131,6 +145,11 @@ impl Error {
     pub fn context(mut self, what: impl fmt::Display) -> Error {
         self.message = format!("{what}: {}", self.message);
         self
+    }
+
+    /// Its stable code.
+    pub fn code(&self) -> Code {
+        self.code
     }
 
     /// The exit status that the process ends with for this error.
@@ -167,7 +186,10 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        match self.kind {
+            Kind::Stopped => f.write_str(&self.message),
+            _ => f.write_str(&self.code.tag(&self.message)),
+        }
     }
 }
 
@@ -194,7 +216,7 @@ impl From<walferry_postgres::Error> for Error {
             true => Kind::Diverged,
             false => passing(&error),
         };
-        Error::from_stage(kind, ("postgresql", error.kind()), error)
+        Error::from_stage(kind, error.code(), ("postgresql", error.kind()), error)
     }
 }
 
@@ -211,19 +233,24 @@ impl From<walferry_kafka::Error> for Error {
         } else {
             passing(&error)
         };
-        Error::from_stage(kind, ("kafka", error.kind()), error)
+        Error::from_stage(kind, error.code(), ("kafka", error.kind()), error)
     }
 }
 
 impl From<walferry_registry::Error> for Error {
     fn from(error: walferry_registry::Error) -> Error {
-        Error::from_stage(passing(&error), ("registry", error.kind()), error)
+        Error::from_stage(
+            passing(&error),
+            error.code(),
+            ("registry", error.kind()),
+            error,
+        )
     }
 }
 
 impl From<walferry_avro::Error> for Error {
     fn from(error: walferry_avro::Error) -> Error {
-        Error::from_stage(Kind::Failed, ("encode", "schema"), error)
+        Error::from_stage(Kind::Failed, Code::TableSchema, ("encode", "schema"), error)
     }
 }
 

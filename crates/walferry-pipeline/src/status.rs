@@ -28,6 +28,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use walferry_event::Code;
+
 use crate::{
     config::Config,
     error::Labels,
@@ -163,9 +165,9 @@ impl Status {
                 true => String::new(),
                 false => format!(", because tables are parked: {}", parked.join(", ")),
             };
-            reasons.push(format!(
+            reasons.push(Code::SlotGrows.tag(&format!(
                 "slot retains {retained} bytes of WAL, more than source.slot_retained_bytes_max = {limit}{because}"
-            ));
+            )));
         }
         if reasons.is_empty() {
             Ok(())
@@ -194,10 +196,10 @@ impl Status {
         for (stage, pulse) in &inner.pulses {
             let age = now.saturating_duration_since(pulse.at);
             if age > pulse.limit {
-                return Err(format!(
+                return Err(Code::Stalled.tag(&format!(
                     "stage {stage} has shown no progress for {} s",
                     age.as_secs()
-                ));
+                )));
             }
         }
         Ok(())
@@ -215,6 +217,7 @@ impl Status {
         ConnectorStatus {
             name: self.name.clone(),
             state,
+            code: reason.as_deref().and_then(code_of),
             reason,
             source: inner.source.clone(),
             positions: self.ledger.positions(),
@@ -439,9 +442,10 @@ impl Status {
     /// known by its name.
     fn tables(&self, inner: &Inner) -> Vec<TableStatus> {
         let mut tables = inner.tables.clone();
-        let mut say = |name: String, state, reason, since| {
+        let mut say = |name: String, state, reason: String, since| {
             let table = tables.entry(name.clone()).or_default();
-            (table.name, table.state, table.reason) = (name, state, Some(reason));
+            (table.name, table.state, table.code) = (name, state, code_of(&reason));
+            table.reason = Some(reason);
             table.parked_since = since;
         };
         for (name, finding) in self.findings.seen() {
@@ -469,4 +473,9 @@ impl Status {
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
+}
+
+/// The code that a reason has.
+fn code_of(reason: &str) -> Option<String> {
+    Code::of(reason).map(|it| it.to_string())
 }

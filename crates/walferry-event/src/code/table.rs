@@ -166,9 +166,6 @@ codes! {
     308 SharedTopic "Tables would share a topic that cannot hold them",
         "Their schemas, keys or policies do not go together, or nobody has asked for the sharing.",
         "Give each table a topic of its own, or write the same topic into both [[table]] on purpose.";
-    309 TableReplaced "A table is another one under the same name",
-        "It was dropped and created again, swapped or renamed; what its topic holds belongs to the former one.",
-        "Nothing where the message says that it is read again; else `walferry resync TABLE -c FILE`.";
     310 ChangesMissing "Changes or rows of a table are missing from its topic",
         "They were not published, or could not be read, as the message says.",
         "Do what the message says; `walferry resync TABLE -c FILE` makes the topic agree.";

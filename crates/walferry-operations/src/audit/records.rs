@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 
 use walferry_avro::{EnvelopeReader, table_digest};
-use walferry_event::Lsn;
+use walferry_event::{Code, Lsn};
 use walferry_kafka::TopicRecord;
 use walferry_registry::Registry;
 
@@ -139,7 +139,7 @@ impl<'a> Records<'a> {
     fn push(&mut self, entry: &Entry) -> Result<(), Error> {
         entry.write(&mut self.bytes);
         let pushed = self.sorter.push(&self.bytes);
-        pushed.map_err(|error| Error::failed(format!("sorting: {error}")))
+        pushed.map_err(|error| Error::failed(Code::TemporaryDisk, format!("sorting: {error}")))
     }
 
     /// A record of a table without a key: the row that it brings, and the one that it takes away.
@@ -187,10 +187,10 @@ impl<'a> Records<'a> {
     ) -> Result<bool, Error> {
         let place = || format!("topic {:?} offset {}", self.subject.topic, record.offset);
         let (id, body) = framed(value).ok_or_else(|| {
-            Error::failed(format!(
-                "{}: a value without the registry's framing",
-                place()
-            ))
+            Error::failed(
+                Code::TopicUnreadable,
+                format!("{}: a value without the registry's framing", place()),
+            )
         })?;
         let place = place();
         self.learn(id, &place)?;
@@ -201,7 +201,8 @@ impl<'a> Records<'a> {
                 .reader
                 .read_both(body, &mut self.before, &mut self.hashes),
         };
-        let found = read.map_err(|error| Error::failed(format!("{place}: {error}")))?;
+        let found = read
+            .map_err(|error| Error::failed(Code::TopicUnreadable, format!("{place}: {error}")))?;
         if self.own.is_some_and(|own| own != found.table) {
             self.ours.remove(&record.partition);
             return Ok(false);
@@ -258,12 +259,17 @@ impl<'a> Records<'a> {
         }
         let schema = self.runtime.block_on(self.registry.schema(id))?;
         let schema = schema.ok_or_else(|| {
-            Error::failed(format!(
-                "{place}: the registry does not know schema id {id}"
-            ))
+            Error::failed(
+                Code::TopicUnreadable,
+                format!("{place}: the registry does not know schema id {id}"),
+            )
         })?;
-        let reader = EnvelopeReader::parse(&schema)
-            .map_err(|error| Error::failed(format!("{place}: schema id {id}: {error}")))?;
+        let reader = EnvelopeReader::parse(&schema).map_err(|error| {
+            Error::failed(
+                Code::TopicUnreadable,
+                format!("{place}: schema id {id}: {error}"),
+            )
+        })?;
         let columns = self.subject.columns.iter().map(|(name, form)| {
             match reader.columns().enumerate().find(|(_, it)| it.0 == name) {
                 None => Err(ABSENT),

@@ -5,7 +5,7 @@
 //! Start reading at `Subject::row`.
 
 use walferry_avro::{EncodeErrorKind, EncodePlan, EnvelopeReader, KeyReader, Row};
-use walferry_event::{Datum, Lsn, Operation, Origin, Table};
+use walferry_event::{Code, Datum, Lsn, Operation, Origin, Table};
 use walferry_postgres::Contents;
 
 use crate::audit::entry::{self, Entry, OTHER, Side};
@@ -195,14 +195,17 @@ fn compile(
 ) -> Result<(EncodePlan, EnvelopeReader), Error> {
     let plan = compile::encode_plan(config, table, topic, &[])?;
     let reader = EnvelopeReader::parse(plan.value_schema()).map_err(|error| {
-        Error::failed(format!(
-            "table {}: {error}; an audit needs format.envelope = \"debezium\"",
-            table.relation.qualified_name()
-        ))
+        Error::failed(
+            Code::AuditImpossible,
+            format!(
+                "table {}: {error}; an audit needs format.envelope = \"debezium\"",
+                table.relation.qualified_name()
+            ),
+        )
     })?;
     Ok((plan, reader))
 }
 
 fn unreadable(error: walferry_avro::ReadError) -> Error {
-    Error::failed(format!("our own record cannot be read: {error}"))
+    Error::internal(format!("our own record cannot be read: {error}"))
 }

@@ -6,6 +6,7 @@
 //! Start reading at `Start::look`.
 
 use std::sync::{Arc, atomic::AtomicBool};
+use walferry_event::Code;
 
 use walferry_kafka::Checkpoint;
 
@@ -84,9 +85,10 @@ impl Start {
         );
         let saved = checkpoint.and_then(|it| it.snapshot.as_ref());
         let progress = snapshot_progress::Progress::read(saved).map_err(|error| {
-            Error::failed(format!(
-                "the snapshot's cursor in the checkpoint record cannot be read: {error}"
-            ))
+            Error::failed(
+                Code::CheckpointUnreadable,
+                format!("the snapshot's cursor in the checkpoint record cannot be read: {error}"),
+            )
         })?;
         let (row, decision) = self.decide(&evidence, progress.as_ref());
         Ok((row, decision, progress))
@@ -101,7 +103,7 @@ impl Start {
     ) -> Result<(), Error> {
         let config = &self.config;
         match decision {
-            Decision::Refuse(reason) => return Err(Error::refused(reason)),
+            Decision::Refuse(reason) => return Err(Error::decided(reason)),
             Decision::Resume(_) => {
                 self.again(found, progress).await?;
                 // A table that the publication does not hold is added, or left out.

@@ -6,6 +6,7 @@
 //! Start reading at `reload`.
 
 use std::sync::Arc;
+use walferry_event::Code;
 
 use walferry_postgres::{Catalog, TableInfo};
 
@@ -105,7 +106,10 @@ async fn examined(
         .chain(lacking)
         .find(|(name, _)| !before(name));
     if let Some((name, reason)) = fresh {
-        return Err(Error::invalid(format!("table {name}: {reason}")));
+        return Err(Error::invalid(
+            Code::TableOption,
+            format!("table {name}: {reason}"),
+        ));
     }
     let add: Vec<u32> = plan.add.iter().map(|it| it.oid).collect();
     let listed =

@@ -8,7 +8,7 @@
 
 use std::sync::atomic::Ordering;
 
-use walferry_event::Position;
+use walferry_event::{Code, Position};
 use walferry_kafka::Publisher;
 use walferry_postgres::{Catalog, SnapshotReader, TableInfo};
 
@@ -113,6 +113,7 @@ impl Start {
     pub(super) async fn can_resync(&self, found: &Found) -> Result<(), Error> {
         if !self.config.source.create {
             return Err(Error::invalid(
+                Code::SlotMissing,
                 "a resync creates a slot, and source.create is false: let it be true until the resync has ended",
             ));
         }
@@ -204,7 +205,7 @@ fn named<'a>(
     let find = |name: &String| {
         let found = tables.iter().find(|it| it.qualified_name() == *name);
         found.ok_or_else(|| {
-            Error::invalid(format!(
+            Error::invalid(Code::TableNotFollowed, format!(
                 "table {name:?} is not followed by connector {:?}; name it as schema.table, as in source.tables",
                 config.name
             ))
@@ -229,20 +230,26 @@ async fn jobs(
         let apart = keyed && config.physical_table(&table.schema, &table.name).is_some();
         let other = |it: &&TableInfo| it.oid != table.oid && topic(it) == topic(table);
         if let Some(other) = all.iter().find(other).filter(|_| !apart) {
-            return Err(Error::invalid(format!(
-                "tables {name} and {} share topic {:?}, so that it cannot be told which keys of it are gone from which table; \
+            return Err(Error::invalid(
+                Code::SharedTopic,
+                format!(
+                    "tables {name} and {} share topic {:?}, so that it cannot be told which keys of it are gone from which table; \
                  let keys tell them apart (table_in_key), or give each its own topic",
-                other.qualified_name(),
-                topic(table)
-            )));
+                    other.qualified_name(),
+                    topic(table)
+                ),
+            ));
         }
         let skips = |operation| config.skipped_operations.contains(&operation);
         if !keyed && (skips(Operation::Truncate) || config.format.envelope == Envelope::Flat) {
-            return Err(Error::invalid(format!(
-                "table {name} has no key, so that its topic has to be ended by a truncate before its rows are told again, and \
+            return Err(Error::invalid(
+                Code::SnapshotImpossible,
+                format!(
+                    "table {name} has no key, so that its topic has to be ended by a truncate before its rows are told again, and \
                  truncates are not published; publish them (format.skipped_operations, format.envelope), give the table a \
                  key, or a new topic"
-            )));
+                ),
+            ));
         }
         let rows = u64::try_from(table.rows_estimated).unwrap_or(0);
         jobs.push(TableJob {

@@ -22,7 +22,7 @@ use tokio::{
     sync::{oneshot, watch},
     time,
 };
-use walferry_event::Position;
+use walferry_event::{Code, Position};
 use walferry_postgres::Feedback;
 
 use crate::{
@@ -100,7 +100,7 @@ pub(crate) fn spawn(
             // Nobody listens any more when the process is on its way out.
             let _ = send.send(body());
         })
-        .map_err(|error| Error::failed(format!("starting thread {name}: {error}")))?;
+        .map_err(|error| Error::internal(format!("starting thread {name}: {error}")))?;
     Ok(receive)
 }
 
@@ -337,10 +337,13 @@ impl Ring {
             outcome = match (outcome, ended) {
                 // The publisher's reason explains the encoder's end, not the other way round.
                 (Err(error), Ok(Ok(Err(reason)))) if error.is_stopped() => Err(reason),
-                (Err(error), Err(_)) if error.is_stopped() => Err(Error::failed(format!(
-                    "the open batch could not be committed within shutdown_ms = {}: it is sent again at the next start",
-                    self.config.shutdown_ms
-                ))),
+                (Err(error), Err(_)) if error.is_stopped() => Err(Error::failed(
+                    Code::KafkaUnreachable,
+                    format!(
+                        "the open batch could not be committed within shutdown_ms = {}: it is sent again at the next start",
+                        self.config.shutdown_ms
+                    ),
+                )),
                 (outcome, _) => outcome,
             };
         }
@@ -378,17 +381,20 @@ impl Shares {
 }
 
 fn server_ended() -> Error {
-    Error::away(Error::failed("the server ended the stream").labelled("postgresql", "connection"))
+    Error::away(
+        Error::failed(Code::SourceLost, "the server ended the stream")
+            .labelled("postgresql", "connection"),
+    )
 }
 
 fn ended(thread: &str, outcome: Result<(), Error>) -> Error {
     outcome
         .err()
-        .unwrap_or_else(|| Error::failed(format!("the {thread} ended before its time")))
+        .unwrap_or_else(|| Error::internal(format!("the {thread} ended before its time")))
 }
 
 fn panicked(thread: &str) -> Result<(), Error> {
-    Err(Error::failed(format!(
+    Err(Error::internal(format!(
         "the {thread} thread panicked: this is a defect, see the log"
     )))
 }

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use tokio::{sync::watch, time};
-use walferry_event::Lsn;
+use walferry_event::{Code, Lsn};
 use walferry_postgres::{Catalog, Identity, Replication, TableInfo};
 
 use crate::{
@@ -26,21 +26,27 @@ pub(crate) struct Survey {
 pub(crate) async fn survey(config: &Config, catalog: &Catalog) -> Result<Survey, Error> {
     let wal_level = catalog.wal_level().await?;
     if wal_level != "logical" {
-        return Err(Error::invalid(format!(
-            "wal_level is {wal_level:?}, but logical decoding needs \"logical\": ALTER SYSTEM SET wal_level = 'logical', \
+        return Err(Error::invalid(
+            Code::WalLevel,
+            format!(
+                "wal_level is {wal_level:?}, but logical decoding needs \"logical\": ALTER SYSTEM SET wal_level = 'logical', \
              then restart the server"
-        )));
+            ),
+        ));
     }
     let role = catalog.role().await?;
     if !role.superuser && !role.replication {
-        return Err(Error::invalid(format!(
-            "role {:?} may not use replication: ALTER ROLE {} REPLICATION",
-            role.name,
-            walferry_postgres::quote_ident(&role.name)
-        )));
+        return Err(Error::invalid(
+            Code::ReplicationRight,
+            format!(
+                "role {:?} may not use replication: ALTER ROLE {} REPLICATION",
+                role.name,
+                walferry_postgres::quote_ident(&role.name)
+            ),
+        ));
     }
     if let Some(reason) = origin_unknown(&config.source, catalog.server_version()) {
-        return Err(Error::invalid(reason));
+        return Err(Error::invalid(Code::OriginFilter, reason));
     }
     Ok(Survey {
         server_version: catalog.server_version(),
@@ -54,19 +60,25 @@ pub async fn slot(config: &Config, catalog: &Catalog) -> Result<Slot, Error> {
         return Ok(Slot::Missing);
     };
     if slot.plugin.as_deref() != Some("pgoutput") {
-        return Err(Error::invalid(format!(
-            "slot {:?} exists but uses the output plugin {:?}, not \"pgoutput\"; choose another source.slot",
-            config.source.slot,
-            slot.plugin.as_deref().unwrap_or("none: it is physical")
-        )));
+        return Err(Error::invalid(
+            Code::SlotForeign,
+            format!(
+                "slot {:?} exists but uses the output plugin {:?}, not \"pgoutput\"; choose another source.slot",
+                config.source.slot,
+                slot.plugin.as_deref().unwrap_or("none: it is physical")
+            ),
+        ));
     }
     if slot.database.as_deref() != Some(&config.source.connect.database) {
-        return Err(Error::invalid(format!(
-            "slot {:?} belongs to database {:?}, not {:?}; choose another source.slot",
-            config.source.slot,
-            slot.database.as_deref().unwrap_or("none"),
-            config.source.connect.database
-        )));
+        return Err(Error::invalid(
+            Code::SlotForeign,
+            format!(
+                "slot {:?} belongs to database {:?}, not {:?}; choose another source.slot",
+                config.source.slot,
+                slot.database.as_deref().unwrap_or("none"),
+                config.source.connect.database
+            ),
+        ));
     }
     if let Some(reason) = slot.is_lost() {
         return Ok(Slot::Lost(reason));
@@ -125,12 +137,15 @@ pub(crate) async fn may_create_slot(config: &Config, catalog: &Catalog) -> Resul
     if source.create || catalog.slot(&source.slot).await?.is_some() {
         return Ok(());
     }
-    Err(Error::invalid(format!(
-        "slot {:?} does not exist and source.create is false: SELECT pg_create_logical_replication_slot({}, 'pgoutput'), \
+    Err(Error::invalid(
+        Code::SlotMissing,
+        format!(
+            "slot {:?} does not exist and source.create is false: SELECT pg_create_logical_replication_slot({}, 'pgoutput'), \
          then start with --adopt-slot --with-snapshot",
-        source.slot,
-        walferry_postgres::quote_literal(&source.slot)
-    )))
+            source.slot,
+            walferry_postgres::quote_literal(&source.slot)
+        ),
+    ))
 }
 
 /// Drops the slot, whoever holds it. Whether there was one. A session that was creating it takes it along when it ends.
@@ -154,11 +169,14 @@ pub(crate) async fn drop_slot(
 pub(crate) fn can_be_read(config: &Config, tables: &[TableInfo]) -> Result<(), Error> {
     match tables.iter().find(|table| !table.can_select) {
         None => Ok(()),
-        Some(table) => Err(Error::invalid(format!(
-            "table {}: its rows may not be read; {}, or set snapshot.mode = \"never\"",
-            table.qualified_name(),
-            table.grant_select(&config.source.connect.user)
-        ))),
+        Some(table) => Err(Error::invalid(
+            Code::TableUnreadable,
+            format!(
+                "table {}: its rows may not be read; {}, or set snapshot.mode = \"never\"",
+                table.qualified_name(),
+                table.grant_select(&config.source.connect.user)
+            ),
+        )),
     }
 }
 
@@ -199,7 +217,7 @@ pub(crate) async fn free_slot(
                 config.source.slot
             );
             return Err(Error::away(
-                Error::failed(text).labelled("kafka", "connection"),
+                Error::failed(Code::KafkaUnreachable, text).labelled("kafka", "connection"),
             ));
         }
         if graced || ours == Some(pid) {
@@ -214,11 +232,14 @@ pub(crate) async fn free_slot(
             );
         }
         if begun.elapsed() > 15 * GRACE {
-            return Err(Error::failed(format!(
-                "slot {:?} is still held by process {pid} after {} s, and ending it had no effect",
-                config.source.slot,
-                begun.elapsed().as_secs()
-            )));
+            return Err(Error::failed(
+                Code::SlotInUse,
+                format!(
+                    "slot {:?} is still held by process {pid} after {} s, and ending it had no effect",
+                    config.source.slot,
+                    begun.elapsed().as_secs()
+                ),
+            ));
         }
         time::sleep(POLL).await;
     }

@@ -4,7 +4,7 @@
 //! Invariant: a delete has the very key that the topic has, framing included, so that compaction knows it for the same.
 
 use walferry_avro::KeyReader;
-use walferry_event::{Origin, Relation};
+use walferry_event::{Code, Origin, Relation};
 
 use crate::{
     config::Tombstones,
@@ -22,7 +22,12 @@ impl Encoder {
             return Ok(None);
         };
         let reader = plan.encode.key_schema().map(KeyReader::parse).transpose();
-        reader.map_err(|error| Error::failed(format!("table {}: its key: {error}", plan.name)))
+        reader.map_err(|error| {
+            Error::failed(
+                Code::TopicUnreadable,
+                format!("table {}: its key: {error}", plan.name),
+            )
+        })
     }
 
     /// Writes the delete of a key that the topic has and the table has no more, and its tombstone.
@@ -37,17 +42,20 @@ impl Encoder {
             return Ok(());
         };
         if let Some(reason) = &plan.refused {
-            return Err(Error::failed(format!(
-                "table {}: what is gone from it cannot be told: the registry refused its schema: {reason}; mend the \
+            return Err(Error::failed(
+                Code::SchemaRefused,
+                format!(
+                    "table {}: what is gone from it cannot be told: the registry refused its schema: {reason}; mend the \
                  subject's compatibility level",
-                plan.name
-            )));
+                    plan.name
+                ),
+            ));
         }
         let mut value = Vec::new();
         plan.encode
             .delete_of_key(&gone.body, readers, origin, &mut value)
             .map_err(|error| {
-                Error::failed(format!(
+                Error::failed(Code::TopicUnreadable, format!(
                     "table {}: cannot write a delete for a key found only in topic {:?}: {error}",
                     plan.name, plan.topic
                 ))
@@ -88,10 +96,13 @@ impl Encoder {
         )?;
         match parked {
             None => Ok(()),
-            Some((table, obstacle)) => Err(Error::failed(format!(
-                "table {table}: its topic cannot be truncated: {}; a snapshot cannot wait for one table",
-                obstacle.reason
-            ))),
+            Some((table, obstacle)) => Err(Error::failed(
+                Code::SnapshotRow,
+                format!(
+                    "table {table}: its topic cannot be truncated: {}; a snapshot cannot wait for one table",
+                    obstacle.reason
+                ),
+            )),
         }
     }
 }

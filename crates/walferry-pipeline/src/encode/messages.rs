@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use walferry_avro::{MessagePlan, Naming};
-use walferry_event::{Lsn, Operation, Origin, Position};
+use walferry_event::{Code, Lsn, Operation, Origin, Position};
 use walferry_pgoutput::LogicalMessage;
 
 use crate::{
@@ -58,9 +58,12 @@ impl Encoder {
         let reason = oversize::too_long(bytes, &self.config);
         let wanted = !self.config.skipped_operations.contains(&Operation::Message);
         if wanted && self.config.errors.policy != Policy::Skip {
-            let error = Error::failed(format!(
-                "a logical decoding message at {at} cannot be published: {reason}; or set errors.policy = \"skip\""
-            ));
+            let error = Error::failed(
+                Code::MessageRefused,
+                format!(
+                    "a logical decoding message at {at} cannot be published: {reason}; or set errors.policy = \"skip\""
+                ),
+            );
             return Err(error.labelled("encode", "too_large"));
         }
         if wanted {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use walferry_event::{Lsn, Origin};
+use walferry_event::{Code, Lsn, Origin};
 
 use crate::{
     config::{Config, Policy},
@@ -50,7 +50,7 @@ pub(super) fn unwritable(
                     origin.lsn, origin.xid
                 ),
             };
-            Err(Error::failed(format!(
+            Err(Error::failed(Code::ValueRefused, format!(
                 "table {}: {what} cannot be published: {reason}; mend that or set errors = \"park\", \"dead-letter\" or \
                  \"skip\" for this table",
                 plan.name

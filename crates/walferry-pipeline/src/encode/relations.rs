@@ -22,7 +22,7 @@ use std::{
 
 use tokio::sync::watch;
 use walferry_avro::EncodeErrorKind;
-use walferry_event::{Lsn, Relation, ReplicaIdentity, Table};
+use walferry_event::{Code, Lsn, Relation, ReplicaIdentity, Table};
 use walferry_kafka::TopicTakes;
 use walferry_postgres::Catalog;
 use walferry_registry::Registry;
@@ -406,11 +406,14 @@ impl Relations {
                 Err(error.context(format!("table {} at {at}", plan.name)))
             }
             Err(Refusal::Schema(reason)) if plan.policy == Policy::Stop => {
-                let error = Error::failed(format!(
-                    "table {} at {at}: its schema is refused: {reason}; mend the table or the subject's \
+                let error = Error::failed(
+                    Code::SchemaRefused,
+                    format!(
+                        "table {} at {at}: its schema is refused: {reason}; mend the table or the subject's \
                      compatibility level, or set errors = \"park\" or \"dead-letter\" for this table",
-                    plan.name
-                ));
+                        plan.name
+                    ),
+                );
                 Err(error.labelled("registry", "schema"))
             }
             Err(Refusal::Schema(reason)) => {
@@ -452,7 +455,7 @@ impl Relations {
         match self.register_all(&offers, Urgency::Waits) {
             Ok(ids) => Ok((ids[0], ids[1])),
             Err(Refusal::Error(error)) => Err(error),
-            Err(Refusal::Schema(reason)) => Err(Error::failed(format!(
+            Err(Refusal::Schema(reason)) => Err(Error::failed(Code::SchemaRefused, format!(
                 "the registry refused a schema of topic {topic}: {reason}; mend the subject's compatibility level"
             ))
             .labelled("registry", "schema")),

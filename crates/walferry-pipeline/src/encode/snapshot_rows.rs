@@ -2,7 +2,7 @@
 //!
 //! Owns the one call. Never: parks a table for a row: a snapshot cannot wait for one table.
 
-use walferry_event::{Datum, Origin};
+use walferry_event::{Code, Datum, Origin};
 
 use crate::{
     encode::{Encoder, change_records::Change, keys::Left, policy::Context, write::write_change},
@@ -36,11 +36,14 @@ impl Encoder {
         )?;
         match parked {
             None => Ok(()),
-            Some((table, obstacle)) => Err(Error::failed(format!(
-                "table {table}: a row of its snapshot cannot be encoded: {}; a snapshot cannot wait for one table: mend \
+            Some((table, obstacle)) => Err(Error::failed(
+                Code::SnapshotRow,
+                format!(
+                    "table {table}: a row of its snapshot cannot be encoded: {}; a snapshot cannot wait for one table: mend \
                  the value or the subject's compatibility level, or set errors = \"dead-letter\" for this table",
-                obstacle.reason
-            ))),
+                    obstacle.reason
+                ),
+            )),
         }
     }
 }

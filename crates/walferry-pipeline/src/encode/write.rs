@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use walferry_avro::EncodeErrorKind;
-use walferry_event::{Operation, Origin};
+use walferry_event::{Code, Operation, Origin};
 
 use crate::{
     encode::{
@@ -53,10 +53,13 @@ pub(super) fn write_change(
             Some(Entry::Followed(plan)) => plan,
             Some(Entry::Ignored) => return Ok(None),
             None => {
-                return Err(Error::failed(format!(
-                    "a change at {} is of relation {oid}, which the stream has not described",
-                    origin.lsn
-                )));
+                return Err(Error::failed(
+                    Code::StreamUnreadable,
+                    format!(
+                        "a change at {} is of relation {oid}, which the stream has not described",
+                        origin.lsn
+                    ),
+                ));
             }
         };
         if let Some(reason) = plan.refused.clone() {

@@ -17,6 +17,6 @@ pub async fn checkpoint(config: &Config) -> Result<Option<Checkpoint>, Error> {
     });
     let read = read
         .await
-        .map_err(|error| Error::failed(format!("reading the checkpoint: {error}")))?;
+        .map_err(|error| Error::internal(format!("reading the checkpoint: {error}")))?;
     Ok(read?)
 }

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
+use walferry_event::Code;
 use walferry_event::Table;
 use walferry_postgres::PublicationVersion;
 
@@ -257,6 +258,18 @@ pub(crate) enum Lack {
     Surplus,
     /// It is published and complete, and its topic is not as it was: that has to be known, and stops nothing.
     Uneven,
+}
+
+impl Lack {
+    /// The code of a reason that has none of its own.
+    pub(crate) fn code(self) -> Code {
+        match self {
+            Lack::LeftOut => Code::TableLeftOut,
+            Lack::Incomplete => Code::ChangesMissing,
+            Lack::Surplus => Code::RowsTooMany,
+            Lack::Uneven => Code::TopicUneven,
+        }
+    }
 }
 
 /// What has to run before something that is known to be wrong with a topic is right.

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use walferry_event::{Lsn, Position};
+use walferry_event::{Code, Lsn, Position};
 
 /// What is known of the slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,7 +112,7 @@ pub enum Decision {
     Resume(Position),
     /// Take a new slot and read every table again, so that the topics agree with them: only when the operator asks.
     Resync,
-    /// Stop with exit status 3 and this message.
+    /// Stop with exit status 3 and this message, which ends with its code.
     Refuse(String),
 }
 
@@ -170,16 +170,20 @@ pub fn decide(evidence: &Evidence) -> (&'static str, Decision) {
 pub fn resync(evidence: &Evidence, some: bool, begun: bool) -> (&'static str, Decision) {
     let row = row(evidence);
     let decision = match (row.decide)(evidence) {
-        Decision::Refuse(reason) if row.mended && some => Decision::Refuse(format!(
-            "{reason}; every table has lost changes, not some of them: name no table"
-        )),
+        Decision::Refuse(reason) if row.mended && some => refuse(
+            Code::NothingToResync,
+            format!("{reason}; every table has lost changes, not some of them: name no table"),
+        ),
         Decision::Refuse(_) if row.mended => Decision::Resync,
         Decision::Resume(_) if !some && !begun => Decision::Resync,
-        Decision::Create | Decision::StartOver => Decision::Refuse(format!(
-            "connector {:?} has published nothing yet that could be made to agree with the tables: `walferry run` takes \
+        Decision::Create | Decision::StartOver => refuse(
+            Code::NothingToResync,
+            format!(
+                "connector {:?} has published nothing yet that could be made to agree with the tables: `walferry run` takes \
              its first snapshot",
-            evidence.connector
-        )),
+                evidence.connector
+            ),
+        ),
         other => other,
     };
     (row.name, decision)
@@ -262,6 +266,10 @@ fn slot_ahead(e: &Evidence) -> bool {
     }
 }
 
+fn refuse(code: Code, reason: String) -> Decision {
+    Decision::Refuse(code.tag(&reason))
+}
+
 fn refuse_cluster(e: &Evidence) -> Decision {
     let Some(home) = home(e) else {
         return Decision::Create;
@@ -270,14 +278,17 @@ fn refuse_cluster(e: &Evidence) -> Decision {
         "the cluster with system identifier {}, but the server that answers has {}",
         home.system_id, e.server.system_id
     );
-    Decision::Refuse(match written(e) {
-        Some(w) => format!(
-            "the checkpoint of connector {:?} at {} belongs to {found}: its positions mean nothing here; point source.url \
+    refuse(
+        Code::OtherCluster,
+        match written(e) {
+            Some(w) => format!(
+                "the checkpoint of connector {:?} at {} belongs to {found}: its positions mean nothing here; point source.url \
              at the old cluster, or give this source a connector name of its own",
-            e.connector, w.position.end_lsn
-        ),
-        None => unfinished(e, &found, home),
-    })
+                e.connector, w.position.end_lsn
+            ),
+            None => unfinished(e, &found, home),
+        },
+    )
 }
 
 fn refuse_slot(e: &Evidence) -> Decision {
@@ -288,14 +299,17 @@ fn refuse_slot(e: &Evidence) -> Decision {
         "slot {:?} in database {:?}, but the configuration says slot {:?} in database {:?}",
         home.slot, home.database, e.slot_name, e.server.database
     );
-    Decision::Refuse(match written(e) {
-        Some(w) => format!(
-            "the checkpoint of connector {:?} at {} belongs to {found}; restore the old settings, or use another connector \
+    refuse(
+        Code::OtherSlot,
+        match written(e) {
+            Some(w) => format!(
+                "the checkpoint of connector {:?} at {} belongs to {found}; restore the old settings, or use another connector \
              name",
-            e.connector, w.position.end_lsn
-        ),
-        None => unfinished(e, &found, home),
-    })
+                e.connector, w.position.end_lsn
+            ),
+            None => unfinished(e, &found, home),
+        },
+    )
 }
 
 /// A start that began elsewhere. What it has left there is dropped by a person, and nothing here in its stead.
@@ -316,46 +330,58 @@ fn refuse_timeline(e: &Evidence) -> Decision {
         Some((_, at)) => format!("that timeline ended at {at}, before the checkpoint"),
         None => "its history does not contain that timeline".to_owned(),
     };
-    Decision::Refuse(format!(
-        "the checkpoint of connector {:?} is at {} on timeline {}, but the server is on timeline {} and {evidence}: the \
+    refuse(
+        Code::OtherTimeline,
+        format!(
+            "the checkpoint of connector {:?} is at {} on timeline {}, but the server is on timeline {} and {evidence}: the \
          topics hold changes that this server never had; `walferry resync -c FILE` makes them agree again",
-        e.connector,
-        held_end(w.position),
-        w.timeline,
-        e.server.timeline
-    ))
+            e.connector,
+            held_end(w.position),
+            w.timeline,
+            e.server.timeline
+        ),
+    )
 }
 
 fn refuse_behind(e: &Evidence) -> Decision {
     let Some(w) = written(e) else {
         return Decision::Create;
     };
-    Decision::Refuse(format!(
-        "the topics of connector {:?} hold changes up to {}, but the server's log ends at {}: it was restored to an earlier \
+    refuse(
+        Code::ServerBehind,
+        format!(
+            "the topics of connector {:?} hold changes up to {}, but the server's log ends at {}: it was restored to an earlier \
          state, and what is written there from now on would pass for published; `walferry resync -c FILE` makes the topics agree \
          with the tables again",
-        e.connector, w.position.end_lsn, e.server.wal_flush
-    ))
+            e.connector, w.position.end_lsn, e.server.wal_flush
+        ),
+    )
 }
 
 fn adopt_or_refuse(e: &Evidence) -> Decision {
     match (confirmed(e), e.adopt_slot) {
         (Some(confirmed), true) => Decision::Resume(Position::at(confirmed)),
-        (Some(confirmed), false) => Decision::Refuse(format!(
-            "slot {:?} exists, confirmed up to {confirmed}, but there is no checkpoint of connector {:?}: adopting it would publish \
+        (Some(confirmed), false) => refuse(
+            Code::SlotUnknown,
+            format!(
+                "slot {:?} exists, confirmed up to {confirmed}, but there is no checkpoint of connector {:?}: adopting it would publish \
              the changes after {confirmed} and none before; start with --adopt-slot --with-snapshot to read the tables beside it, \
              with --adopt-slot alone when their topics hold what was before, or drop the slot with SELECT \
              pg_drop_replication_slot('{}') to begin with a snapshot",
-            e.slot_name, e.connector, e.slot_name
-        )),
-        (None, _) => Decision::Refuse(format!(
-            "slot {:?} exists but is lost ({}), and there is no checkpoint of connector {:?}: drop it with SELECT \
+                e.slot_name, e.connector, e.slot_name
+            ),
+        ),
+        (None, _) => refuse(
+            Code::SlotUnknown,
+            format!(
+                "slot {:?} exists but is lost ({}), and there is no checkpoint of connector {:?}: drop it with SELECT \
              pg_drop_replication_slot('{}') to begin with a snapshot",
-            e.slot_name,
-            lost_reason(e),
-            e.connector,
-            e.slot_name
-        )),
+                e.slot_name,
+                lost_reason(e),
+                e.connector,
+                e.slot_name
+            ),
+        ),
     }
 }
 
@@ -371,14 +397,17 @@ fn refuse_lost(e: &Evidence) -> Decision {
     let Some(w) = written(e) else {
         return Decision::Create;
     };
-    Decision::Refuse(format!(
-        "slot {:?} cannot be used ({}), but the topics hold changes up to {}: changes are lost from {} on; `walferry \
+    refuse(
+        Code::SlotLost,
+        format!(
+            "slot {:?} cannot be used ({}), but the topics hold changes up to {}: changes are lost from {} on; `walferry \
          resync -c FILE` takes a new slot and makes the topics agree with the tables again",
-        e.slot_name,
-        lost_reason(e),
-        w.position.end_lsn,
-        w.position.end_lsn
-    ))
+            e.slot_name,
+            lost_reason(e),
+            w.position.end_lsn,
+            w.position.end_lsn
+        ),
+    )
 }
 
 fn refuse_gap(e: &Evidence) -> Decision {
@@ -390,12 +419,15 @@ fn refuse_gap(e: &Evidence) -> Decision {
     } else {
         ""
     };
-    Decision::Refuse(format!(
-        "slot {:?} is confirmed up to {confirmed}, but the topics hold changes{whose} only up to {}: the changes from {} \
+    refuse(
+        Code::SlotAhead,
+        format!(
+            "slot {:?} is confirmed up to {confirmed}, but the topics hold changes{whose} only up to {}: the changes from {} \
          to {confirmed} are lost, something else has read from this slot; `walferry resync -c FILE` takes a new slot and makes \
          the topics agree with the tables again",
-        e.slot_name, w.needed, w.needed
-    ))
+            e.slot_name, w.needed, w.needed
+        ),
+    )
 }
 
 fn resume(e: &Evidence) -> Decision {

@@ -94,7 +94,7 @@ impl From<KeyError> for Error {
         match (error.cause, error.taker) {
             (Some(cause), _) => cause.into(),
             (None, Some(taker)) => taker,
-            (None, None) => Error::failed("keys could not be read"),
+            (None, None) => Error::internal("keys could not be read"),
         }
     }
 }

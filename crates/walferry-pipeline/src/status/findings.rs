@@ -42,7 +42,7 @@ impl Found {
         let reasons: Vec<&str> = all.iter().map(|it| it.reason.as_str()).collect();
         Some(Finding {
             lack: all.first()?.lack,
-            reason: reasons.join("; besides, "),
+            reason: all.first()?.lack.code().tag(&reasons.join("; besides, ")),
         })
     }
 }
@@ -160,6 +160,7 @@ impl Findings {
 }
 
 fn log(table: &str, Finding { lack, reason }: Finding) {
+    let reason = lack.code().tag(&reason);
     match lack {
         Lack::LeftOut => tracing::warn!(table, reason, "the table is left out"),
         Lack::Uneven => tracing::warn!(table, reason, "the table's topic is not as it was"),
@@ -195,11 +196,14 @@ mod tests {
         findings.set_known(table, Mend::Part, Lack::Incomplete, "attached");
         findings.set(table, Lack::Incomplete, "it waits");
         let all = "it waits; besides, attached; besides, dropped";
-        assert_eq!(shown(), Some((Lack::Incomplete, all.to_owned())));
+        assert_eq!(shown(), Some((Lack::Incomplete, format!("{all} [WF0310]"))));
         findings.clear(table);
         assert!(findings.knows(table, Mend::Part, Lack::Incomplete));
         findings.mended(table, Mend::Part);
-        assert_eq!(shown(), Some((Lack::Surplus, "dropped".to_owned())));
+        assert_eq!(
+            shown(),
+            Some((Lack::Surplus, "dropped [WF0311]".to_owned()))
+        );
         findings.mended(table, Mend::Sweep);
         assert_eq!(shown(), None);
         // A whole reading mends all that waits, and what was told.

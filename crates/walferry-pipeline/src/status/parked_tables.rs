@@ -16,7 +16,7 @@ use tokio::{
     sync::{mpsc, oneshot, watch as news},
     time::{self, Instant},
 };
-use walferry_event::Lsn;
+use walferry_event::{Code, Lsn};
 
 use crate::tables::plan::Offer;
 
@@ -155,7 +155,7 @@ impl ParkedTables {
     pub(crate) fn seen(&self) -> BTreeMap<String, Seen> {
         let seen = |it: &Waiting| Seen {
             since: it.since.clone(),
-            reason: it.obstacle.reason.clone(),
+            reason: Code::TableParked.tag(&it.obstacle.reason),
             released: it.released,
         };
         let tables = self.tables();

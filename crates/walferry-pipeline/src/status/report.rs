@@ -18,6 +18,8 @@ pub struct ConnectorStatus {
     pub state: State,
     /// Why, when it is not simply working.
     pub reason: Option<String>,
+    /// The code of the reason, for `walferry explain`.
+    pub code: Option<String>,
     /// The server and what is used of it.
     pub source: SourceStatus,
     /// The four positions of the ring.
@@ -114,6 +116,8 @@ pub struct TableStatus {
     pub parked_since: Option<String>,
     /// Why.
     pub reason: Option<String>,
+    /// The code of the reason.
+    pub code: Option<String>,
 }
 
 impl TableStatus {

@@ -78,7 +78,7 @@ fn a_table_that_lacks_changes_is_told_and_one_that_is_left_out_hinders_nobody() 
         .set("public.t", Lack::Incomplete, "it was replaced");
     assert_eq!(
         status.ready(),
-        Err(vec!["table public.t: it was replaced".to_owned()])
+        Err(vec!["table public.t: it was replaced [WF0310]".to_owned()])
     );
     assert_eq!(status.report().tables[0].state, TableActivity::Incomplete);
     status.findings.clear("public.t");

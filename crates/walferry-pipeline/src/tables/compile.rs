@@ -4,7 +4,7 @@
 //! Start reading at `described`, then `compile`.
 
 use walferry_avro::{EncodePlan, Naming, Treatment, Treatments};
-use walferry_event::{Relation, Table};
+use walferry_event::{Code, Relation, Table};
 use walferry_postgres::{Catalog, TableInfo};
 
 use crate::{
@@ -97,11 +97,14 @@ pub(crate) fn keys_differ(own: &TableConfig, name: &str, table: &Table) -> Resul
                 Some((_, Mask::Sha256(_) | Mask::Done)) | None => continue,
             }
         };
-        return Err(Error::invalid(format!(
-            "table {name}: column {:?} of {how} is part of the message key, so that different rows would share a key; choose \
+        return Err(Error::invalid(
+            Code::TableOption,
+            format!(
+                "table {name}: column {:?} of {how} is part of the message key, so that different rows would share a key; choose \
              another `key`, or mask it with sha256",
-            column.name
-        )));
+                column.name
+            ),
+        ));
     }
     Ok(())
 }
@@ -145,9 +148,10 @@ pub fn treatments(config: &Config, name: &str) -> Result<Treatments, Error> {
             Mask::Truncate(chars) => walferry_avro::Mask::Truncate { chars: *chars },
             Mask::Sha256(salt) => {
                 let salt = salt.read().map_err(|error| {
-                    Error::invalid(format!(
-                        "table {name}: the salt of column {column:?}: {error}"
-                    ))
+                    Error::invalid(
+                        Code::Secret,
+                        format!("table {name}: the salt of column {column:?}: {error}"),
+                    )
                 })?;
                 walferry_avro::Mask::Sha256 {
                     salt: salt.into_bytes(),

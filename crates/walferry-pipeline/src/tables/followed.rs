@@ -3,6 +3,7 @@
 //! Owns the choice by name and by what a table is. Never: changes the publication.
 //! Start reading at `select`.
 
+use walferry_event::Code;
 use walferry_postgres::{Catalog, TableInfo};
 
 use crate::{
@@ -33,10 +34,13 @@ pub async fn select(config: &Config, catalog: &Catalog) -> Result<Vec<TableInfo>
     }
     let tables = followed(source, tables);
     if tables.is_empty() {
-        return Err(Error::invalid(format!(
-            "source.tables = {:?} matches no table in database {:?}",
-            source.tables, source.connect.database
-        )));
+        return Err(Error::invalid(
+            Code::NoTables,
+            format!(
+                "source.tables = {:?} matches no table in database {:?}",
+                source.tables, source.connect.database
+            ),
+        ));
     }
     grants::with_columns(config, catalog, tables).await
 }
@@ -47,17 +51,23 @@ pub(crate) fn readable(config: &Config, tables: &[TableInfo]) -> Result<(), Erro
         let name = table.qualified_name();
         let role = walferry_postgres::quote_ident(&config.source.connect.user);
         if !table.can_select {
-            return Err(Error::invalid(format!(
-                "table {name}: its rows may not be read: {}; or set snapshot.mode = \"never\", or take the table out of \
+            return Err(Error::invalid(
+                Code::TableUnreadable,
+                format!(
+                    "table {name}: its rows may not be read: {}; or set snapshot.mode = \"never\", or take the table out of \
                  source.tables",
-                table.grant_select(&config.source.connect.user)
-            )));
+                    table.grant_select(&config.source.connect.user)
+                ),
+            ));
         }
         if table.guarded {
-            return Err(Error::invalid(format!(
-                "table {name}: row level security hides rows of it from role {role}, so that a snapshot would not have all of \
+            return Err(Error::invalid(
+                Code::RowSecurity,
+                format!(
+                    "table {name}: row level security hides rows of it from role {role}, so that a snapshot would not have all of \
                  them: ALTER ROLE {role} BYPASSRLS; or set snapshot.mode = \"never\", or take the table out of source.tables"
-            )));
+                ),
+            ));
         }
     }
     Ok(())

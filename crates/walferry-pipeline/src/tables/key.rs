@@ -2,7 +2,7 @@
 //!
 //! Owns the check that deletes can be published under it. Never: looks at what other tables of the topic have.
 
-use walferry_event::Table;
+use walferry_event::{Code, Table};
 
 use crate::{config::Config, error::Error};
 
@@ -20,7 +20,7 @@ pub fn choose_key(config: &Config, table: &mut Table) -> Result<(), Error> {
                 .iter()
                 .position(|c| c.name == *column)
                 .ok_or_else(|| {
-                    Error::invalid(format!(
+                    Error::invalid(Code::TableOption, format!(
                         "table {name}: key column {column:?} of the configuration does not exist"
                     ))
                 })
@@ -31,10 +31,13 @@ pub fn choose_key(config: &Config, table: &mut Table) -> Result<(), Error> {
     let anywhere =
         config.key_rules().outside_identity || columns.iter().all(|column| !column.in_identity);
     if !anywhere && !table.key.iter().all(|&i| columns[i].in_identity) {
-        return Err(Error::invalid(format!(
-            "table {name}: the configured key is not part of the replica identity, so deletes could not be published \
+        return Err(Error::invalid(
+            Code::TableOption,
+            format!(
+                "table {name}: the configured key is not part of the replica identity, so deletes could not be published \
              under it; ALTER TABLE … REPLICA IDENTITY FULL, or choose other key columns"
-        )));
+            ),
+        ));
     }
     Ok(())
 }

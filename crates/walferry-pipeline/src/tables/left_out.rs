@@ -2,6 +2,7 @@
 //!
 //! Owns the words. Never: decides what is followed.
 
+use walferry_event::Code;
 use walferry_postgres::Catalog;
 
 use crate::{
@@ -13,18 +14,21 @@ use crate::{
 pub(crate) async fn absent(source: &Source, catalog: &Catalog, name: &str) -> Error {
     let relations = catalog.relations().await.unwrap_or_default();
     let found = relations.iter().find(|it| it.qualified == name);
-    Error::invalid(match found {
-        Some(it) if !it.is_table => format!(
-            "{name:?} of source.tables is {}, which has no changes of its own: name the tables behind it, or take it out of \
+    Error::invalid(
+        Code::TableKind,
+        match found {
+            Some(it) if !it.is_table => format!(
+                "{name:?} of source.tables is {}, which has no changes of its own: name the tables behind it, or take it out of \
              source.tables",
-            it.sort
-        ),
-        _ => format!(
-            "table {name:?} of source.tables does not exist in database {:?}: correct the name or source.url, create it, or \
+                it.sort
+            ),
+            _ => format!(
+                "table {name:?} of source.tables does not exist in database {:?}: correct the name or source.url, create it, or \
              take it out of source.tables",
-            source.connect.database
-        ),
-    })
+                source.connect.database
+            ),
+        },
+    )
 }
 
 /// Says in the log which chosen tables are left out for what they are.

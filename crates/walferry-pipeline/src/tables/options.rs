@@ -17,7 +17,7 @@
 
 pub mod names;
 
-use walferry_event::{Relation, ReplicaIdentity, Table};
+use walferry_event::{Code, Relation, ReplicaIdentity, Table};
 use walferry_postgres::{
     Catalog, Publish, PublishedTable, RelationIdentity, TableInfo, quote_table,
 };
@@ -77,7 +77,10 @@ pub(crate) async fn hold(
 ) -> Result<(), Error> {
     for it in unmatched(config, tables) {
         if !it.is_glob() {
-            return Err(Error::invalid(format!("{}; {}", it.what(), it.remedy())));
+            return Err(Error::invalid(
+                Code::SharedTopic,
+                format!("{}; {}", it.what(), it.remedy()),
+            ));
         }
         tracing::warn!("{}; {}", it.what(), it.remedy());
     }
@@ -192,9 +195,12 @@ fn named_columns(own: &TableConfig, name: &str, version: &Table) -> Result<(), E
     let excluded = own.exclude_columns.iter();
     for (option, column) in excluded.map(|it| ("exclude_columns", it)).chain(masked) {
         if !version.columns.iter().any(|it| it.name == *column) {
-            return Err(Error::invalid(format!(
-                "table {name}: column {column:?} of {option} does not exist or is generated; mend its [[table]]"
-            )));
+            return Err(Error::invalid(
+                Code::TableOption,
+                format!(
+                    "table {name}: column {column:?} of {option} does not exist or is generated; mend its [[table]]"
+                ),
+            ));
         }
     }
     Ok(())
@@ -215,9 +221,12 @@ pub fn stays_named(
     let mut named = own.exclude_columns.iter().chain(masked);
     match named.find(|it| has(before, it) && !has(now, it)) {
         None => Ok(()),
-        Some(column) => Err(Error::invalid(format!(
-            "table {name}: column {column:?}, which its [[table]] keeps back, was renamed or dropped; mend its [[table]]"
-        ))),
+        Some(column) => Err(Error::invalid(
+            Code::TableOption,
+            format!(
+                "table {name}: column {column:?}, which its [[table]] keeps back, was renamed or dropped; mend its [[table]]"
+            ),
+        )),
     }
 }
 
@@ -227,12 +236,15 @@ fn identity_is_whole(own: &TableConfig, name: &str, relation: &Relation) -> Resu
     let mut identity = relation.columns.iter().filter(|it| it.in_identity && !full);
     match identity.find(|it| own.exclude_columns.contains(&it.name)) {
         None => Ok(()),
-        Some(column) => Err(Error::invalid(format!(
-            "table {name}: column {:?} of exclude_columns is part of the replica identity, without which updates and deletes \
+        Some(column) => Err(Error::invalid(
+            Code::TableOption,
+            format!(
+                "table {name}: column {:?} of exclude_columns is part of the replica identity, without which updates and deletes \
              cannot be published; take it out of exclude_columns, or ALTER TABLE … REPLICA IDENTITY USING INDEX with an \
              index that does without it",
-            column.name
-        ))),
+                column.name
+            ),
+        )),
     }
 }
 
@@ -245,10 +257,13 @@ async fn check_filter(
 ) -> Result<(), Error> {
     let name = table.qualified_name();
     if catalog.server_version() < LISTS_SINCE {
-        return Err(Error::invalid(format!(
-            "table {name}: `where` needs row filters of publications, which PostgreSQL has from version 15 on, and this server \
+        return Err(Error::invalid(
+            Code::TableFilter,
+            format!(
+                "table {name}: `where` needs row filters of publications, which PostgreSQL has from version 15 on, and this server \
              is older; take `where` out, or follow a table that holds only these rows"
-        )));
+            ),
+        ));
     }
     let about = |error: walferry_postgres::Error| {
         Error::from(error).context(format!("table {name}: `where` of its [[table]]"))
@@ -273,10 +288,13 @@ async fn check_filter(
     if error.sqlstate().is_none() {
         return Err(about(error));
     }
-    Err(Error::invalid(format!(
-        "table {name}: `where` uses columns besides the replica identity ({}), and with such a filter PostgreSQL would refuse \
+    Err(Error::invalid(
+        Code::TableFilter,
+        format!(
+            "table {name}: `where` uses columns besides the replica identity ({}), and with such a filter PostgreSQL would refuse \
          updates and deletes on the table; ALTER TABLE {} REPLICA IDENTITY FULL, or filter by columns of the identity",
-        identity.join(", "),
-        quote_table(&table.schema, &table.name)
-    )))
+            identity.join(", "),
+            quote_table(&table.schema, &table.name)
+        ),
+    ))
 }

@@ -5,6 +5,7 @@
 //! Invariant: no table is streamed with rows that its `where` leaves out.
 //! Start reading at `ensure_publication`.
 
+use walferry_event::Code;
 use walferry_postgres::{Catalog, PublicationInfo, Publish, RelationKind, TableInfo};
 
 use crate::{
@@ -73,10 +74,13 @@ pub(crate) async fn vet_publication(
 }
 
 fn missing(name: &str) -> Error {
-    Error::invalid(format!(
-        "publication {name:?} does not exist and source.create is false: CREATE PUBLICATION {} FOR TABLE …",
-        walferry_postgres::quote_ident(name)
-    ))
+    Error::invalid(
+        Code::PublicationMissing,
+        format!(
+            "publication {name:?} does not exist and source.create is false: CREATE PUBLICATION {} FOR TABLE …",
+            walferry_postgres::quote_ident(name)
+        ),
+    )
 }
 
 /// Refuses a table whose changes do not arrive by the publication.
@@ -89,10 +93,13 @@ async fn check(
 ) -> Result<(), Error> {
     if let Some(it) = unpublished(&config.source, publication, table, publish) {
         still_there(catalog, &[table]).await?;
-        return Err(Error::invalid(format!(
-            "publication {:?} {}: {}, with {}",
-            config.source.publication, it.what, it.remedy, it.sql
-        )));
+        return Err(Error::invalid(
+            Code::PublicationLacks,
+            format!(
+                "publication {:?} {}: {}, with {}",
+                config.source.publication, it.what, it.remedy, it.sql
+            ),
+        ));
     }
     Ok(())
 }
@@ -261,7 +268,10 @@ async fn limit(
     }
     if severe {
         let sql = limits.sql(name);
-        return Err(Error::invalid(format!("table {qualified}: {why}; {sql}")));
+        return Err(Error::invalid(
+            Code::TableIdentity,
+            format!("table {qualified}: {why}; {sql}"),
+        ));
     }
     tracing::warn!(table = qualified, "{why}");
     Ok(false)

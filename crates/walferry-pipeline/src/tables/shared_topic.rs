@@ -11,6 +11,7 @@
 //! Start reading at `judge`.
 
 use std::collections::BTreeMap;
+use walferry_event::Code;
 
 use walferry_postgres::{Catalog, TableInfo};
 
@@ -139,7 +140,10 @@ pub(crate) async fn hold(
     for told in look(config, catalog, tables).await? {
         if told.weight == Weight::Refused {
             let Told { topic, message, .. } = told;
-            return Err(Error::invalid(format!("topic {topic} {message}")));
+            return Err(Error::invalid(
+                Code::SharedTopic,
+                format!("topic {topic} {message}"),
+            ));
         }
     }
     Ok(())

@@ -6,6 +6,7 @@
 //! Start reading at `carry_out` and `begin`.
 
 use std::time::Duration;
+use walferry_event::Code;
 
 use tokio::{sync::oneshot, time};
 use walferry_postgres::{Catalog, TableInfo};
@@ -98,7 +99,7 @@ pub(crate) async fn begin(
     let mut now = look(config, catalog).await?;
     now.without_refused(None);
     let committed = Record::read(committed).map_err(|error| {
-        Error::refused(format!(
+        Error::refused(Code::CheckpointUnreadable, format!(
             "what the checkpoint says of the tables that are published cannot be read: {error}; run the version of Walferry \
              that wrote it"
         ))

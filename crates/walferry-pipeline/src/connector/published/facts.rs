@@ -54,7 +54,7 @@ pub(super) async fn topics_missing(
     });
     let missing = asked
         .await
-        .map_err(|error| Error::failed(format!("looking for topics: {error}")))?;
+        .map_err(|error| Error::internal(format!("looking for topics: {error}")))?;
     Ok(missing?)
 }
 

@@ -5,6 +5,7 @@
 //! Start reading at `watch`.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use walferry_event::Code;
 
 use tokio::time::{self, Instant};
 use walferry_postgres::Catalog;
@@ -154,7 +155,9 @@ impl Watch {
                     Ok(()) => {}
                     // The ring ends, or the next look finds the same again.
                     Err(Refused::NotStreaming | Refused::Unknown) => return Ok(()),
-                    Err(Refused::Invalid(reason)) => return Err(Error::failed(reason)),
+                    Err(Refused::Invalid(reason)) => {
+                        return Err(Error::failed(Code::TableOption, reason));
+                    }
                 }
             }
             self.seen = Some((version, Instant::now()));

@@ -48,7 +48,7 @@ pub(super) async fn ask(
     let away = status.is_away(Peer::Kafka);
     let answer = tokio::select! {
         answer = asked => answer
-            .map_err(|error| Error::failed(format!("reading the checkpoint: {error}")))?,
+            .map_err(|error| Error::internal(format!("reading the checkpoint: {error}")))?,
         () = retry::asked(&mut stop) => {
             given_up.store(true, Ordering::Relaxed);
             return Err(Error::stopped());

@@ -10,7 +10,7 @@ use tokio::{
     sync::{mpsc as events, watch},
     time,
 };
-use walferry_event::Lsn;
+use walferry_event::{Code, Lsn};
 use walferry_postgres::{
     Catalog, Feedback, Replication, StreamEvent, StreamHandle, StreamLimits, StreamOptions,
 };
@@ -202,12 +202,12 @@ impl Lines {
             (Decision::Resume(_), Claim::Unknown(why)) => Ok(Err(why)),
             // A newer instance may be what has moved the slot on.
             (Decision::Refuse(reason), Claim::Unknown(why)) => {
-                let why = Error::failed(format!("{why}; and {reason}"));
+                let why = Error::failed(Code::SlotLost, format!("{why}; and {reason}"));
                 let why = Error::away(why.labelled("kafka", "connection"));
                 Err(Attempt::Passing(why))
             }
-            (Decision::Refuse(reason), Claim::Ours) => Err(Attempt::Final(Error::refused(reason))),
-            (other, _) => Err(Attempt::Final(Error::refused(format!(
+            (Decision::Refuse(reason), Claim::Ours) => Err(Attempt::Final(Error::decided(reason))),
+            (other, _) => Err(Attempt::Final(Error::internal(format!(
                 "{row}: {other:?} while the ring is turning"
             )))),
         }

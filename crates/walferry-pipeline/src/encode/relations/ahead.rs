@@ -7,7 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::{self, Instant};
-use walferry_event::{Relation, ReplicaIdentity, Table};
+use walferry_event::{Code, Relation, ReplicaIdentity, Table};
 use walferry_postgres::{Catalog, KeyRules};
 
 use crate::{
@@ -120,10 +120,13 @@ impl Relations {
 
     fn tell_names(&self, name: &str, meant: Meant) -> Result<Vec<Alias>, Error> {
         if let Some(option) = meant.lost {
-            return Err(Error::invalid(format!(
-                "table {name}: column {option:?}, which its [[table]] keeps back, was renamed or dropped, and which column it is now \
+            return Err(Error::invalid(
+                Code::TableOption,
+                format!(
+                    "table {name}: column {option:?}, which its [[table]] keeps back, was renamed or dropped, and which column it is now \
                  cannot be told; mend its [[table]]"
-            )));
+                ),
+            ));
         }
         let renamed = meant.renamed.iter();
         let renamed: Vec<String> = renamed
@@ -197,7 +200,7 @@ impl Relations {
         let (made, ()) = self
             .runtime
             .block_on(async { tokio::join!(made, registered) });
-        let takes = made.map_err(|error| Error::failed(format!("making topics: {error}")))??;
+        let takes = made.map_err(|error| Error::internal(format!("making topics: {error}")))??;
         self.known_topics.extend(topics.into_iter().zip(takes));
         Ok(())
     }

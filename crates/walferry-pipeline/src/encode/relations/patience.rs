@@ -71,7 +71,7 @@ impl Relations {
             });
             let answer = self.ask(asked)?;
             let answer =
-                answer.map_err(|error| Error::failed(format!("making a topic: {error}")))?;
+                answer.map_err(|error| Error::internal(format!("making a topic: {error}")))?;
             match answer {
                 Ok(takes) => break takes,
                 Err(error) => {

@@ -3,7 +3,7 @@
 //! Owns the moments. Never: finds a candidate (`sweep` does). What has to end a topic before anything else is said here too.
 //! Invariants: deletes are given only outside a transaction; the cursor says that a table is swept only behind its last delete.
 
-use walferry_event::{Lsn, Origin, RowRange, SnapshotMark};
+use walferry_event::{Code, Lsn, Origin, RowRange, SnapshotMark};
 
 use crate::{
     clock::now_us,
@@ -178,7 +178,12 @@ impl Engine {
         };
         // Known before the first of the deletes is, which a crash does not repeat.
         self.progress.tables[job].retell |= sweep.meets_another_form(&own);
-        let sorting = |error| Error::failed(format!("reading back sorted keys: {error}"));
+        let sorting = |error| {
+            Error::failed(
+                Code::TemporaryDisk,
+                format!("reading back sorted keys: {error}"),
+            )
+        };
         let mut ended = false;
         for _ in 0..SLICE {
             let Some(gone) = sweep.next().map_err(sorting)? else {

@@ -19,7 +19,7 @@ use std::{
 
 use tokio::{sync::mpsc, time};
 use walferry_avro::{EncodePlan, KeyReader, OperationReader};
-use walferry_event::{Lsn, Relation};
+use walferry_event::{Code, Lsn, Relation};
 use walferry_kafka::TopicRecord;
 use walferry_registry::Registry;
 
@@ -113,7 +113,7 @@ impl<E: Send + Sync + 'static> Search<E> {
         });
         let (gone, ids) = compared
             .await
-            .map_err(|error| Error::failed(format!("comparing keys: {error}")))??;
+            .map_err(|error| Error::internal(format!("comparing keys: {error}")))??;
         let mut readers = HashMap::new();
         for id in ids {
             let schema = search.schema(id).await?;
@@ -137,7 +137,7 @@ impl<E: Send + Sync + 'static> Search<E> {
             let take = |row: &[walferry_event::Datum<'_>]| {
                 key.clear();
                 let encoded = self.keys.key(row, &mut key);
-                encoded.map_err(|error| Error::failed(error.to_string()))?;
+                encoded.map_err(|error| Error::failed(Code::KeyRefused, error.to_string()))?;
                 let mut entry = framed(body(&key));
                 entry.push(0);
                 sorter.push(&entry).map_err(sorting)
@@ -233,10 +233,13 @@ impl<E: Send + Sync + 'static> Search<E> {
             None => false,
             Some(value) => {
                 let (schema, value) = parts(value).ok_or_else(|| {
-                    Error::failed(format!(
-                        "topic {:?} offset {}: a value without the registry's framing",
-                        self.topic, record.offset
-                    ))
+                    Error::failed(
+                        Code::TopicUnreadable,
+                        format!(
+                            "topic {:?} offset {}: a value without the registry's framing",
+                            self.topic, record.offset
+                        ),
+                    )
                 })?;
                 self.operation(schema, value, versions)? != b'd'
             }
@@ -277,15 +280,21 @@ impl<E: Send + Sync + 'static> Search<E> {
                 false => error.into(),
             })?;
         schema.ok_or_else(|| {
-            Error::failed(format!(
-                "topic {:?}: the registry does not know schema id {id}",
-                self.topic
-            ))
+            Error::failed(
+                Code::TopicUnreadable,
+                format!(
+                    "topic {:?}: the registry does not know schema id {id}",
+                    self.topic
+                ),
+            )
         })
     }
 
     fn unreadable(&self, id: u32, error: &walferry_avro::ReadError) -> Error {
-        Error::failed(format!("topic {:?}: schema id {id}: {error}", self.topic))
+        Error::failed(
+            Code::TopicUnreadable,
+            format!("topic {:?}: schema id {id}: {error}", self.topic),
+        )
     }
 }
 
@@ -321,6 +330,7 @@ fn compare(sorter: Sorter) -> Result<(Sorter, Vec<u32>), Error> {
         let next = entry.as_deref().and_then(taken_apart);
         if entry.is_some() && next.is_none() {
             return Err(Error::failed(
+                Code::TemporaryDisk,
                 "the temporary sort file is corrupt: look for faults of the disk under the temporary folder, then try again",
             ));
         }
@@ -356,10 +366,10 @@ fn compare(sorter: Sorter) -> Result<(Sorter, Vec<u32>), Error> {
 }
 
 fn sorting(error: std::io::Error) -> Error {
-    Error::failed(format!(
-        "sorting in {}: {error}",
-        std::env::temp_dir().display()
-    ))
+    Error::failed(
+        Code::TemporaryDisk,
+        format!("sorting in {}: {error}", std::env::temp_dir().display()),
+    )
 }
 
 #[cfg(test)]
