@@ -51,7 +51,7 @@ pub struct Checkpoint {
     /// What was followed then: globs of `source.tables`. Of what they do not choose the topics miss changes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tables: Vec<String>,
-    /// What is published of each table, for its reader alone. It stands in a record of its own, under [`published_key`], which
+    /// What is published of each table, for its reader alone. It stands in a record of its own, under `published_key`, which
     /// is written in the same transaction when it has changed: with many tables it is large, and a checkpoint is small.
     /// Written: what takes the place of the record before, or nothing when it stays. Read: the newest.
     #[serde(skip)]

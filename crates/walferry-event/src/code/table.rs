@@ -157,10 +157,10 @@ codes! {
     305 TableIdentity "A table has no usable replica identity",
         "PostgreSQL would refuse the application's UPDATE and DELETE if the table were published with them.",
         "Give it a primary key, ALTER TABLE … REPLICA IDENTITY …, or ask for it with publish_without_identity.";
-    306 TableOption "An option of a [[table]] cannot be carried out",
+    306 TableOption "An option of a `[[table]]` cannot be carried out",
         "A column that it names does not exist, is generated, or is part of the key; or a mask does not fit the type.",
         "Mend the [[table]] as the message says.";
-    307 TableFilter "A `where` of a [[table]] cannot be carried out",
+    307 TableFilter "A `where` of a `[[table]]` cannot be carried out",
         "The server is too old for row filters, the condition is not valid, or it uses columns outside the replica identity.",
         "Mend the condition, or ALTER TABLE … REPLICA IDENTITY FULL.";
     308 SharedTopic "Tables would share a topic that cannot hold them",

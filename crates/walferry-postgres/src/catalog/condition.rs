@@ -1,6 +1,6 @@
 //! Whether a condition that somebody asks for may be put into a command.
 //!
-//! Owns the two questions behind the lexical rules of [`condition`](crate::condition): what the functions do that it calls, and
+//! Owns the two questions behind the lexical rules of `condition`: what the functions do that it calls, and
 //! whether the server takes it for a condition over the table. Nothing is evaluated.
 //! Never: takes a function that reads or does anything beyond its arguments, whatever the role may do.
 
