@@ -123,7 +123,8 @@ fn a_table_that_is_renamed_while_it_is_taken_out_is_taken_out_under_its_new_name
     assert_eq!(walferry.wait_exit(READY), Some(0));
 }
 
-const WAITING: &str = "select count(*) from pg_locks where not granted and database = (
+/// How many locks somebody waits for.
+pub(crate) const WAITING: &str = "select count(*) from pg_locks where not granted and database = (
     select oid from pg_database where datname = current_database())";
 
 /// What the dead-letter topic holds.

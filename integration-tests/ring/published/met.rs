@@ -1,7 +1,12 @@
 //! What is done about a table meets what is under way of it, or another thing that is wrong with its topic.
 
+use std::time::Instant;
+
+use walferry_testkit::checker::Session;
+
 use super::{TABLE, TAKEN, Watched, While, agrees, rows, settings};
 use crate::place::{Place, READY, told};
+use crate::schemas::WAITING;
 
 #[test]
 fn partitions_that_are_written_anew_before_their_turn_are_read_all_the_same() {
@@ -89,4 +94,39 @@ fn rows_too_many_are_told_until_they_are_deleted_whatever_else_is_mended() {
         "insert into m values (50001 % 99, 'x') on conflict (id) do update set note = 'y'",
         1,
     );
+}
+
+/// A start adds a table, and waits for it; whoever holds that takes another one out meanwhile.
+#[test]
+fn a_table_that_is_taken_out_while_a_start_looks_is_put_back() {
+    let place = Place::shared("met_taken_out");
+    place.sql(&format!(
+        "create table t {TABLE}; create table e {TABLE}; {}",
+        rows("e", 1, 50)
+    ));
+    let settings = settings(&place);
+    let mut it = Watched::new(&place, &settings);
+    it.walferry.sigterm();
+    assert_eq!(it.walferry.wait_exit(READY), Some(0));
+    place.sql(&format!(
+        "create table added {TABLE}; {}",
+        rows("added", 1, 20)
+    ));
+    let mut holder = Session::connect(&place.url).unwrap();
+    let publication = format!("walferry_{}", place.name);
+    let held = format!(
+        "begin; lock table added in access exclusive mode; alter publication {publication} drop table e"
+    );
+    holder.execute(&held).unwrap();
+    it.walferry = place.start(&settings);
+    let until = Instant::now() + READY;
+    while place.value(WAITING).as_deref() == Some("0") {
+        assert!(Instant::now() < until, "{}", it.walferry.log_tail());
+    }
+    holder
+        .execute(&format!("{}; commit", rows("e", 51, 50)))
+        .unwrap();
+    it.walferry
+        .wait_status("streaming", TAKEN, |it| it["state"] == "streaming");
+    agrees(&place, &settings, "insert into t values (1, 'x')", 3);
 }

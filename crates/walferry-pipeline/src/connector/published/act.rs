@@ -216,7 +216,20 @@ impl Begun {
             otherwise || (followed && (listed || added.contains(&table.oid)))
         };
         let carried: Vec<TableInfo> = tables.iter().filter(carried).cloned().collect();
-        let mut ours = publication::ensure_publication(config, catalog, &carried).await?;
+        let mut ours = match publication::ensure_publication(config, catalog, &carried).await {
+            Err(error)
+                if error.code() == Code::PublicationLacks
+                    && !publication::added(config, catalog, &carried)
+                        .await?
+                        .is_empty() =>
+            {
+                // Each was in it, or was put there, a moment ago.
+                return Err(Error::diverged(format!(
+                    "{error}: it left while the publication was looked at"
+                )));
+            }
+            ensured => ensured?,
+        };
         let changed = self.plan.add.iter().chain(&self.plan.relimit);
         ours.extend(changed.map(TableInfo::qualified_name));
         if !ours.is_empty() {
