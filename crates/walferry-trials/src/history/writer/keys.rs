@@ -55,6 +55,11 @@ pub(super) fn change(writer: &mut Writer, index: usize, random: &mut StdRng) -> 
             }
         }
     };
+    if writer.tables[index].identity == Identity::Nothing {
+        // It is taken out of the publication while it has none, and read again when it has one.
+        let name = writer.tables[index].name.clone();
+        writer.note_read_again(&name)?;
+    }
     writer.execute(&sql)?;
     writer.note_key(index)
 }
