@@ -2,7 +2,7 @@
 
 use walferry_testkit::process::Settings;
 
-use super::{Watched, While, agrees, settings};
+use super::{TABLE, Watched, While, agrees, rows, settings};
 use crate::place::{Place, READY, told};
 
 #[test]
@@ -180,4 +180,23 @@ fn becomes(place: &Place, settings: &Settings) {
     it.reads("public.m");
     agrees(place, settings, &all(55), 2);
     it.walferry.wait_ready(READY);
+}
+
+/// PostgreSQL keeps the number of the command that attached a partition where that of one that detached it stands afterwards, also
+/// when that was rolled back.
+#[test]
+fn a_partition_whose_detaching_was_rolled_back_is_read_as_one_that_was_attached() {
+    let place = Place::shared("detach_undone");
+    place.sql(&format!(
+        "create table p {TABLE} partition by range (id); create table p_1 partition of p for values from (0) to (100)"
+    ));
+    let settings = settings(&place);
+    let mut it = Watched::new(&place, &settings);
+    let sql = format!(
+        "begin; create table p_2 {TABLE}; {}; alter table p attach partition p_2 for values from (100) to (200); commit;
+         begin; savepoint s; alter table p detach partition p_2; rollback to savepoint s; commit",
+        rows("p_2", 100, 50)
+    );
+    it.meet(&place, &settings, While::Stopped, &sql);
+    agrees(&place, &settings, "insert into p values (1, 'x')", 1);
 }

@@ -163,12 +163,14 @@ impl Catalog {
     }
 
     /// The partitions with rows of these tables. One that CREATE TABLE … PARTITION OF has made was made one by the same transaction
-    /// and the same command, which counts as two at most; what fills a table first and attaches it then takes more.
+    /// and the same command, which counts as two at most; what fills a table first and attaches it then takes more. Where somebody
+    /// has tried to take it out since, and that was rolled back, the number of the command is that one's: it was attached.
     pub async fn leaves(&self, roots: &[u32]) -> Result<Vec<Leaf>, Error> {
         const QUESTION: &str = "\
             WITH RECURSIVE edge AS (
                 SELECT i.inhparent, i.inhrelid,
-                       i.xmin = a.xmin AND i.cmin::text::bigint - a.cmin::text::bigint <= 2 AS born
+                       i.xmin = a.xmin AND i.xmax::text = '0' AND a.xmax::text = '0'
+                       AND i.cmin::text::bigint - a.cmin::text::bigint BETWEEN 0 AND 2 AS born
                 FROM pg_catalog.pg_inherits i
                 JOIN pg_catalog.pg_attribute a ON a.attrelid = i.inhrelid AND a.attname = 'tableoid'
                 WHERE NOT i.inhdetachpending),
