@@ -198,5 +198,7 @@ fn a_partition_whose_detaching_was_rolled_back_is_read_as_one_that_was_attached(
         rows("p_2", 100, 50)
     );
     it.meet(&place, &settings, While::Stopped, &sql);
+    it.hears(&["public.p", "attached"]);
+    it.reads("public.p");
     agrees(&place, &settings, "insert into p values (1, 'x')", 1);
 }
