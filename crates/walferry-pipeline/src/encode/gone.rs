@@ -8,10 +8,7 @@ use walferry_event::{Code, Origin, Relation};
 
 use crate::{
     config::Tombstones,
-    encode::{
-        Encoder, change_records::Change, keys::Left, policy::Context, relations::Entry,
-        write::write_change,
-    },
+    encode::{Encoder, change_records::Change, relations::Entry},
     error::Error,
 };
 
@@ -79,22 +76,7 @@ impl Encoder {
         if !self.relations.follows(relation) {
             self.relations.learn(relation.clone());
         }
-        let parked = write_change(
-            &mut self.relations,
-            &mut self.builder,
-            relation.oid,
-            Change::Truncate,
-            origin,
-            None,
-            &Context {
-                config: &self.config,
-                status: &self.status,
-                dead_letters: &self.dead_letters,
-                left: Left::Free,
-                cut: None,
-            },
-        )?;
-        match parked {
+        match self.write_beside(relation.oid, Change::Truncate, origin, None)? {
             None => Ok(()),
             Some((table, obstacle)) => Err(Error::failed(
                 Code::SnapshotRow,

@@ -1,12 +1,15 @@
 //! Rows of a snapshot become records as changes of the stream do.
 //!
-//! Owns the one call. Never: parks a table for a row: a snapshot cannot wait for one table.
+//! Owns the one call, for rows and for what ends a topic. Never: parks a table for a row: a snapshot cannot wait for one table.
+
+use std::sync::Arc;
 
 use walferry_event::{Code, Datum, Origin};
 
 use crate::{
     encode::{Encoder, change_records::Change, keys::Left, policy::Context, write::write_change},
     error::Error,
+    status::parked_tables::Obstacle,
 };
 
 impl Encoder {
@@ -17,24 +20,10 @@ impl Encoder {
         row: &[Datum<'_>],
         origin: &Origin<'_>,
     ) -> Result<(), Error> {
-        let parked = write_change(
-            &mut self.relations,
-            &mut self.builder,
-            oid,
-            Change::Read(row),
-            origin,
-            None,
-            &Context {
-                config: &self.config,
-                status: &self.status,
-                dead_letters: &self.dead_letters,
-                left: Left::Free,
-                cut: row
-                    .contains(&Datum::Unchanged)
-                    .then_some(self.config.source.connect.message_bytes_max),
-            },
-        )?;
-        match parked {
+        let cut = row
+            .contains(&Datum::Unchanged)
+            .then_some(self.config.source.connect.message_bytes_max);
+        match self.write_beside(oid, Change::Read(row), origin, cut)? {
             None => Ok(()),
             Some((table, obstacle)) => Err(Error::failed(
                 Code::SnapshotRow,
@@ -45,5 +34,30 @@ impl Encoder {
                 ),
             )),
         }
+    }
+
+    /// Writes what a snapshot tells, which is no change of the stream. The table and its obstacle where it would have to wait.
+    pub(super) fn write_beside(
+        &mut self,
+        oid: u32,
+        change: Change<'_>,
+        origin: &Origin<'_>,
+        cut: Option<u64>,
+    ) -> Result<Option<(Arc<str>, Obstacle)>, Error> {
+        write_change(
+            &mut self.relations,
+            &mut self.builder,
+            oid,
+            change,
+            origin,
+            None,
+            &Context {
+                config: &self.config,
+                status: &self.status,
+                dead_letters: &self.dead_letters,
+                left: Left::Free,
+                cut,
+            },
+        )
     }
 }
