@@ -31,14 +31,17 @@ impl Noted {
     pub fn open(config: &Config, name: &str) -> Result<(Noted, Option<Vec<u8>>), Error> {
         ensure_checkpoint_topic(config)?;
         let go = AtomicBool::new(false);
-        // Keys go to the partitions that the connector has spread them over.
-        if let Some(checkpoint) = read_checkpoint(config, &go)? {
-            config.topics.load(&checkpoint.topics);
-        }
+        let connector = config;
         let mut config = config.clone();
         config.connector = format!("{}.{name}", config.connector);
+        // First: the transaction of a process that was killed is open until its time limit, or until this ends it. Whoever
+        // reads the topic before that waits for it.
         let mut client = Librdkafka::new(config.clone(), Arc::default(), Arc::default());
         client.replace(Grouping::Full).map_err(failed)?;
+        // Keys go to the partitions that the connector has spread them over.
+        if let Some(checkpoint) = read_checkpoint(connector, &go)? {
+            config.topics.load(&checkpoint.topics);
+        }
         let note = read_note(&config, &go)?;
         let noted = Noted {
             config,

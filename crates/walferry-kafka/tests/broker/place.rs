@@ -111,17 +111,18 @@ impl Place {
         Publisher::open(self.config.clone(), instance.into(), stop()).unwrap()
     }
 
-    /// A transaction that has written to `topic` and is open, as a process leaves it that is killed.
-    pub(crate) fn opened(&self, instance: &str, topic: &str) -> BaseProducer {
+    /// A transaction under an id that has written to the checkpoint topic and is open, as a process leaves it that is killed.
+    pub(crate) fn opened(&self, transactional_id: &str) -> BaseProducer {
+        let topic = self.config.checkpoint_topic.as_str();
         let producer: BaseProducer = ClientConfig::new()
             .set("bootstrap.servers", &self.brokers)
-            .set("transactional.id", format!("{topic}.{instance}"))
+            .set("transactional.id", transactional_id)
             .create()
             .unwrap();
         let patience = Duration::from_secs(30);
         producer.init_transactions(patience).unwrap();
         producer.begin_transaction().unwrap();
-        let value = serde_json::to_string(&checkpoint(instance, 9)).unwrap();
+        let value = serde_json::to_string(&checkpoint("killed", 9)).unwrap();
         let record = BaseRecord::to(topic).key(&self.config.connector);
         producer.send(record.payload(&value)).unwrap();
         producer.flush(patience).unwrap();

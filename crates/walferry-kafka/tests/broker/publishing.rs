@@ -6,7 +6,7 @@ use std::{
 };
 
 use rdkafka::producer::Producer as _;
-use walferry_kafka::RecordBlock;
+use walferry_kafka::{Noted, RecordBlock};
 
 use crate::place::{Place, checkpoint, numbers, stop};
 
@@ -159,7 +159,7 @@ fn what_is_discarded_is_never_readable_and_holds_nobody_up() {
 fn a_look_at_the_checkpoint_does_not_wait_for_a_transaction_that_a_killed_process_left_open() {
     let place = Place::shared();
     drop(place.publisher("one"));
-    let killed = place.opened("killed", &place.config.checkpoint_topic);
+    let killed = place.opened(&format!("{}.killed", place.config.connector));
     let began = Instant::now();
     let seen = walferry_kafka::look_at_checkpoint(&place.config, &stop()).unwrap();
     assert_eq!(seen.unwrap().instance, "one");
@@ -169,6 +169,18 @@ fn a_look_at_the_checkpoint_does_not_wait_for_a_transaction_that_a_killed_proces
         began.elapsed()
     );
     killed.abort_transaction(Duration::from_secs(10)).unwrap();
+}
+
+#[test]
+fn whoever_writes_beside_a_connector_waits_for_no_transaction_of_a_killed_one_before_it() {
+    let place = Place::shared();
+    drop(place.publisher("one"));
+    let _killed = place.opened(&format!("walferry-{}.replay", place.config.connector));
+    let began = Instant::now();
+    let (_noted, note) = Noted::open(&place.config, "replay").unwrap();
+    let took = began.elapsed();
+    assert_eq!(note, None);
+    assert!(took < Duration::from_secs(10), "{took:?}");
 }
 
 #[test]
