@@ -72,7 +72,7 @@ fn unread(name: &str) -> (Place, Checker, Settings) {
 fn rows_that_come_before_the_first_chunk_of_a_snapshot_that_was_asked_for_are_the_streams() {
     let (place, mut checker, mut settings) = unread("keyless_asked");
     // No chunk is read to its end.
-    settings.set("snapshot.rows_per_second_max", "50");
+    settings.set("snapshot.rows_per_second_max", "10");
     let mut walferry = place.start(&settings);
     checker.rules.start = Start::Beside(consistent_point(&mut walferry));
     walferry.wait_status("streaming", READY, |it| it["state"] == "streaming");
