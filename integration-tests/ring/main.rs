@@ -10,7 +10,6 @@
 //! | `outage` | servers killed and brought back, the walsender ended, the network cut without a word |
 //! | `stays` | a server that is away is waited for, a refusal harms nobody, every wait says for whom |
 //! | `registry_faults` | a registry that fails in parts, takes no writes, or was built anew |
-//! | `late_end` | an EndTxn that arrives late, with the guard and without it |
 //! | `instances` | two processes with one name, also when the older one was stopped and wakes up |
 //! | `published` | tables are replaced, come, leave the publication and come back, partitions come and go: topics agree again |
 //! | `recovery` | each row of the recovery table |
@@ -78,7 +77,6 @@ mod instances;
 mod kafka;
 mod keyless;
 mod keys;
-mod late_end;
 mod memory;
 mod messages;
 mod migrate;

@@ -110,7 +110,6 @@ impl Case {
             headers: Vec::new(),
             topics: Default::default(),
             requests: Default::default(),
-            guard: true,
         };
         walferry_kafka::ensure_checkpoint_topic(&config).unwrap();
         walferry_kafka::ensure_topics(&config, &[&topic]).unwrap();

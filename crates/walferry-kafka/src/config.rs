@@ -45,8 +45,6 @@ pub struct Config {
     pub topics: Arc<KnownTopics>,
     /// What the brokers take at once.
     pub requests: Arc<RequestLimit>,
-    /// The guard against a delayed EndTxn (KAFKA-17754). Off only in the test that shows that it is needed.
-    pub guard: bool,
 }
 
 /// How often and how long to try again.
@@ -221,7 +219,6 @@ pub(crate) fn example() -> Config {
         headers: Vec::new(),
         topics: Arc::default(),
         requests: Arc::default(),
-        guard: true,
     }
 }
 

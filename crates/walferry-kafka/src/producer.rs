@@ -384,9 +384,8 @@ impl Transactions for Librdkafka {
         let timing = Timing {
             flush: flushed - started,
             end: now - flushed,
-            suspect: self.config.guard
-                && (now - flushed > Duration::from_millis(RETRY_BACKOFF_MS * 7 / 10)
-                    || self.live()?.producer.context().has_lost_one()),
+            suspect: now - flushed > Duration::from_millis(RETRY_BACKOFF_MS * 7 / 10)
+                || self.live()?.producer.context().has_lost_one(),
         };
         self.adapt(timing.flush);
         Ok(timing)

@@ -5,6 +5,8 @@
 //! Start reading at [`Publisher::open`], then the machine behind it.
 
 mod batch;
+#[cfg(test)]
+mod late_end;
 mod machine;
 mod report;
 

@@ -3,6 +3,8 @@
 //! Owns no parsing and no defaults of the file format; every bound stands beside its field.
 //! Invariant: the sizes that follow from `publish` are derived in `limits`, nowhere else.
 
+#[cfg(test)]
+pub(crate) mod example;
 mod limits;
 pub mod selection;
 
@@ -117,9 +119,6 @@ pub struct Snapshot {
     pub rows_per_second_max: Option<u64>,
     /// Transactions that may begin while the first snapshot is held; then the rest is read beside the stream.
     pub xmin_age_max: Option<u64>,
-    /// Whether a chunk waits for transactions that were streamed and are still running in its snapshot. Without it the
-    /// watermark is a mere comparison of LSNs, which loses changes; only a test switches it off.
-    pub guard: bool,
 }
 
 impl Default for Snapshot {
@@ -132,7 +131,6 @@ impl Default for Snapshot {
             statement_timeout_ms: 600_000,
             rows_per_second_max: None,
             xmin_age_max: Some(100_000_000),
-            guard: true,
         }
     }
 }

@@ -74,7 +74,6 @@ impl Place {
                 headers: Vec::new(),
                 topics: Default::default(),
                 requests: Default::default(),
-                guard: true,
             },
         }
     }

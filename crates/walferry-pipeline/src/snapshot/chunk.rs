@@ -273,7 +273,7 @@ async fn read(
     let Session { catalog, reader } = session;
     let (relation, row_filter) = compile::shape(config, catalog, order.table).await?;
     let mut scan = reader.scan(&relation).await?;
-    let (visibility, wal_insert) = snapshot(reader, config, order, &scan).await?;
+    let (visibility, wal_insert) = snapshot(reader, order, &scan).await?;
     // The snapshot keeps the table as it is.
     let contents = reader.contents(&scan, row_filter.as_deref()).await?;
     let contents = contents.of_cursor();
@@ -338,7 +338,7 @@ async fn read_keys(
     }
     let mut scan = reader.scan(relation).await?.of_columns(columns);
     scan.condition = row_filter;
-    let (_, wal_insert) = snapshot(reader, config, order, &scan).await?;
+    let (_, wal_insert) = snapshot(reader, order, &scan).await?;
     let contents = reader.contents(&scan, scan.condition.as_deref()).await?;
     let of = order.contents.as_ref();
     if of.is_some_and(|it| it.replaced(&contents).is_some()) {
@@ -374,7 +374,6 @@ async fn read_keys(
 /// A snapshot that sees everything that was streamed before the window was opened.
 async fn snapshot(
     reader: &SnapshotReader,
-    config: &Config,
     order: &Order,
     scan: &TableScan,
 ) -> Result<(Visibility, Lsn), walferry_postgres::Error> {
@@ -382,7 +381,7 @@ async fn snapshot(
     let (mut pause, mut told) = (PAUSE_MIN, false);
     loop {
         let moment = reader.enter_now(scan).await?;
-        let unseen = config.snapshot.guard && !order.streamed.all_seen(&moment.visibility);
+        let unseen = !order.streamed.all_seen(&moment.visibility);
         let half_streamed = order.added_at.as_ref().is_some_and(|added| {
             let running = added.running();
             running
@@ -431,22 +430,4 @@ fn condition(asked: [Option<&str>; 2], base: Option<&str>, now: &Visibility) -> 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_without_a_key_are_told_by_the_transaction_that_wrote_them() {
-        let now: Visibility = "30:31:30".parse().unwrap();
-        assert_eq!(
-            condition([None, Some("a OR b")], Some("10:20:12,14"), &now).unwrap(),
-            "(a OR b) AND xmin::text::bigint < 20 AND xmin::text::bigint NOT IN (12, 14)"
-        );
-        assert_eq!(
-            condition([Some("a"), Some("b")], None, &now).unwrap(),
-            "(a) AND (b)"
-        );
-        assert_eq!(condition([None; 2], None, &now), None);
-        let wrapped: Visibility = "4294967297:4294967297:".parse().unwrap();
-        assert_eq!(condition([None; 2], Some("10:20:"), &wrapped), None);
-    }
-}
+mod tests;

@@ -220,7 +220,6 @@ fn kafka(file: &File, name: &str, publish: &Publish, errors: &Errors) -> Result<
         headers: Vec::new(),
         topics: Default::default(),
         requests: Default::default(),
-        guard: true,
     })
 }
 
@@ -372,7 +371,6 @@ fn snapshot(file: &File, choices: &Choices) -> Result<Snapshot> {
             .map(|rate| positive("snapshot.rows_per_second_max", rate))
             .transpose()?,
         xmin_age_max: Some(section.xmin_age_max).filter(|&max| max > 0),
-        guard: true,
     })
 }
 
