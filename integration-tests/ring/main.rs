@@ -52,6 +52,7 @@
 //! | `migrate` | a Debezium configuration becomes a file that goes on where its slot stands |
 //! | `check_findings` | what `check` says before anything is created, with reason and remedy |
 //! | `codes` | the code of each failure, and what `explain` says of it |
+//! | `init` | a first file from the catalog, and the SQL of a role that may no more than follow it |
 //! | `commands` | check, tail, status, checkpoint |
 //!
 //! Each test has its own database, slot and topics; one that harms a server has its own servers.
@@ -73,6 +74,7 @@ mod flat;
 mod grants;
 mod hand;
 mod history;
+mod init;
 mod instances;
 mod kafka;
 mod keyless;

@@ -14,7 +14,7 @@ use walferry_testkit::process::binary;
 use crate::place::{Place, READY};
 
 /// Both ends of a terminal: ours, and the program's.
-fn terminal() -> (File, File) {
+pub(crate) fn terminal() -> (File, File) {
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&ours).unwrap();
     unlockpt(&ours).unwrap();

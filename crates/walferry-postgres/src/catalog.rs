@@ -5,11 +5,12 @@
 //! object of a user can stand in for one of the server's.
 //! Source: PostgreSQL documentation, "System Catalogs" and "System Views"; versions 14 to 18.
 //!
-//! Start reading at [`Catalog::connect`]; `slots`, `publications`, `tables`, `columns`, `key`, `identity`, `condition` and `column_type` hold the questions.
+//! Start reading at [`Catalog::connect`]; `slots`, `publications`, `tables`, `facts`, `columns`, `key`, `identity`, `condition` and `column_type` hold the questions.
 
 mod column_type;
 mod columns;
 mod condition;
+mod facts;
 mod identity;
 mod key;
 mod known;
@@ -41,6 +42,7 @@ use crate::{
     startup, tls_refusal,
 };
 
+pub use facts::{NamedRole, TableFacts};
 pub use identity::{IdentityColumn, RelationIdentity, Shows};
 pub use key::KeyRules;
 pub use publications::{PublicationInfo, Publish, PublishedTable, change_sql};

@@ -33,9 +33,9 @@ mod tls;
 mod tls_refusal;
 
 pub use catalog::{
-    Catalog, Connections, Holder, IdentityColumn, KeyRules, Leaf, Member, PublicationInfo,
-    PublicationVersion, Publish, PublishedTable, RelationIdentity, RelationKind, RelationName,
-    RoleInfo, Shows, SlotInfo, TableInfo, TableName, Trial, change_sql,
+    Catalog, Connections, Holder, IdentityColumn, KeyRules, Leaf, Member, NamedRole,
+    PublicationInfo, PublicationVersion, Publish, PublishedTable, RelationIdentity, RelationKind,
+    RelationName, RoleInfo, Shows, SlotInfo, TableFacts, TableInfo, TableName, Trial, change_sql,
 };
 pub use connect::{ConnectConfig, TlsConfig, TlsMode};
 pub use copy_row::parse_copy_row;

@@ -17,6 +17,11 @@ pub(crate) struct CommandLine {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Write a first configuration file from the tables of a database, and print the SQL of a role that may follow them
+    Init {
+        #[command(flatten)]
+        arguments: InitArguments,
+    },
     /// Run one connector, or one per *.toml of a folder
     Run {
         /// Configuration file of a connector, or a folder with one *.toml for each
@@ -145,6 +150,38 @@ pub(crate) enum Command {
     /// Print a document that is written from the code
     #[command(subcommand, hide = true)]
     Docs(Document),
+}
+
+/// What a first configuration is made of.
+#[derive(Debug, Args)]
+pub(crate) struct InitArguments {
+    /// postgresql://user:password@host:port/database, as a role that sees the tables; the file is for a role of its own
+    #[arg(long, value_name = "URL")]
+    pub(crate) source: String,
+    /// Where the file goes; - for standard output, with the SQL as comments behind it. Default: the connector's name with .toml
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Overwrite the file if it is there
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// The connector's name: lower-case letters, digits and _. Default: the database's
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Kafka's brokers: host:port, several separated by commas
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) brokers: Option<String>,
+    /// The schema registry
+    #[arg(long, value_name = "URL")]
+    pub(crate) registry: Option<String>,
+    /// The role that the connector will have
+    #[arg(long, value_name = "ROLE", default_value = "walferry")]
+    pub(crate) role: String,
+    /// Globs of schema.table to follow; all that can be followed when none is given
+    #[arg(long, value_name = "GLOB", num_args = 1..)]
+    pub(crate) tables: Vec<String>,
+    /// Print the survey, the SQL and the file as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Where a configuration comes from.

@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod check;
 pub(crate) mod checkpoint;
 pub(crate) mod explain;
+pub(crate) mod init;
 mod input;
 pub(crate) mod migrate;
 mod one_line;

@@ -6,6 +6,7 @@
 
 mod checked;
 pub(crate) mod document;
+pub(crate) mod draft;
 mod explain;
 mod file;
 mod loaded;
@@ -19,7 +20,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 
-pub(crate) use checked::NAME_MAX;
 use explain::explain;
 use file::File;
 pub(crate) use file::LogFormat;

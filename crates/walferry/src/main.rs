@@ -14,6 +14,7 @@ mod logs;
 mod metrics;
 mod migrate;
 mod output;
+mod quantity;
 
 use std::{
     io::{self, Write},
@@ -73,6 +74,7 @@ fn misused(error: &clap::Error) -> ExitCode {
 
 fn run(line: CommandLine) -> Result<(), Failure> {
     match line.command {
+        Command::Init { arguments } => commands::init::run(arguments),
         Command::Resync { file, tables } => commands::resync::run(&file.path, tables),
         Command::Replay {
             file,

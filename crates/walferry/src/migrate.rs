@@ -155,13 +155,8 @@ impl Migration {
         let server = self.take("database.server.name");
         let prefix = prefix.or(server);
         let name = self.take("name").or_else(|| prefix.clone());
-        let allowed = |c: char| match c.is_ascii_alphanumeric() {
-            true => c.to_ascii_lowercase(),
-            false => '_',
-        };
         let name = name.unwrap_or_else(|| "debezium".to_owned());
-        let stem = name.chars().take(configuration::NAME_MAX).map(allowed);
-        let stem = stem.collect::<String>();
+        let stem = configuration::draft::name_of(&name);
         match &prefix {
             Some(prefix) => self.set("kafka", "topic_prefix", prefix.as_str()),
             None => self.hold("topic.prefix is missing; topics would begin with the name"),

@@ -1,9 +1,9 @@
 //! The PostgreSQL side: where the database is, how it is reached, and what its slot is called.
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use toml::{Table, Value};
 
 use super::Migration;
+use crate::configuration::draft;
 
 impl Migration {
     pub(super) fn source(&mut self) {
@@ -39,13 +39,7 @@ impl Migration {
             Some(port) => port,
             None => "5432".to_owned(),
         };
-        let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-        let host = match host.contains(':') {
-            true => format!("[{host}]"),
-            false => host,
-        };
-        let (user, database) = (encoded(&user), encoded(&database));
-        let url = format!("postgresql://{user}@{host}:{port}/{database}");
+        let url = draft::url_of(&user, &host, &port, &database);
         self.set("source", "url", url);
     }
 
