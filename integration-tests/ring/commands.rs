@@ -240,7 +240,7 @@ fn status_and_checkpoint_show_where_a_connector_stands() {
         assert!(metrics.contains(name), "{name} is not in\n{metrics}");
     }
     assert_eq!(walferry.get("/livez").unwrap().status, 200);
-    assert!(walferry.get("/").unwrap().body.contains("<html"));
+    the_page_has_all_that_it_needs(&walferry, &place.name);
     walferry.sigterm();
     walferry.wait_exit(READY);
     let path = settings.write(&place.folder).unwrap();
@@ -248,6 +248,37 @@ fn status_and_checkpoint_show_where_a_connector_stands() {
     assert_eq!(code, Some(0), "{text}");
     let checkpoint: Json = serde_json::from_str(&text).unwrap();
     assert_eq!(checkpoint["end_lsn"], place.confirmed());
+}
+
+/// What the page asks for is there, and nothing of it is of another host. How it looks is seen in a browser: `cargo xtask page`.
+fn the_page_has_all_that_it_needs(walferry: &Walferry, connector: &str) {
+    let body = |path: &str| {
+        let answer = walferry.get(path).unwrap();
+        assert_eq!(answer.status, 200, "{path}");
+        answer.body
+    };
+    let page = body("/");
+    assert!(page.contains("<html"));
+    let script = body("/page.js");
+    for path in ["/page.css", "/page.js"] {
+        assert!(page.contains(path), "{path}");
+    }
+    for text in [&page, &script, &body("/page.css")] {
+        let elsewhere = text.replace("http://www.w3.org/2000/svg", "");
+        assert!(!elsewhere.contains("http:") && !elsewhere.contains("https:"));
+    }
+    let history: Json = serde_json::from_str(&body("/status/history")).unwrap();
+    assert_eq!(history["connectors"][0]["name"], connector);
+    assert!(history["connectors"][0]["samples"][0]["at"].as_u64() > Some(1_700_000_000));
+    let explained: Json = serde_json::from_str(&body("/explain/WF0207")).unwrap();
+    assert_eq!(
+        explained["title"],
+        "The slot keeps more WAL than its budget"
+    );
+    assert!(body(explained["runbook"].as_str().unwrap()).contains("slot"));
+    for path in ["/explain/WF9999", "/runbooks/none", "/runbooks/..%2Fpage"] {
+        assert_eq!(walferry.get(path).unwrap().status, 404, "{path}");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ pub mod compat;
 pub mod docs;
 pub mod fuzz;
 pub mod lint;
+pub mod page;
 pub mod program;
 pub mod stack;
 pub mod test;

@@ -46,6 +46,8 @@ enum Command {
     History(Rest),
     /// Kill everything at random moments of a stream or of snapshots, and check that nothing is lost, doubled or reordered
     Chaos(Rest),
+    /// Look at the page at `/` in a headless browser, in each of its states; an address is looked at, too
+    Page(Rest),
     /// Random values of every type in every mode, against what PostgreSQL's own casts say of them
     Values(Rest),
 }
@@ -99,6 +101,7 @@ fn main() -> ExitCode {
         Command::Bench(rest) => commands::program::run("walferry-bench", &rest.arguments),
         Command::History(rest) => commands::program::run("walferry-history", &rest.arguments),
         Command::Values(rest) => commands::program::run("walferry-values", &rest.arguments),
+        Command::Page(rest) => commands::page::run(&rest.arguments),
         Command::Chaos(rest) => commands::program::run("walferry-chaos", &rest.arguments),
     };
     match outcome {

@@ -82,7 +82,6 @@ struct Inner {
     unreachable: BTreeMap<Peer, Since>,
     source: SourceStatus,
     lag: Lag,
-    retained_bytes_max: Option<u64>,
     snapshot: Option<Arc<Progress>>,
     rates: Rates,
     /// The configuration that was put in force since the start.
@@ -118,7 +117,6 @@ impl Status {
                 unreachable: BTreeMap::new(),
                 source: SourceStatus::default(),
                 lag: Lag::default(),
-                retained_bytes_max: None,
                 snapshot: None,
                 rates: Rates::default(),
                 config: None,
@@ -156,9 +154,10 @@ impl Status {
                 reasons.push(format!("table {table}: {}", finding.reason));
             }
         }
-        if let (Some(limit), Some(retained)) =
-            (inner.retained_bytes_max, inner.lag.slot_retained_bytes)
-            && retained > limit
+        if let (Some(limit), Some(retained)) = (
+            inner.lag.slot_retained_bytes_max,
+            inner.lag.slot_retained_bytes,
+        ) && retained > limit
         {
             let parked = self.parked();
             let because = match parked.is_empty() {
@@ -370,10 +369,8 @@ impl Status {
         self.inner().source = source;
     }
 
-    pub(crate) fn set_lag(&self, lag: Lag, retained_bytes_max: Option<u64>) {
-        let mut inner = self.inner();
-        inner.lag = lag;
-        inner.retained_bytes_max = retained_bytes_max;
+    pub(crate) fn set_lag(&self, lag: Lag) {
+        self.inner().lag = lag;
     }
 
     pub(crate) fn set_table(&self, table: TableStatus) {

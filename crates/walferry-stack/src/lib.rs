@@ -38,7 +38,7 @@ pub use postgres::{PostgresOptions, PostgresServer};
 pub use python::{FASTAVRO_VERSION, fastavro};
 pub use registry::{RegistryOptions, RegistryServer};
 pub use state::{DevelopmentStack, Engine};
-pub use tools::{BUILD_TOOLS, JAVA_TOOLS, PYTHON_TOOLS, SERVER_TOOLS, Tool, ensure};
+pub use tools::{BROWSER_TOOLS, BUILD_TOOLS, JAVA_TOOLS, PYTHON_TOOLS, SERVER_TOOLS, Tool, ensure};
 
 /// Where a stack's servers answer.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -115,6 +115,25 @@ pub const PYTHON_TOOLS: &[Tool] = &[
     },
 ];
 
+/// What looking at the page in a browser needs.
+pub const BROWSER_TOOLS: &[Tool] = &[
+    Tool {
+        name: "Chromium",
+        packages: &["chromium"],
+        probe: command(&["chromium", "--version"]),
+    },
+    Tool {
+        name: "Node.js",
+        packages: &["nodejs"],
+        probe: command(&["node", "--version"]),
+    },
+    Tool {
+        name: "npm",
+        packages: &["npm"],
+        probe: command(&["npm", "--version"]),
+    },
+];
+
 /// OpenSSL's Configure uses these modules, which Debian's perl-base lacks.
 const PERL: &[&str] = &[
     "perl",

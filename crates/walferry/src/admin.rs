@@ -4,19 +4,21 @@
 //! Invariant: every other answer is drawn from what the pipeline has noted; no such request makes it ask a server.
 
 mod control;
+mod history;
+mod page;
 mod resync;
 mod server;
 mod shown;
 mod snapshots;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use anyhow::{Context, Result};
 use axum::{
     Json, Router,
     extract::State,
     http::{StatusCode, header},
-    response::{Html, IntoResponse, Response},
+    response::{IntoResponse, Response},
     routing::{delete, get, post},
 };
 use serde_json::json;
@@ -26,6 +28,7 @@ use walferry_pipeline::{Handle, Status};
 
 use crate::metrics::Exporter;
 
+use history::History;
 use shown::Shown;
 
 /// Listens, and answers from then on.
@@ -38,8 +41,11 @@ pub(crate) async fn start(
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("admin.listen: cannot listen on {listen}; stop the process that does, or choose another port"))?;
+    let connectors: Arc<[Arc<Handle>]> = connectors.into();
     let shown = Shown {
-        connectors: connectors.into(),
+        history: History::begin(connectors.clone()),
+        since: Instant::now(),
+        connectors,
         exporter,
         token,
     };
@@ -50,11 +56,12 @@ pub(crate) async fn start(
 
 fn router(shown: Shown) -> Router {
     Router::new()
-        .route("/", get(|| async { Html(include_str!("admin/page.html")) }))
+        .merge(page::routes())
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/status", get(status))
+        .route("/status/history", get(past))
         .route("/control/pause", post(control::pause))
         .route("/control/resume", post(control::resume))
         .route("/control/schema/approve", post(control::approve_schema))
@@ -109,5 +116,13 @@ async fn metrics(State(shown): State<Shown>) -> Response {
 
 async fn status(State(shown): State<Shown>) -> Response {
     let reports: Vec<_> = shown.connectors.iter().map(|it| it.report()).collect();
-    Json(json!({ "connectors": reports })).into_response()
+    let process = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_seconds": shown.since.elapsed().as_secs(),
+    });
+    Json(json!({ "process": process, "connectors": reports })).into_response()
+}
+
+async fn past(State(shown): State<Shown>) -> Response {
+    Json(shown.history.report()).into_response()
 }

@@ -15,6 +15,7 @@ mod metrics;
 mod migrate;
 mod output;
 mod quantity;
+mod runbooks;
 
 use std::{
     io::{self, Write},

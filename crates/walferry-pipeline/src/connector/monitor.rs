@@ -217,12 +217,13 @@ async fn watch_lag(config: Arc<Config>, status: Arc<Status>, stream: Watched) {
                 let lag = Lag {
                     source_bytes: Some(server_lsn.0.saturating_sub(held.0)),
                     slot_retained_bytes: retained_bytes,
+                    slot_retained_bytes_max: config.source.slot_retained_bytes_max,
                     freshness_ms: None,
                     server_lsn: Some(server_lsn),
                 };
                 source.set(lag.source_bytes.unwrap_or(0) as f64);
                 retained.set(retained_bytes.unwrap_or(0) as f64);
-                status.set_lag(lag, config.source.slot_retained_bytes_max);
+                status.set_lag(lag);
             }
             _ => catalog = None,
         }

@@ -70,6 +70,8 @@ pub struct Lag {
     pub source_bytes: Option<u64>,
     /// WAL that the server keeps for the slot, in bytes.
     pub slot_retained_bytes: Option<u64>,
+    /// Above this it is not ready; `source.slot_retained_bytes_max`.
+    pub slot_retained_bytes_max: Option<u64>,
     /// Age of the newest published transaction when it became readable, in milliseconds.
     pub freshness_ms: Option<i64>,
     /// Where the server's WAL ended when it was last asked.

@@ -56,11 +56,12 @@ fn a_slot_over_its_budget_is_not_ready() {
     status.set_state(State::Streaming, None);
     let lag = |bytes| Lag {
         slot_retained_bytes: Some(bytes),
+        slot_retained_bytes_max: Some(100),
         ..Lag::default()
     };
-    status.set_lag(lag(100), Some(100));
+    status.set_lag(lag(100));
     assert_eq!(status.ready(), Ok(()));
-    status.set_lag(lag(101), Some(100));
+    status.set_lag(lag(101));
     assert!(status.ready().unwrap_err()[0].contains("slot_retained_bytes_max"));
 }
 

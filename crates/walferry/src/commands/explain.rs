@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 use walferry_event::{AREAS, Code, Entry};
 
-use crate::{Failure, print};
+use crate::{Failure, print, runbooks};
 
 /// One code, or the list of all.
 pub(crate) fn run(code: Option<&str>, as_json: bool) -> Result<(), Failure> {
@@ -29,7 +29,8 @@ pub(crate) fn run(code: Option<&str>, as_json: bool) -> Result<(), Failure> {
     print(text.as_bytes())
 }
 
-fn object(code: Code) -> Json {
+/// One code as JSON, also for the page.
+pub(crate) fn object(code: Code) -> Json {
     let Entry {
         title,
         cause,
@@ -37,6 +38,7 @@ fn object(code: Code) -> Json {
     } = code.entry();
     json!({
         "code": code.to_string(), "area": code.area(), "title": title, "cause": cause, "remedy": remedy,
+        "runbook": format!("/runbooks/{}", runbooks::of(code)),
     })
 }
 
