@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 pub(crate) mod example;
+mod in_force;
 mod limits;
 pub mod selection;
 
@@ -16,6 +17,7 @@ pub use walferry_kafka::{Config as Kafka, RetryLimits};
 pub use walferry_postgres::{ConnectConfig, RequireAuth, TlsConfig, TlsMode};
 pub use walferry_registry::{BaseUrl, Config as Registry, Credentials};
 
+pub use in_force::InForce;
 pub use limits::Publish;
 
 use walferry_postgres::KeyRules;

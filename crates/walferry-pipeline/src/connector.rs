@@ -35,7 +35,7 @@ use walferry_postgres::{Catalog, Feedback, Replication};
 use walferry_registry::Registry;
 
 use crate::{
-    config::Config,
+    config::{Config, InForce},
     connector::{
         monitor::Monitor,
         published::act,
@@ -57,7 +57,10 @@ use crate::{
     },
     publish::Publishing,
     retry,
-    snapshot::{engine::Engine, mailbox::Handle},
+    snapshot::{
+        engine::Engine,
+        mailbox::{self, Handle},
+    },
     status::{
         Status, known,
         report::SourceStatus,
@@ -88,16 +91,18 @@ pub async fn run(
             "publish.batch_bytes_max is above a quarter of publish.memory_bytes_max: batches are cut at that"
         );
     }
-    let config = Arc::new(config);
+    // A reload while the ring turns holds over its restarts, too.
+    let config = InForce::new(config);
     let mut divergences = 0;
-    let mut away = config.errors.retry();
+    let mut away = config.now().errors.retry();
     // What was begun once is in the checkpoint, and goes on from there.
-    let resync = Arc::new(AtomicBool::new(config.resync.is_some()));
+    let resync = Arc::new(AtomicBool::new(config.now().resync.is_some()));
     let outcome = loop {
         let before = status.ledger.positions().checkpointed;
         let refusals = status.refusals.count();
         let start = Start {
-            config: status.config().unwrap_or_else(|| config.clone()),
+            config: config.now(),
+            in_force: config.clone(),
             status: status.clone(),
             handle: handle.clone(),
             stop: stop.clone(),
@@ -129,7 +134,7 @@ pub async fn run(
                 if reached > Lsn::ZERO {
                     status.set_state(State::Retrying, None);
                 }
-                let connect = &config.source.connect;
+                let connect = &config.now().source.connect;
                 let address = (connect.host.clone(), connect.port);
                 retry::pause(pause, Some(address), &mut stop).await;
             }
@@ -153,6 +158,8 @@ pub async fn run(
 }
 
 struct Start {
+    in_force: InForce,
+    /// The same for as long as the start lasts: only a ring that turns can be asked for another one.
     config: Arc<Config>,
     status: Arc<Status>,
     handle: Arc<Handle>,
@@ -178,7 +185,6 @@ impl Start {
         if !self.has_turned {
             self.status.set_state(State::Starting, None);
         }
-        self.status.set_config(self.config.clone());
         self.config.kafka.check()?;
         let stopping = Arc::new(AtomicBool::new(false));
         let mut stop = self.stop.clone();
@@ -379,7 +385,7 @@ impl Start {
         let memory = Memory::new(self.config.publish.encoded_bytes_max());
         let (halt, halted) = watch::channel(false);
         let mut monitor = Monitor::start(
-            self.config.clone(),
+            self.in_force.clone(),
             self.status.clone(),
             registry.clone(),
             publisher.health(),
@@ -387,11 +393,11 @@ impl Start {
         );
         let topics = topics::of(&self.config, &found.tables);
         monitor.add(published::watch::watch(
-            self.config.clone(),
+            self.in_force.clone(),
             self.handle.clone(),
         ));
         monitor.add(topics::watch(
-            self.config.clone(),
+            self.in_force.clone(),
             self.status.clone(),
             topics,
         ));
@@ -401,7 +407,10 @@ impl Start {
             self.status.set_snapshot(progress.clone());
         }
         let (control, events) = tokio::sync::mpsc::unbounded_channel();
-        self.handle.open(control.clone());
+        self.handle.open(mailbox::Open {
+            events: control.clone(),
+            config: self.in_force.clone(),
+        });
         let publishing = Publishing::new(
             &self.config,
             publisher,
@@ -425,7 +434,7 @@ impl Start {
         let builder = Builder::new(held, memory, runtime.clone(), blocks, encoded_bytes);
         let encoder = Encoder::new(self.config.clone(), self.status.clone(), relations, builder);
         let engine = Engine::new(
-            self.config.clone(),
+            self.in_force.clone(),
             self.status.clone(),
             runtime.clone(),
             control,
@@ -438,7 +447,7 @@ impl Start {
                 move || encode_thread::encode(told, &works, events, &status, &runtime, &halted)
             })?,
             publish_ended: ring::spawn("walferry-publish", move || publishing.run())?,
-            config: self.config,
+            config: self.in_force,
             status: self.status,
             stop: self.stop,
             halt,

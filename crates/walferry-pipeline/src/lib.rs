@@ -36,6 +36,7 @@ pub use error::Error;
 pub use position::{
     checkpoint_reader::checkpoint,
     ledger::Positions,
+    snapshot_id::SnapshotId,
     snapshot_progress::{Progress, TableJob, TableProgress, TableState},
 };
 pub use snapshot::mailbox::{Handle, Refused};

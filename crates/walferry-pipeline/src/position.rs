@@ -9,5 +9,6 @@ pub mod checkpoint_writer;
 pub mod ledger;
 pub(crate) mod published_record;
 pub mod recovery;
+pub mod snapshot_id;
 pub mod snapshot_progress;
 pub(crate) mod table_positions;

@@ -31,7 +31,6 @@ use std::{
 use walferry_event::Code;
 
 use crate::{
-    config::Config,
     error::Labels,
     position::{ledger::Ledger, published_record::Lack, snapshot_progress::Progress},
     status::{
@@ -84,8 +83,6 @@ struct Inner {
     lag: Lag,
     snapshot: Option<Arc<Progress>>,
     rates: Rates,
-    /// The configuration that was put in force since the start.
-    config: Option<Arc<Config>>,
     tables: BTreeMap<String, TableStatus>,
     pulses: BTreeMap<&'static str, Pulse>,
 }
@@ -119,7 +116,6 @@ impl Status {
                 lag: Lag::default(),
                 snapshot: None,
                 rates: Rates::default(),
-                config: None,
                 tables: BTreeMap::new(),
                 pulses: BTreeMap::new(),
             }),

@@ -142,7 +142,7 @@ pub(crate) fn duration(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use walferry_pipeline::TableProgress;
+    use walferry_pipeline::{SnapshotId, TableProgress};
 
     use super::*;
 
@@ -150,7 +150,7 @@ mod tests {
         SnapshotStatus {
             table: TableProgress {
                 name: name.into(),
-                id: "initial".into(),
+                id: SnapshotId::Initial,
                 rows,
                 deletes: 0,
                 rows_estimated,

@@ -17,7 +17,10 @@ use crate::{
         startup::{self, Found},
     },
     error::Error,
-    position::{checkpoint_writer::CheckpointWriter, snapshot_progress, table_positions::Held},
+    position::{
+        checkpoint_writer::CheckpointWriter, snapshot_id::SnapshotId, snapshot_progress,
+        table_positions::Held,
+    },
     snapshot::{consistent, readers},
     tables::{compile, followed, publication},
 };
@@ -121,7 +124,8 @@ fn initial(
 ) -> snapshot_progress::Progress {
     let job = |(table, source): (&TableInfo, &readers::Source)| {
         let rows = u64::try_from(table.rows_estimated).unwrap_or(0);
-        let job = snapshot_progress::TableJob::new(table.qualified_name(), "initial", rows);
+        let job =
+            snapshot_progress::TableJob::new(table.qualified_name(), SnapshotId::Initial, rows);
         snapshot_progress::TableJob {
             base: Some(base.to_owned()),
             contents: Some(source.contents.of_cursor()),

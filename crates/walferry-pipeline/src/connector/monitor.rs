@@ -16,7 +16,7 @@ use walferry_postgres::{Catalog, StreamHandle};
 use walferry_registry::Registry;
 
 use crate::{
-    config::Config,
+    config::{Config, InForce},
     connector::parked_retry,
     encode::block::Memory,
     status::{Status, report::Lag, state::Peer},
@@ -42,7 +42,7 @@ pub(crate) struct Monitor {
 
 impl Monitor {
     pub(crate) fn start(
-        config: Arc<Config>,
+        config: InForce,
         status: Arc<Status>,
         registry: Arc<Registry>,
         kafka: Arc<Health>,
@@ -91,13 +91,14 @@ fn spawn(task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
 }
 
 async fn watch_ring(
-    config: Arc<Config>,
+    config: InForce,
     status: Arc<Status>,
     kafka: Arc<Health>,
     stream: Watched,
     memory: Memory,
 ) {
-    let connector = || config.name.clone();
+    let name = &config.now().name;
+    let connector = || name.clone();
     let [received, encoded] = ["encode", "publish"].map(
         |stage| metrics::gauge!("walferry_queue_bytes", "connector" => connector(), "stage" => stage),
     );
@@ -195,13 +196,15 @@ async fn watch_registry(status: Arc<Status>, registry: Arc<Registry>) {
 
 /// Asks PostgreSQL how far its log is, and what it keeps for the slot. While nothing streams, as in a snapshot, nobody else
 /// notices that the server is away.
-async fn watch_lag(config: Arc<Config>, status: Arc<Status>, stream: Watched) {
+async fn watch_lag(config: InForce, status: Arc<Status>, stream: Watched) {
     let mut said = false;
-    let connector = || config.name.clone();
+    let name = &config.now().name;
+    let connector = || name.clone();
     let source = metrics::gauge!("walferry_source_lag_bytes", "connector" => connector());
     let retained = metrics::gauge!("walferry_slot_retained_bytes", "connector" => connector());
     let mut catalog: Option<Catalog> = None;
     loop {
+        let config = config.now();
         let answer = time::timeout(ANSWER, ask_lag(&config, &status, &mut catalog)).await;
         let failed = match &answer {
             Ok(Ok(_)) => None,

@@ -15,7 +15,7 @@ use walferry_event::Disposition;
 use walferry_registry::Registry;
 
 use crate::{
-    config::Config,
+    config::InForce,
     connector::parked_retry::lifted::LevelNote,
     status::{
         Status,
@@ -25,15 +25,16 @@ use crate::{
 };
 
 /// Offers the schemas of waiting tables to the registry, and answers the operator, until the ring ends.
-pub(crate) async fn watch(config: Arc<Config>, status: Arc<Status>, registry: Arc<Registry>) {
+pub(crate) async fn watch(config: InForce, status: Arc<Status>, registry: Arc<Registry>) {
     let mut note = LevelNote::new(config.clone());
     if let Err(reason) = note.put_back(&registry).await {
         tracing::warn!(reason, "it is tried again before the next approval");
     }
-    let errors = &config.errors;
     let (sender, mut approvals) = mpsc::unbounded_channel();
     *lock(&status.parking.approvals) = Some(sender);
-    let every = POLL_MIN.min(Duration::from_millis(errors.retry_max_ms.max(100)));
+    let every = POLL_MIN.min(Duration::from_millis(
+        config.now().errors.retry_max_ms.max(100),
+    ));
     loop {
         let approval = time::timeout(every, approvals.recv()).await;
         match approval {

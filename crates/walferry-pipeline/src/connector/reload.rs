@@ -51,7 +51,6 @@ pub async fn reload(handle: &Handle, config: Config) -> Result<Vec<String>, Refu
         .map_err(|_| gone())?;
     // At the end of the transaction that the stream is in; the connector may end before.
     let serial = answer.await.map_err(|_| gone())?;
-    status.set_config(config.clone());
     plan.tell(status, &mut known);
     let read = plan.read();
     act::finish(&config, &catalog, handle, &mut known, (plan, serial)).await?;
@@ -64,7 +63,7 @@ pub async fn reload(handle: &Handle, config: Config) -> Result<Vec<String>, Refu
 /// The connector does not stream now, or a table cannot be read again.
 pub async fn resync(handle: &Handle, tables: &[String]) -> Result<(), Refused> {
     let status: &Status = handle;
-    let config = status.config().ok_or(Refused::NotStreaming)?;
+    let config = handle.streaming()?.config.now();
     let catalog = Catalog::connect(&config.source.connect)
         .await
         .map_err(|error| invalid(error.into()))?;

@@ -24,7 +24,8 @@ use crate::{
     position::{
         checkpoint_writer::CheckpointWriter,
         recovery::{self, Decision, Evidence},
-        snapshot_progress::{self, RESYNC, TableJob},
+        snapshot_id::SnapshotId,
+        snapshot_progress::{self, TableJob},
         table_positions::Held,
     },
     status::known,
@@ -44,7 +45,7 @@ impl Start {
         match self.wanted() {
             None => recovery::decide(evidence),
             Some(tables) => {
-                let ours = |it: &TableJob| it.shown.id == RESYNC && !it.ended();
+                let ours = |it: &TableJob| it.shown.id == SnapshotId::Resync && !it.ended();
                 let begun = progress.is_some_and(|it| it.tables.iter().any(ours));
                 recovery::resync(evidence, !tables.is_empty(), begun)
             }
@@ -70,7 +71,9 @@ impl Start {
         let tables = named(&self.config, &found.tables, names)?;
         let infos: Vec<TableInfo> = tables.into_iter().cloned().collect();
         for job in jobs(&self.config, &found.catalog, &infos, &found.tables).await? {
-            let same = |it: &TableJob| it.shown.id == RESYNC && it.shown.name == job.shown.name;
+            let same = |it: &TableJob| {
+                it.shown.id == SnapshotId::Resync && it.shown.name == job.shown.name
+            };
             progress.tables.retain(|it| !same(it));
             progress.begin(job);
         }
@@ -102,7 +105,7 @@ impl Start {
                 continue;
             }
             let rows = u64::try_from(table.rows_estimated).unwrap_or(0);
-            let mut job = TableJob::new(name, "initial", rows);
+            let mut job = TableJob::new(name, SnapshotId::Initial, rows);
             job.added = true;
             progress.tables.push(job);
         }
@@ -256,7 +259,7 @@ async fn jobs(
             sweep: keyed && !skips(Operation::Delete),
             truncate: !keyed,
             mends: true,
-            ..TableJob::new(name, RESYNC, rows)
+            ..TableJob::new(name, SnapshotId::Resync, rows)
         });
     }
     Ok(jobs)

@@ -26,7 +26,7 @@ use walferry_event::{Code, Position};
 use walferry_postgres::Feedback;
 
 use crate::{
-    config::{Config, SnapshotMode},
+    config::{InForce, SnapshotMode},
     connector::{
         monitor::Monitor,
         ring::{
@@ -72,7 +72,7 @@ impl Begin {
 
 /// The running ring.
 pub(crate) struct Ring {
-    pub(crate) config: Arc<Config>,
+    pub(crate) config: InForce,
     pub(crate) status: Arc<Status>,
     pub(crate) stop: watch::Receiver<bool>,
     pub(crate) halt: watch::Sender<bool>,
@@ -109,7 +109,7 @@ impl Ring {
     pub(crate) async fn turn(mut self, found: Found, begin: Begin) -> Result<(), Error> {
         let mut connection = None;
         let (asked, mut stop) = (OnceLock::new(), self.stop.clone());
-        let share = Duration::from_millis(self.config.shutdown_ms) * ENCODED / 10;
+        let share = Duration::from_millis(self.config.now().shutdown_ms) * ENCODED / 10;
         let given_up = async {
             retry::asked(&mut stop).await;
             time::sleep_until(*asked.get_or_init(time::Instant::now) + share).await;
@@ -130,7 +130,7 @@ impl Ring {
         begin: Begin,
         connection: &mut Option<Connection>,
     ) -> Result<(), Error> {
-        let only = self.config.snapshot.mode == SnapshotMode::Only;
+        let only = self.config.now().snapshot.mode == SnapshotMode::Only;
         match begin {
             Begin::Snapshot(task, _) => {
                 self.status.set_state(State::Snapshotting, None);
@@ -173,7 +173,7 @@ impl Ring {
 
     /// Connects, follows, and connects again after each loss.
     async fn stream(&mut self, kept: &mut Option<Connection>) -> Result<(), Error> {
-        let mut retry = self.config.errors.retry();
+        let mut retry = self.config.now().errors.retry();
         let lines = Lines {
             config: self.config.clone(),
             status: self.status.clone(),
@@ -262,7 +262,7 @@ impl Ring {
             return Err(lost.after_tries(retry.tries()));
         };
         self.status.set_state(State::Retrying, None);
-        let connect = &self.config.source.connect;
+        let connect = &self.config.now().source.connect;
         retry::pause(
             pause,
             Some((connect.host.clone(), connect.port)),
@@ -285,7 +285,7 @@ impl Ring {
 
     /// Waits for the encode thread's reply, the publisher's end, or the stop, whichever is first.
     async fn await_reply<T>(&mut self, mut done: oneshot::Receiver<T>) -> Result<T, Error> {
-        let only = self.config.snapshot.mode == SnapshotMode::Only;
+        let only = self.config.now().snapshot.mode == SnapshotMode::Only;
         let mut taken = self.stamp.snapshot_finished();
         loop {
             tokio::select! {
@@ -322,7 +322,7 @@ impl Ring {
         self.monitor.stop();
         drop(self.work);
         let kafka_away = self.status.is_away(Peer::Kafka);
-        let shares = Shares::of(asked, self.config.shutdown_ms, kafka_away);
+        let shares = Shares::of(asked, self.config.now().shutdown_ms, kafka_away);
         let mut outcome = outcome;
         if !self.encode_ended.is_terminated() {
             let _ = time::timeout_at(shares.encoded, self.encode_ended).await;
@@ -341,7 +341,7 @@ impl Ring {
                     Code::KafkaUnreachable,
                     format!(
                         "the open batch could not be committed within shutdown_ms = {}: it is sent again at the next start",
-                        self.config.shutdown_ms
+                        self.config.now().shutdown_ms
                     ),
                 )),
                 (outcome, _) => outcome,

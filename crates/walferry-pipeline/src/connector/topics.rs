@@ -11,7 +11,11 @@ use tokio::time;
 use walferry_kafka::{Checkpoint, Difference, TopicLook};
 use walferry_postgres::TableInfo;
 
-use crate::{config::Config, position::published_record::Lack, status::Status};
+use crate::{
+    config::{Config, InForce},
+    position::published_record::Lack,
+    status::Status,
+};
 
 /// How often the topics are looked at.
 const EVERY: Duration = Duration::from_secs(5);
@@ -51,11 +55,12 @@ pub(crate) async fn begin(
 }
 
 /// Looks at the topics until the ring ends.
-pub(crate) async fn watch(config: Arc<Config>, status: Arc<Status>, tables: TableTopics) {
+pub(crate) async fn watch(config: InForce, status: Arc<Status>, tables: TableTopics) {
     let mut told = BTreeMap::new();
     let mut look: Option<Arc<TopicLook>> = None;
     loop {
         time::sleep(EVERY).await;
+        let config = config.now();
         let kafka = config.kafka.clone();
         let open = look.take();
         let looked = tokio::task::spawn_blocking(move || {

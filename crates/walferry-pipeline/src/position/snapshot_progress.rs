@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use walferry_event::{Lsn, RowKey, RowRange};
 use walferry_postgres::Contents;
 
-use crate::position::published_record::{Mend, Record};
-
-/// The id of the snapshots that make topics agree with their tables after changes were lost.
-pub(crate) const RESYNC: &str = "resync";
+use crate::position::{
+    published_record::{Mend, Record},
+    snapshot_id::SnapshotId,
+};
 
 /// How far all snapshots have come: the `snapshot` field of the checkpoint record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,8 +78,8 @@ pub struct TableJob {
 pub struct TableProgress {
     /// `schema.table`.
     pub name: String,
-    /// Which snapshot it belongs to: `initial`, `added`, `resync`, or the id of one that was asked for.
-    pub id: String,
+    /// Which snapshot it belongs to.
+    pub id: SnapshotId,
     /// Rows published.
     pub rows: u64,
     /// Deletes published, of keys that only the topic had.
@@ -134,11 +134,11 @@ fn is_zero(count: &u64) -> bool {
 
 impl TableJob {
     /// A table that has not been begun.
-    pub(crate) fn new(name: String, id: &str, rows_estimated: u64) -> TableJob {
+    pub(crate) fn new(name: String, id: SnapshotId, rows_estimated: u64) -> TableJob {
         TableJob {
             shown: TableProgress {
                 name,
-                id: id.to_owned(),
+                id,
                 rows: 0,
                 deletes: 0,
                 rows_estimated,
@@ -163,7 +163,7 @@ impl TableJob {
     /// Its reading begins while the stream stands at `at`. An initial one is the first that gives any rows.
     pub(crate) fn begins_at(&mut self, at: Lsn) {
         let fresh = self.left == [RowRange::default()];
-        if fresh && (self.shown.id != "initial" || self.beyond.is_some()) {
+        if fresh && (self.shown.id != SnapshotId::Initial || self.beyond.is_some()) {
             self.beyond = Some(at);
         }
     }
@@ -358,7 +358,7 @@ mod tests {
 
     #[test]
     fn the_cursor_is_read_back_as_it_was_written() {
-        let mut job = TableJob::new("public.t".into(), "initial", 100);
+        let mut job = TableJob::new("public.t".into(), SnapshotId::Initial, 100);
         job.advance(0, vec!["7".into(), "ä'\"".into()]);
         job.shown.rows = 7;
         job.condition = Some("a > 1".into());
@@ -379,7 +379,7 @@ mod tests {
 
     #[test]
     fn a_finished_one_is_not_gone_on_with() {
-        let mut job = TableJob::new("public.t".into(), "initial", 0);
+        let mut job = TableJob::new("public.t".into(), SnapshotId::Initial, 0);
         job.left.clear();
         job.shown.state = TableState::Done;
         let json = serde_json::to_value(progress(vec![job])).unwrap();
@@ -390,7 +390,7 @@ mod tests {
     #[test]
     fn a_higher_priority_is_read_first_and_a_paused_one_not_at_all() {
         let job = |name: &str, priority| {
-            let mut job = TableJob::new(name.into(), "asked", 1);
+            let mut job = TableJob::new(name.into(), SnapshotId::Asked("1f2e3d4c".into()), 1);
             job.shown.priority = priority;
             job
         };
@@ -419,7 +419,7 @@ mod tests {
 
     #[test]
     fn the_ratio_never_passes_one() {
-        let mut job = TableJob::new("public.t".into(), "initial", 10);
+        let mut job = TableJob::new("public.t".into(), SnapshotId::Initial, 10);
         job.shown.rows = 40;
         assert!((job.ratio() - 1.0).abs() < f64::EPSILON);
         job.shown.rows_estimated = 80;

@@ -16,7 +16,7 @@ use walferry_postgres::{
 };
 
 use crate::{
-    config::Config,
+    config::{Config, InForce},
     encode::recent_transactions::Streamed,
     error::Error,
     snapshot::{
@@ -102,7 +102,7 @@ impl From<KeyError> for Error {
 /// The sessions between two chunks.
 #[derive(Clone)]
 pub(crate) struct Sessions {
-    config: Arc<Config>,
+    config: InForce,
     idle: Arc<Mutex<Vec<Session>>>,
 }
 
@@ -118,7 +118,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(250);
 const WAIT_TOLD: Duration = Duration::from_secs(2);
 
 impl Sessions {
-    pub(crate) fn new(config: Arc<Config>) -> Sessions {
+    pub(crate) fn new(config: InForce) -> Sessions {
         Sessions {
             config,
             idle: Arc::default(),
@@ -133,8 +133,9 @@ impl Sessions {
     }
 
     async fn open(&self) -> Result<Session, walferry_postgres::Error> {
-        let connect = &self.config.source.connect;
-        let timeout = self.config.snapshot.statement_timeout_ms;
+        let config = self.config.now();
+        let connect = &config.source.connect;
+        let timeout = config.snapshot.statement_timeout_ms;
         Ok(Session {
             catalog: Catalog::connect(connect).await?,
             reader: SnapshotReader::connect(connect, timeout).await?,
@@ -147,7 +148,7 @@ impl Sessions {
             Some(session) => session,
             None => self.open().await?,
         };
-        let (read, whole) = read(&session, &self.config, order).await?;
+        let (read, whole) = read(&session, &self.config.now(), order).await?;
         if whole {
             self.keep(session);
         }
@@ -167,7 +168,14 @@ impl Sessions {
             Some(session) => session,
             None => self.open().await?,
         };
-        let chunk = read_keys(&session, &self.config, order, (relation, columns), each).await?;
+        let chunk = read_keys(
+            &session,
+            &self.config.now(),
+            order,
+            (relation, columns),
+            each,
+        )
+        .await?;
         self.keep(session);
         Ok(chunk)
     }
@@ -177,12 +185,13 @@ impl Sessions {
         &self,
         table: &str,
     ) -> Result<Option<(u32, bool)>, walferry_postgres::Error> {
-        let catalog = Catalog::connect(&self.config.source.connect).await?;
+        let config = self.config.now();
+        let catalog = Catalog::connect(&config.source.connect).await?;
         let tables = catalog.tables().await?;
         let Some(info) = tables.iter().find(|it| it.qualified_name() == table) else {
             return Ok(None);
         };
-        let publication = catalog.publication(&self.config.source.publication).await?;
+        let publication = catalog.publication(&config.source.publication).await?;
         let published = publication.is_some_and(|it| crate::tables::publication::lists(&it, info));
         Ok(Some((info.oid, published)))
     }
@@ -196,7 +205,8 @@ impl Sessions {
             Some(session) => session,
             None => self.open().await?,
         };
-        let (relation, filter) = compile::shape(&self.config, &session.catalog, table).await?;
+        let (relation, filter) =
+            compile::shape(&self.config.now(), &session.catalog, table).await?;
         let scan = session.reader.scan(&relation).await?;
         let contents = session.reader.contents(&scan, filter.as_deref()).await?;
         self.keep(session);
@@ -224,7 +234,7 @@ impl Sessions {
             Some(session) => session,
             None => self.open().await?,
         };
-        let (seen, at) = base::base(&self.config.source.connect, &session.reader).await?;
+        let (seen, at) = base::base(&self.config.now().source.connect, &session.reader).await?;
         self.keep(session);
         Ok((seen.to_string(), at))
     }
@@ -260,7 +270,7 @@ impl Sessions {
 
     /// The transactions that run now.
     pub(crate) async fn running(&self) -> Result<Visibility, walferry_postgres::Error> {
-        let reader = SnapshotReader::connect(&self.config.source.connect, 0).await?;
+        let reader = SnapshotReader::connect(&self.config.now().source.connect, 0).await?;
         reader.visibility().await
     }
 }

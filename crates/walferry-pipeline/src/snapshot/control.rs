@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use tokio::{sync::oneshot, time};
 
-use crate::snapshot::mailbox::{Event, Handle, Refused, Request};
+use crate::{
+    position::snapshot_id::SnapshotId,
+    snapshot::mailbox::{Event, Handle, Refused, Request},
+};
 
 /// How long an answer may take.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
@@ -27,7 +30,7 @@ pub async fn start(
     if tables.is_empty() {
         return Err(Refused::Invalid("no table is named".into()));
     }
-    let id = uuid::Uuid::new_v4().to_string()[..8].to_owned();
+    let id = SnapshotId::Asked(uuid::Uuid::new_v4().to_string()[..8].to_owned());
     let (reply, answer) = oneshot::channel();
     let request = Request {
         id: id.clone(),
@@ -57,7 +60,7 @@ pub async fn start(
         }
     };
     match time::timeout(ANSWER_MAX, committed).await {
-        Ok(()) => Ok(id),
+        Ok(()) => Ok(id.into()),
         Err(_) => Err(Refused::NotStreaming),
     }
 }
@@ -68,7 +71,7 @@ pub async fn start(
 /// The connector does not stream, or no snapshot of that id is under way.
 pub async fn cancel(handle: &Handle, id: &str) -> Result<(), Refused> {
     let (reply, answer) = oneshot::channel();
-    send(handle, Event::Cancel(id.to_owned(), reply))?;
+    send(handle, Event::Cancel(id.to_owned().into(), reply))?;
     found(answer).await
 }
 
@@ -78,7 +81,7 @@ pub async fn cancel(handle: &Handle, id: &str) -> Result<(), Refused> {
 /// The connector does not stream, or no snapshot of that id is under way.
 pub async fn pause(handle: &Handle, id: &str) -> Result<(), Refused> {
     let (reply, answer) = oneshot::channel();
-    send(handle, Event::Hold(id.to_owned(), true, reply))?;
+    send(handle, Event::Hold(id.to_owned().into(), true, reply))?;
     found(answer).await
 }
 
@@ -88,7 +91,7 @@ pub async fn pause(handle: &Handle, id: &str) -> Result<(), Refused> {
 /// The connector does not stream, or no snapshot of that id is under way.
 pub async fn resume(handle: &Handle, id: &str) -> Result<(), Refused> {
     let (reply, answer) = oneshot::channel();
-    send(handle, Event::Hold(id.to_owned(), false, reply))?;
+    send(handle, Event::Hold(id.to_owned().into(), false, reply))?;
     found(answer).await
 }
 

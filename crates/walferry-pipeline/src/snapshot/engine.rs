@@ -25,13 +25,10 @@ use walferry_event::{Lsn, Relation, RowRange};
 use walferry_postgres::parse_copy_row;
 
 use crate::{
-    config::Config,
+    config::InForce,
     encode::{Encoder, change_records::Change, relations::message_keys::KeyNews},
     error::{Error, Labels, Passing},
-    position::{
-        published_record::Record,
-        snapshot_progress::{Progress, RESYNC},
-    },
+    position::{published_record::Record, snapshot_id::SnapshotId, snapshot_progress::Progress},
     retry::Retry,
     snapshot::{
         chunk::{Chunk, Read, Sessions},
@@ -52,7 +49,7 @@ use crate::{
 
 /// All snapshots beside the stream.
 pub(crate) struct Engine {
-    config: Arc<Config>,
+    config: InForce,
     status: Arc<Status>,
     runtime: tokio::runtime::Handle,
     sessions: Sessions,
@@ -96,7 +93,7 @@ const UNCLEAR_MAX: u32 = 5;
 
 impl Engine {
     pub(crate) fn new(
-        config: Arc<Config>,
+        config: InForce,
         status: Arc<Status>,
         runtime: tokio::runtime::Handle,
         events: mpsc::UnboundedSender<Event>,
@@ -104,7 +101,7 @@ impl Engine {
     ) -> Engine {
         Engine {
             sessions: Sessions::new(config.clone()),
-            retry: config.errors.retry(),
+            retry: config.now().errors.retry(),
             config,
             runtime,
             events,
@@ -352,11 +349,11 @@ impl Engine {
         let no_slot = error.sqlstate() == Some("53400");
         let may_pass = error.may_pass() || error.is_shut_out() || cancelled(&error);
         if !may_pass && !no_slot && !shape {
-            let Some(id) = self.progress.tables.get(job).map(|it| it.shown.id.clone()) else {
+            let Some(id) = self.progress.tables.get(job).map(|it| &it.shown.id) else {
                 return Ok(());
             };
             let (reason, kind) = (error.to_string(), error.kind());
-            if !matches!(id.as_str(), "initial" | "added" | RESYNC) {
+            if matches!(id, SnapshotId::Asked(_) | SnapshotId::Attached) {
                 let stage = "snapshot";
                 self.status.count_error(Labels { stage, kind });
                 self.lacks(job, &reason);
@@ -394,7 +391,7 @@ impl Engine {
                 let rows = self
                     .rows_max
                     .entry(open.job)
-                    .or_insert(self.config.snapshot.chunk_rows);
+                    .or_insert(self.config.now().snapshot.chunk_rows);
                 *rows = (*rows / 2).max(CHUNK_ROWS_MIN);
             }
             let reason = match void {

@@ -15,9 +15,11 @@ use walferry_event::Lsn;
 use walferry_postgres::{Contents, TableName};
 
 use crate::{
-    config::Config,
+    config::{Config, InForce},
     error::Error,
-    position::{published_record::RecordChange, snapshot_progress::TableJob},
+    position::{
+        published_record::RecordChange, snapshot_id::SnapshotId, snapshot_progress::TableJob,
+    },
     snapshot::{
         chunk::{Read, Sessions},
         shape::Described,
@@ -56,9 +58,9 @@ pub(crate) enum Event {
     /// A request has been looked at, and may begin.
     Accepted(Request),
     /// Somebody asks for the end of one; the answer says whether there was one.
-    Cancel(String, oneshot::Sender<bool>),
+    Cancel(SnapshotId, oneshot::Sender<bool>),
     /// Somebody asks for one to be held, or to go on; the answer says whether there is one.
-    Hold(String, bool, oneshot::Sender<bool>),
+    Hold(SnapshotId, bool, oneshot::Sender<bool>),
 }
 
 /// What the engine is told.
@@ -98,7 +100,7 @@ impl std::error::Error for Refused {}
 
 /// A snapshot that was asked for.
 pub(crate) struct Request {
-    pub(crate) id: String,
+    pub(crate) id: SnapshotId,
     pub(crate) tables: Vec<String>,
     pub(crate) condition: Option<String>,
     pub(crate) priority: i32,
@@ -172,7 +174,7 @@ impl Request {
 
     pub(crate) fn jobs(&self) -> Vec<TableJob> {
         let job = |(table, contents): (&String, &Contents)| {
-            let mut job = TableJob::new(table.clone(), &self.id, 0);
+            let mut job = TableJob::new(table.clone(), self.id.clone(), 0);
             job.shown.priority = self.priority;
             job.condition.clone_from(&self.condition);
             job.base.clone_from(&self.base);
@@ -183,7 +185,7 @@ impl Request {
     }
 
     pub(crate) fn done(self) {
-        tracing::info!(target: "audit", id = self.id, tables = self.tables.join(", "), "snapshot asked for");
+        tracing::info!(target: "audit", id = %self.id, tables = self.tables.join(", "), "snapshot asked for");
         let _ = self.reply.send(Ok(()));
     }
 }
@@ -203,7 +205,16 @@ pub(crate) struct Reload {
 #[derive(Debug)]
 pub struct Handle {
     status: Arc<Status>,
-    events: Mutex<Option<mpsc::UnboundedSender<Event>>>,
+    ring: Mutex<Option<Open>>,
+}
+
+/// A ring that can be asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Open {
+    /// Where requests go.
+    pub(crate) events: mpsc::UnboundedSender<Event>,
+    /// What it goes by.
+    pub(crate) config: InForce,
 }
 
 impl Handle {
@@ -211,7 +222,7 @@ impl Handle {
     pub fn new(name: impl Into<String>) -> Handle {
         Handle {
             status: Arc::new(Status::new(name)),
-            events: Mutex::default(),
+            ring: Mutex::default(),
         }
     }
 
@@ -220,17 +231,22 @@ impl Handle {
         &self.status
     }
 
-    /// Where requests go while the connector streams.
-    pub(crate) fn open(&self, events: mpsc::UnboundedSender<Event>) {
-        *self.events.lock().unwrap_or_else(PoisonError::into_inner) = Some(events);
+    /// This ring can be asked while the connector streams.
+    pub(crate) fn open(&self, ring: Open) {
+        *self.ring.lock().unwrap_or_else(PoisonError::into_inner) = Some(ring);
+    }
+
+    /// The ring that streams now.
+    pub(crate) fn streaming(&self) -> Result<Open, Refused> {
+        let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let streams = self.status.state() == State::Streaming;
+        let open = ring.clone().filter(|_| streams);
+        open.ok_or(Refused::NotStreaming)
     }
 
     /// Where requests go now.
     pub(crate) fn events(&self) -> Result<mpsc::UnboundedSender<Event>, Refused> {
-        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        let streams = self.status.state() == State::Streaming;
-        let open = events.clone().filter(|_| streams);
-        open.ok_or(Refused::NotStreaming)
+        Ok(self.streaming()?.events)
     }
 }
 

@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::position::snapshot_progress::{self, Progress, TableProgress, TableState};
+use crate::position::{
+    snapshot_id::SnapshotId,
+    snapshot_progress::{self, Progress, TableProgress, TableState},
+};
 
 /// What the rate is taken over.
 const WINDOW: Duration = Duration::from_secs(15);
@@ -20,7 +23,7 @@ const TOLD: Duration = Duration::from_secs(10);
 /// How fast the tables of all snapshots are read.
 #[derive(Debug, Default)]
 pub(crate) struct Rates {
-    tables: HashMap<(String, String), VecDeque<(Instant, u64)>>,
+    tables: HashMap<(SnapshotId, String), VecDeque<(Instant, u64)>>,
     told: Option<Instant>,
 }
 
@@ -84,7 +87,7 @@ mod tests {
     fn the_rate_is_of_the_last_seconds_and_sinks_when_nothing_comes() {
         let begun = Instant::now();
         let at = |seconds: u64| begun + Duration::from_secs(seconds);
-        let mut job = TableJob::new("public.t".into(), "initial", 10_000);
+        let mut job = TableJob::new("public.t".into(), SnapshotId::Initial, 10_000);
         job.shown.state = TableState::Running;
         let mut progress = Progress {
             tables: vec![job],

@@ -5,7 +5,6 @@
 use std::{sync::Arc, time::Instant};
 
 use crate::{
-    config::Config,
     position::snapshot_progress::{Progress, TableState},
     status::{Inner, Status, report::SnapshotStatus},
 };
@@ -42,16 +41,6 @@ impl Status {
     /// Which mark of the progress is committed.
     pub(crate) fn snapshot_serial(&self) -> u64 {
         self.inner().snapshot.as_ref().map_or(0, |it| it.serial)
-    }
-
-    /// Another configuration is in force from now on, also when the ring starts again.
-    pub(crate) fn set_config(&self, config: Arc<Config>) {
-        self.inner().config = Some(config);
-    }
-
-    /// The configuration that was put in force since the start.
-    pub(crate) fn config(&self) -> Option<Arc<Config>> {
-        self.inner().config.clone()
     }
 }
 

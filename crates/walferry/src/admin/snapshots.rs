@@ -134,7 +134,12 @@ async fn about(shown: &Shown, headers: &HeaderMap, id: &str, verb: Verb) -> Resp
     }
     let mut outcome = Err(Refused::Unknown);
     for status in shown.connectors.iter() {
-        if !status.report().snapshot.iter().any(|it| it.table.id == id) {
+        if !status
+            .report()
+            .snapshot
+            .iter()
+            .any(|it| it.table.id.as_str() == id)
+        {
             continue;
         }
         outcome = match verb {

@@ -4,24 +4,22 @@
 //! nothing any more when it is put back. Invariant: whatever moment a process ends at, the next one finds what it has to put back.
 //! Start reading at `LevelNote::put_back`.
 
-use std::sync::Arc;
-
 use walferry_kafka::{BlockPool, Noted};
 use walferry_registry::{Lifted, Registry};
 
-use crate::config::Config;
+use crate::config::InForce;
 
 const NAME: &str = "level";
 
 /// Keeps the note of one connector.
 pub(crate) struct LevelNote {
-    config: Arc<Config>,
+    config: InForce,
     /// Whether what an earlier process left has been looked at.
     looked: bool,
 }
 
 impl LevelNote {
-    pub(crate) fn new(config: Arc<Config>) -> LevelNote {
+    pub(crate) fn new(config: InForce) -> LevelNote {
         LevelNote {
             config,
             looked: false,
@@ -50,7 +48,7 @@ impl LevelNote {
     }
 
     async fn read(&self) -> Result<Option<Lifted>, String> {
-        let kafka = self.config.kafka.clone();
+        let kafka = self.config.now().kafka.clone();
         let note = blocking(move || Noted::read(&kafka, NAME)).await?;
         match note {
             Some(note) => serde_json::from_slice(&note)
@@ -61,7 +59,7 @@ impl LevelNote {
 
     /// Notes that a level is lifted, or that none is.
     pub(crate) async fn write(&self, lifted: Option<&Lifted>) -> Result<(), String> {
-        let kafka = self.config.kafka.clone();
+        let kafka = self.config.now().kafka.clone();
         let note = serde_json::to_vec(&lifted).map_err(|error| error.to_string())?;
         blocking(move || {
             let (mut noted, _) = Noted::open(&kafka, NAME)?;

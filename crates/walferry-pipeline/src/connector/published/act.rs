@@ -400,11 +400,11 @@ pub(crate) async fn finish(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::position::snapshot_progress::TableJob;
+    use crate::position::{snapshot_id::SnapshotId, snapshot_progress::TableJob};
 
     /// A snapshot of a table that is under way and has read something.
     fn under_way(condition: Option<&str>) -> Progress {
-        let mut job = TableJob::new("public.t".into(), "asked", 0);
+        let mut job = TableJob::new("public.t".into(), SnapshotId::Asked("1f2e3d4c".into()), 0);
         job.condition = condition.map(str::to_owned);
         job.advance(0, vec!["7".into()]);
         Progress {
@@ -415,7 +415,7 @@ mod tests {
 
     #[test]
     fn a_table_that_is_put_back_is_read_whole_whatever_is_read_of_it() {
-        let mut job = TableJob::new("public.t".into(), "added", 0);
+        let mut job = TableJob::new("public.t".into(), SnapshotId::Added, 0);
         (job.added, job.sweep) = (true, true);
         let plan = Plan {
             jobs: vec![job],
@@ -433,7 +433,7 @@ mod tests {
 
     #[test]
     fn a_table_that_is_only_looked_through_loses_nothing_that_is_still_to_be_read() {
-        let mut sweep = TableJob::new("public.t".into(), "added", 0);
+        let mut sweep = TableJob::new("public.t".into(), SnapshotId::Added, 0);
         (sweep.sweep, sweep.mends) = (true, true);
         sweep.left.clear();
         let plan = Plan {
@@ -442,7 +442,7 @@ mod tests {
         };
         let begun = under_way(None);
         let mut waits = Progress::default();
-        waits.begin(TableJob::new("public.t".into(), "initial", 0));
+        waits.begin(TableJob::new("public.t".into(), SnapshotId::Initial, 0));
         for before in [begun, waits] {
             let left = before.tables[0].left.clone();
             let progress = plan.progress(Some(before)).unwrap();
@@ -460,7 +460,7 @@ mod tests {
         }
         // What takes its place looks through the topic as well.
         let again = Plan {
-            jobs: vec![TableJob::new("public.t".into(), "added", 0)],
+            jobs: vec![TableJob::new("public.t".into(), SnapshotId::Added, 0)],
             ..Plan::default()
         };
         let progress = again.progress(plan.progress(None)).unwrap();

@@ -17,6 +17,7 @@ use crate::{
     error::Error,
     position::{
         published_record::{Entry, KnownLack, Mend, Publication, Record, RecordChange},
+        snapshot_id::SnapshotId,
         snapshot_progress::TableJob,
     },
     status::Status,
@@ -169,19 +170,19 @@ impl Plan {
             }
             Remedy::Note | Remedy::Forget => {}
             Remedy::Read => {
-                let mut job = TableJob::new(name.clone(), "added", rows);
+                let mut job = TableJob::new(name.clone(), SnapshotId::Added, rows);
                 (job.added, job.mends) = (true, true);
                 self.jobs.push(job);
             }
             Remedy::ReadAgain => {
-                let mut job = TableJob::new(name.clone(), "added", rows);
+                let mut job = TableJob::new(name.clone(), SnapshotId::Added, rows);
                 (job.added, job.mends) = (true, true);
                 (job.sweep, job.truncate) = (case.keyed, !case.keyed);
                 self.jobs.push(job);
                 lack = (case.change != Change::New).then(|| "it is read again now".to_owned());
             }
             Remedy::Sweep => {
-                let mut job = TableJob::new(name.clone(), "added", 0);
+                let mut job = TableJob::new(name.clone(), SnapshotId::Added, 0);
                 (job.mends, job.by, job.sweep) = (true, Mend::Sweep, true);
                 job.left.clear();
                 self.jobs.push(job);
@@ -308,7 +309,7 @@ impl Plan {
             let Some(condition) = catalog.partition_condition(leaf).await? else {
                 continue;
             };
-            let mut job = TableJob::new(name.to_owned(), "attached", 0);
+            let mut job = TableJob::new(name.to_owned(), SnapshotId::Attached, 0);
             (job.added, job.condition) = (true, Some(condition));
             (job.mends, job.by) = (true, Mend::Part);
             self.jobs.push(job);

@@ -11,7 +11,7 @@ use tokio::time::{self, Instant};
 use walferry_postgres::Catalog;
 
 use crate::{
-    config::Config,
+    config::InForce,
     connector::{
         choice,
         published::{
@@ -36,7 +36,7 @@ const SLOW: Duration = Duration::from_secs(3);
 const AGAIN: Duration = Duration::from_secs(10);
 
 /// Watches what is published of the tables, for as long as the ring turns.
-pub(crate) async fn watch(config: Arc<Config>, handle: Arc<Handle>) {
+pub(crate) async fn watch(config: InForce, handle: Arc<Handle>) {
     let mut watch = Watch {
         config: config.clone(),
         status: handle.status().clone(),
@@ -64,7 +64,7 @@ pub(crate) async fn watch(config: Arc<Config>, handle: Arc<Handle>) {
 }
 
 /// Says once for whom a step waits: as long as somebody holds a table, nothing else is looked at.
-async fn told_when_slow<T>(config: Arc<Config>, step: impl Future<Output = T>) -> T {
+async fn told_when_slow<T>(config: InForce, step: impl Future<Output = T>) -> T {
     let mut step = Box::pin(step);
     let mut told = false;
     loop {
@@ -74,7 +74,7 @@ async fn told_when_slow<T>(config: Arc<Config>, step: impl Future<Output = T>) -
             () = time::sleep(SLOW) => {}
         }
         let asked = async {
-            let catalog = Catalog::connect(&config.source.connect).await?;
+            let catalog = Catalog::connect(&config.now().source.connect).await?;
             catalog.ours_wait_for().await
         };
         let holders = time::timeout(SLOW, asked).await;
@@ -89,7 +89,7 @@ async fn told_when_slow<T>(config: Arc<Config>, step: impl Future<Output = T>) -
 }
 
 struct Watch {
-    config: Arc<Config>,
+    config: InForce,
     status: Arc<Status>,
     handle: Arc<Handle>,
     catalog: Option<Catalog>,
@@ -103,7 +103,7 @@ struct Watch {
 
 impl Watch {
     async fn step(&mut self) -> Result<(), Error> {
-        let config = self.status.config().unwrap_or_else(|| self.config.clone());
+        let config = self.config.now();
         let catalog = match self.catalog.take() {
             Some(open) => open,
             None => Catalog::connect(&config.source.connect).await?,

@@ -16,7 +16,7 @@ use walferry_postgres::{
 };
 
 use crate::{
-    config::Config,
+    config::InForce,
     connector::{
         ring::{
             claim::{self, Claim},
@@ -38,7 +38,7 @@ const HEARD: Duration = Duration::from_millis(500);
 
 /// What opens connections.
 pub(super) struct Lines {
-    pub(super) config: Arc<Config>,
+    pub(super) config: InForce,
     pub(super) status: Arc<Status>,
     pub(super) stamp: Arc<CheckpointWriter>,
     pub(super) feedback: Arc<Feedback>,
@@ -82,7 +82,7 @@ impl Lines {
         ours: &mut Option<i32>,
         next: &mut Next,
     ) -> Infallible {
-        let mut retry = self.config.errors.retry();
+        let mut retry = self.config.now().errors.retry();
         let mut last = first.clone();
         loop {
             last.ended().await;
@@ -108,7 +108,7 @@ impl Lines {
             let Some(pause) = retry.failed(error.is_outage()) else {
                 return std::future::pending().await;
             };
-            let connect = &self.config.source.connect;
+            let connect = &self.config.now().source.connect;
             retry::wait(pause, Some((connect.host.clone(), connect.port))).await;
         }
     }
@@ -119,7 +119,8 @@ impl Lines {
         ours: Option<i32>,
         before: Option<&StreamHandle>,
     ) -> Result<(Connection, Source), Attempt> {
-        let source = &self.config.source;
+        let config = self.config.now();
+        let source = &config.source;
         let (catalog, mut replication, identity) = retry::hedged(async || {
             let catalog = Catalog::connect(&source.connect).await?;
             let mut replication = Replication::connect(&source.connect).await?;
@@ -131,7 +132,7 @@ impl Lines {
         let server = startup::server(&mut replication, &identity).await?;
         self.same_timeline(&server)?;
         let others = self.may_go_on(&catalog, server).await?;
-        startup::free_slot(&self.config, &catalog, ours, others, &self.stop).await?;
+        startup::free_slot(&config, &catalog, ours, others, &self.stop).await?;
         let options = StreamOptions {
             origin_none: source.origin_none,
             messages: true,
@@ -147,7 +148,7 @@ impl Lines {
             .start(&source.slot, &source.publication, from, options)
             .await?;
         let limits = StreamLimits {
-            wire_bytes_max: self.config.publish.wire_bytes_max(),
+            wire_bytes_max: config.publish.wire_bytes_max(),
             frame_bytes_max: source.connect.message_bytes_max,
             ..StreamLimits::default()
         };
@@ -186,16 +187,11 @@ impl Lines {
         catalog: &Catalog,
         server: recovery::Server,
     ) -> Result<Result<(), String>, Attempt> {
-        let claim = claim::ask(
-            &self.config,
-            &self.status,
-            self.stamp.instance(),
-            &self.stop,
-        )
-        .await?;
-        let slot = startup::slot(&self.config, catalog).await?;
+        let config = self.config.now();
+        let claim = claim::ask(&config, &self.status, self.stamp.instance(), &self.stop).await?;
+        let slot = startup::slot(&config, catalog).await?;
         let checkpoint = recovery::Checkpoint::Position(self.stamp.written());
-        let evidence = startup::evidence(&self.config, slot, checkpoint, server);
+        let evidence = startup::evidence(&config, slot, checkpoint, server);
         let (row, decision) = recovery::decide(&evidence);
         match (decision, claim) {
             (Decision::Resume(_), Claim::Ours) => Ok(Ok(())),

@@ -87,7 +87,7 @@ async fn a_comparison_of_lsns_would_give_a_row_as_it_was_before_a_change_that_wa
 
     let mut config = example();
     config.source.connect = ConnectConfig::from_url(&url).unwrap();
-    let sessions = Sessions::new(Arc::new(config));
+    let sessions = Sessions::new(InForce::new(config));
     let mut order = Order {
         table: oid.parse().unwrap(),
         range: RowRange::default(),

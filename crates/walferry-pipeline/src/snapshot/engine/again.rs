@@ -36,9 +36,9 @@ impl Engine {
         now: &Contents,
     ) -> Result<(), Error> {
         self.let_go(job);
-        let skipped = &self.config.skipped_operations;
-        let truncates = !skipped.contains(&Operation::Truncate)
-            && self.config.format.envelope != Envelope::Flat;
+        let config = self.config.now();
+        let truncates = !config.skipped_operations.contains(&Operation::Truncate)
+            && config.format.envelope != Envelope::Flat;
         let table = &mut self.progress.tables[job];
         let name = table.shown.name.clone();
         let by_place = table.contents.as_ref().is_some_and(Contents::by_place) || now.by_place();
@@ -62,7 +62,7 @@ impl Engine {
         table.begin_again(encoder.builder.course().position().end_lsn);
         table.truncate |= by_place;
         let (id, ends_topic) = (table.shown.id.clone(), table.truncate);
-        tracing::warn!(target: "audit", table = name, id, reason = %why, ends_topic,
+        tracing::warn!(target: "audit", table = name, %id, reason = %why, ends_topic,
             "the snapshot of a table begins again");
         self.mark(encoder)
     }
@@ -75,7 +75,7 @@ impl Engine {
         reason: &str,
     ) -> Result<(), Error> {
         let id = self.progress.tables[job].shown.id.clone();
-        tracing::error!(target: "audit", reason, id, "a snapshot that was asked for cannot go on");
+        tracing::error!(target: "audit", reason, %id, "a snapshot that was asked for cannot go on");
         for at in 0..self.progress.tables.len() {
             let table = &mut self.progress.tables[at];
             if table.shown.id == id && !table.ended() {

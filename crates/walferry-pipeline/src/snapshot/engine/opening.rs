@@ -30,7 +30,7 @@ const NUDGES_MAX: u32 = 20;
 impl Engine {
     /// Opens windows for what is left, as many as there are readers.
     pub(super) fn open(&mut self, encoder: &mut Encoder) -> Result<(), Error> {
-        let readers = self.config.snapshot.readers.max(1) as usize;
+        let readers = self.config.now().snapshot.readers.max(1) as usize;
         let mut taken: Vec<(String, usize)> = self.at_work();
         for job in self.progress.order() {
             let asking = self.described.values().filter(|it| it.is_none()).count();
@@ -98,7 +98,7 @@ impl Engine {
         let id = self.next_id;
         self.next_id += 1;
         let streamed = encoder.recent.before();
-        let config = &self.config;
+        let config = self.config.now();
         let bytes_max =
             config.publish.memory_bytes_max / 8 / u64::from(config.snapshot.readers.max(1));
         let order = Order {

@@ -14,6 +14,7 @@ use crate::{
     error::Error,
     position::{
         published_record::{KnownLack, Mend, RecordChange},
+        snapshot_id::SnapshotId,
         snapshot_progress::{Meeting, Progress, TableJob, TableState},
     },
     snapshot::{chunk::Sessions, engine::Engine, mailbox::Follow},
@@ -26,12 +27,13 @@ impl Engine {
     /// Puts the configuration that waits in force, and begins what has to be done about tables.
     pub(super) fn reload(&mut self, encoder: &mut Encoder) -> Result<(), Error> {
         if let Some(reload) = self.reload.take() {
-            encoder.reload(reload.config.clone());
-            // Sessions that are open have the old limits.
-            self.sessions = Sessions::new(reload.config.clone());
-            self.config = reload.config;
             // The tables that are followed stand in the same checkpoint as what is to be read because of it.
-            self.progress.followed = Some(self.config.source.tables.as_slice().into());
+            self.progress.followed = Some(reload.config.source.tables.as_slice().into());
+            self.config.put(reload.config.clone());
+            // The encoder has made its selection and its plans by the one before, up to the end of the transaction.
+            encoder.reload(reload.config);
+            // Sessions that are open have the old limits.
+            self.sessions = Sessions::new(self.config.clone());
             self.follows.push(reload.follow);
         }
         for follow in std::mem::take(&mut self.follows) {
@@ -96,7 +98,7 @@ impl Engine {
     ) -> Result<(), Error> {
         self.unpublished
             .retain(|it| !added.contains(it) && !refused.contains(it));
-        self.cancel_if(|it| it.shown.id == "added" && refused.contains(&it.shown.name));
+        self.cancel_if(|it| it.shown.id == SnapshotId::Added && refused.contains(&it.shown.name));
         self.record(change);
         self.mark(encoder)
     }

@@ -7,6 +7,7 @@ use crate::{
     error::Error,
     position::{
         published_record::Lack,
+        snapshot_id::SnapshotId,
         snapshot_progress::{TableJob, TableState},
     },
     snapshot::{engine::Engine, mailbox::Request},
@@ -39,8 +40,8 @@ impl Engine {
         }
     }
 
-    pub(super) fn cancel(&mut self, id: &str) -> bool {
-        self.cancel_if(|table| table.shown.id == id)
+    pub(super) fn cancel(&mut self, id: &SnapshotId) -> bool {
+        self.cancel_if(|table| table.shown.id == *id)
     }
 
     /// Ends the snapshots of the tables that are chosen. Whether there was one.
@@ -77,10 +78,10 @@ impl Engine {
     }
 
     /// What is being read of a snapshot that is held is let go, and read again when it goes on.
-    pub(super) fn hold(&mut self, id: &str, held: bool) -> bool {
+    pub(super) fn hold(&mut self, id: &SnapshotId, held: bool) -> bool {
         let mut found = false;
         for (job, table) in self.progress.tables.iter_mut().enumerate() {
-            if table.shown.id != id || table.ended() {
+            if table.shown.id != *id || table.ended() {
                 continue;
             }
             found = true;
@@ -92,7 +93,7 @@ impl Engine {
                 self.anew.remove(&job);
                 self.windows.retain(|open| open.job != job);
                 self.sweeps.retain(|sweep| sweep.job != job);
-                tracing::info!(target: "audit", table = table.shown.name, id,
+                tracing::info!(target: "audit", table = table.shown.name, %id,
                     "snapshot {}", if held { "paused" } else { "resumed" });
             }
         }

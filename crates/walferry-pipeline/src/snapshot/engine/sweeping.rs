@@ -66,7 +66,7 @@ impl Engine {
         let order = Order {
             table: table.oid,
             range: RowRange::default(),
-            rows_max: self.config.snapshot.chunk_rows,
+            rows_max: self.config.now().snapshot.chunk_rows,
             bytes_max: 0,
             condition: None,
             base: None,
@@ -80,7 +80,7 @@ impl Engine {
         let sweep = Sweep::new(id, job, table.oid, relation.clone(), keys.clone());
         self.sweeps.push(sweep);
         let search = Search {
-            config: self.config.clone(),
+            config: self.config.now(),
             status: self.status.clone(),
             sessions: self.sessions.clone(),
             registry: encoder.relations().registry(),
