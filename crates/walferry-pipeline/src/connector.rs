@@ -6,6 +6,7 @@
 //! Start reading at `run`; a start is `Start::prepare`.
 
 pub mod choice;
+mod claimant;
 mod create;
 mod held_up;
 mod look;
@@ -31,12 +32,13 @@ use std::{
 use tokio::sync::watch;
 use walferry_event::Lsn;
 use walferry_kafka::{Checkpoint, Health, Publisher};
-use walferry_postgres::{Catalog, Feedback, Replication};
+use walferry_postgres::{Catalog, Replication};
 use walferry_registry::Registry;
 
 use crate::{
     config::{Config, InForce},
     connector::{
+        claimant::{Claimant, Claimed},
         monitor::Monitor,
         published::act,
         ring::{Begin, Ring, encode_thread},
@@ -51,11 +53,12 @@ use crate::{
     error::{Error, Passing},
     position::{
         checkpoint_writer::{self, CheckpointWriter},
+        committed::Committed,
+        published_record::Record,
         recovery::Decision,
-        snapshot_progress,
         table_positions::Held,
     },
-    publish::Publishing,
+    publish::{Publishing, durable::Durable},
     retry,
     snapshot::{
         engine::Engine,
@@ -174,10 +177,8 @@ struct Start {
 /// A start that has been decided and claimed.
 struct Prepared {
     found: Found,
-    begin: Begin,
-    publisher: Publisher,
+    claimed: Claimed,
     registry: Arc<Registry>,
-    stamp: Arc<CheckpointWriter>,
 }
 
 impl Start {
@@ -206,7 +207,7 @@ impl Start {
     async fn prepare(&self, stopping: &Arc<AtomicBool>) -> Result<Prepared, Error> {
         let (mut found, registry) = tokio::try_join!(self.look(stopping), self.registry())?;
         let registry = Arc::new(registry);
-        let (mut publisher, checkpoint) = self.kafka(stopping).await?;
+        let (publisher, checkpoint) = self.kafka(stopping).await?;
         let (row, decision, progress) = self.judge(&mut found, checkpoint.as_ref()).await?;
         tracing::info!(target: "audit", row, %decision, "recovery decision");
         let stamp = Arc::new(CheckpointWriter::new(
@@ -218,7 +219,8 @@ impl Start {
         ));
         let topics = topics::of(&self.config, &found.tables);
         topics::begin(&self.config, &self.status, checkpoint.as_ref(), &topics).await;
-        let begin = match decision {
+        let claimant = Claimant { publisher, stamp };
+        let claimed = match decision {
             Decision::Refuse(reason) => return Err(Error::decided(reason)),
             Decision::Resume(position) => {
                 let parked = checkpoint.as_ref().and_then(checkpoint_writer::held);
@@ -226,34 +228,20 @@ impl Start {
                     position,
                     ..parked.unwrap_or_else(|| Held::at(position))
                 };
-                let (taken, progress) = self
-                    .go_on(
-                        &found,
-                        (publisher, &stamp),
-                        &held,
-                        (checkpoint.as_ref(), progress),
-                    )
-                    .await?;
-                publisher = taken;
-                Begin::Stream(held, progress)
+                let committed = Committed {
+                    snapshot: progress.map(Arc::new),
+                    ..Committed::at(held, &self.config.source.tables)
+                };
+                self.go_on(&found, claimant, checkpoint.as_ref(), committed)
+                    .await?
             }
-            Decision::Create | Decision::StartOver => {
-                let (taken, begin) = self.create(&mut found, publisher, &stamp).await?;
-                publisher = taken;
-                begin
-            }
-            Decision::Resync => {
-                let (taken, begin) = self.anew(&mut found, publisher, &stamp).await?;
-                publisher = taken;
-                begin
-            }
+            Decision::Create | Decision::StartOver => self.create(&mut found, claimant).await?,
+            Decision::Resync => self.anew(&mut found, claimant).await?,
         };
         Ok(Prepared {
             found,
-            begin,
-            publisher,
+            claimed,
             registry,
-            stamp,
         })
     }
 
@@ -261,14 +249,15 @@ impl Start {
     async fn go_on(
         &self,
         found: &Found,
-        (publisher, stamp): (Publisher, &CheckpointWriter),
-        held: &Held,
-        (checkpoint, progress): (Option<&Checkpoint>, Option<snapshot_progress::Progress>),
-    ) -> Result<(Publisher, Option<snapshot_progress::Progress>), Error> {
+        claimant: Claimant,
+        checkpoint: Option<&Checkpoint>,
+        mut committed: Committed,
+    ) -> Result<Claimed, Error> {
         let (config, catalog, status) = (&self.config, &found.catalog, &self.status);
-        let committed = checkpoint.and_then(|it| it.published.as_ref());
+        let before = checkpoint.and_then(|it| it.published.as_ref());
         let globs = checkpoint.map_or(&[][..], |it| it.tables.as_slice());
-        let mut begun = act::begin(config, catalog, status, committed, globs).await?;
+        let mut begun = act::begin(config, catalog, status, before, globs).await?;
+        let progress = committed.snapshot.take().map(Arc::unwrap_or_clone);
         let progress = begun.plan.progress(progress);
         let progress = self.again(found, progress).await?;
         let mut progress = match checkpoint {
@@ -276,21 +265,28 @@ impl Start {
             Some(_) => progress,
         };
         // A table is in the record before it is in the publication, so that no crash forgets its history.
-        stamp.set_published(&Arc::new(begun.known.record.clone()));
-        let publisher = claim(publisher, stamp.next(Some(held), progress.as_ref())).await?;
+        committed.published = Some(Arc::new(begun.known.record.clone()));
+        committed.snapshot = progress.clone().map(Arc::new);
+        let claimant = claimant.claim(&committed).await?;
         self.resync.store(false, Ordering::Relaxed);
         // As they are called by now.
         choice::take_out(config, catalog, begun.left_out()).await?;
         begun.add(config, catalog, status, &mut progress).await?;
         begun.ensure(config, catalog, &found.tables).await?;
-        self.known(stamp, begun.known).await;
-        Ok((publisher, progress))
+        committed.published = Some(self.known(begun.known).await);
+        committed.snapshot = progress.map(Arc::new);
+        Ok(Claimed {
+            claimant,
+            begin: Begin::Stream,
+            committed,
+        })
     }
 
     /// From here on, this is what is known to be published.
-    async fn known(&self, stamp: &CheckpointWriter, known: known::Known) {
-        stamp.set_published(&Arc::new(known.record.clone()));
+    async fn known(&self, known: known::Known) -> Arc<Record> {
+        let record = Arc::new(known.record.clone());
         *self.status.published.lock().await = known;
+        record
     }
 
     /// Connects to PostgreSQL and checks it.
@@ -368,20 +364,20 @@ impl Start {
     async fn ring(self, prepared: Prepared, stopping: Arc<AtomicBool>) -> Result<(), Error> {
         let Prepared {
             found,
-            begin,
-            publisher,
+            claimed,
             registry,
-            stamp,
         } = prepared;
-        let held = begin.held();
-        stamp.set_durable(held.clone());
-        let needed = held.needed();
-        self.status.ledger.start(held.position.end_lsn, needed);
+        let Claimed {
+            claimant: Claimant { publisher, stamp },
+            begin,
+            committed,
+        } = claimed;
+        let (held, published) = (committed.held.clone(), committed.published.clone());
+        let durable = Arc::new(Durable::begin(committed, self.status.clone()));
         self.status.parking.clear();
         for it in held.parked.iter() {
             self.status.parking.resume(&it.table, &it.since, &it.reason);
         }
-        let feedback = Arc::new(Feedback::new(needed));
         let memory = Memory::new(self.config.publish.encoded_bytes_max());
         let (halt, halted) = watch::channel(false);
         let mut monitor = Monitor::start(
@@ -402,10 +398,6 @@ impl Start {
             topics,
         ));
         let (blocks, encoded) = mpsc::sync_channel(QUEUE_BLOCKS_MAX);
-        let progress = begin.progress().map(Arc::new);
-        if let Some(progress) = &progress {
-            self.status.set_snapshot(progress.clone());
-        }
         let (control, events) = tokio::sync::mpsc::unbounded_channel();
         self.handle.open(mailbox::Open {
             events: control.clone(),
@@ -415,10 +407,10 @@ impl Start {
             &self.config,
             publisher,
             encoded,
-            progress,
             stamp.clone(),
+            durable.clone(),
             self.status.clone(),
-            (feedback.clone(), halted.clone()),
+            halted.clone(),
         );
         let runtime = tokio::runtime::Handle::current();
         let relations = Relations::new(
@@ -427,7 +419,7 @@ impl Start {
             registry,
             runtime.clone(),
             halted.clone(),
-            MessageKeys::of(stamp.published().as_deref()),
+            MessageKeys::of(published.as_deref()),
         );
         let encoded_bytes = metrics::counter!("walferry_bytes_total",
             "connector" => self.config.name.clone(), "stage" => "encode");
@@ -438,7 +430,7 @@ impl Start {
             self.status.clone(),
             runtime.clone(),
             control,
-            stamp.published(),
+            published,
         );
         let (work, works) = mpsc::channel();
         let ring = Ring {
@@ -452,7 +444,7 @@ impl Start {
             stop: self.stop,
             halt,
             stamp,
-            feedback,
+            durable,
             stopping,
             work,
             monitor,
@@ -472,14 +464,6 @@ fn context_headers(prefix: &str, run: &str) -> Vec<(String, String)> {
     named
         .map(|(name, value)| (format!("__debezium.context.{name}"), value.to_owned()))
         .into()
-}
-
-async fn claim(mut publisher: Publisher, checkpoint: Checkpoint) -> Result<Publisher, Error> {
-    blocking("claiming the connector", move || {
-        publisher.claim(checkpoint)?;
-        Ok(publisher)
-    })
-    .await
 }
 
 /// Runs what blocks on a thread of its own; its log names the connector.

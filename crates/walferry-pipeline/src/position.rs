@@ -6,6 +6,7 @@
 
 pub mod checkpoint_reader;
 pub mod checkpoint_writer;
+pub(crate) mod committed;
 pub mod ledger;
 pub(crate) mod published_record;
 pub mod recovery;

@@ -6,6 +6,7 @@
 //! Start reading at `Publishing::run`.
 
 pub(crate) mod batch;
+pub(crate) mod durable;
 
 use std::{
     collections::HashMap,
@@ -18,21 +19,15 @@ use std::{
 
 use metrics::{Counter, Histogram};
 use tokio::sync::{OwnedSemaphorePermit, watch};
-use walferry_event::Lsn;
-use walferry_kafka::{Parked, Publisher};
-use walferry_postgres::Feedback;
+use walferry_kafka::Publisher;
 
 use crate::{
     clock::now_us,
     config::Config,
     encode::block::{EncodedBlock, Mark},
     error::Error,
-    position::{
-        checkpoint_writer::CheckpointWriter,
-        snapshot_progress::Progress,
-        table_positions::{Events, Held},
-    },
-    publish::batch::Batch,
+    position::{checkpoint_writer::CheckpointWriter, committed::Committed, table_positions::Held},
+    publish::{batch::Batch, durable::Durable},
     status::Status,
 };
 
@@ -41,28 +36,36 @@ pub(crate) struct Publishing {
     publisher: Publisher,
     input: Receiver<EncodedBlock>,
     batch: Batch,
-    held: Vec<OwnedSemaphorePermit>,
-    commit_times_us: Vec<i64>,
-    snapshot: Option<Arc<Progress>>,
-    /// The events of the transaction that the open batch ends in.
-    events: Option<Arc<Events>>,
-    /// Where the last transaction ended before the end of the open batch.
-    last_commit: Option<Lsn>,
-    /// The tables that wait when the open batch ends.
-    parked: Arc<[Parked]>,
-    idle: Option<Held>,
-    /// The server waits for the idle position to be confirmed.
-    urgent: bool,
-    checkpointed_at: Instant,
-    heartbeat: Duration,
+    /// What is in the open batch.
+    open: Open,
+    /// What is committed when the open batch is.
+    reached: Committed,
+    idle: Idle,
     stamp: Arc<CheckpointWriter>,
+    durable: Arc<Durable>,
     status: Arc<Status>,
-    feedback: Arc<Feedback>,
     /// Whether the ring ends.
     halted: watch::Receiver<bool>,
     /// Topics that are no table's: without one of them nothing can go on.
     side_topics: Vec<String>,
     meters: Meters,
+}
+
+/// What the open batch keeps until it is committed.
+#[derive(Default)]
+struct Open {
+    /// The memory of its blocks.
+    permits: Vec<OwnedSemaphorePermit>,
+    commit_times_us: Vec<i64>,
+}
+
+/// The position that a stream without anything for us has come to: it is committed from time to time.
+struct Idle {
+    held: Option<Held>,
+    /// The server waits for it to be confirmed.
+    urgent: bool,
+    checkpointed_at: Instant,
+    heartbeat: Duration,
 }
 
 struct Meters {
@@ -110,10 +113,10 @@ impl Publishing {
         config: &Config,
         publisher: Publisher,
         input: Receiver<EncodedBlock>,
-        snapshot: Option<Arc<Progress>>,
         stamp: Arc<CheckpointWriter>,
+        durable: Arc<Durable>,
         status: Arc<Status>,
-        (feedback, halted): (Arc<Feedback>, watch::Receiver<bool>),
+        halted: watch::Receiver<bool>,
     ) -> Publishing {
         Publishing {
             publisher,
@@ -122,19 +125,17 @@ impl Publishing {
                 config.publish.batch_budget_bytes(),
                 Duration::from_millis(config.publish.commit_interval_ms),
             ),
-            held: Vec::new(),
-            commit_times_us: Vec::new(),
-            snapshot,
-            events: None,
-            last_commit: None,
-            parked: Arc::new([]),
-            idle: None,
-            urgent: false,
-            checkpointed_at: Instant::now(),
-            heartbeat: Duration::from_millis(config.source.heartbeat_ms),
+            open: Open::default(),
+            reached: durable.now(),
+            idle: Idle {
+                held: None,
+                urgent: false,
+                checkpointed_at: Instant::now(),
+                heartbeat: Duration::from_millis(config.source.heartbeat_ms),
+            },
             stamp,
+            durable,
             status,
-            feedback,
             halted,
             side_topics: vec![
                 config.kafka.checkpoint_topic.clone(),
@@ -160,7 +161,7 @@ impl Publishing {
         let mut pause = false;
         loop {
             self.status.pulse("publish", STUCK);
-            self.hold()?;
+            self.hold_while_paused()?;
             let next = match self.input.try_recv() {
                 Ok(block) => Some(block),
                 Err(TryRecvError::Disconnected) => return self.finish(),
@@ -179,7 +180,7 @@ impl Publishing {
                     pause = block.pause;
                     self.take(block)?;
                     // On a busy server positions alone come without a pause, and have to be kept nevertheless.
-                    if self.urgent || self.idle.is_some() {
+                    if self.idle.urgent || self.idle.held.is_some() {
                         self.commit_if_due()?;
                     }
                 }
@@ -203,7 +204,7 @@ impl Publishing {
     }
 
     fn take(&mut self, mut block: EncodedBlock) -> Result<(), Error> {
-        self.held.extend(block.permit.take());
+        self.open.permits.extend(block.permit.take());
         let mut records_done = 0;
         let mut bytes_done = 0;
         for mark in &block.marks {
@@ -216,24 +217,24 @@ impl Publishing {
             if self.marked(mark, bytes) {
                 self.commit()?;
             }
-            self.hold()?;
+            self.hold_while_paused()?;
         }
         if let Some(idle) = block.idle {
             self.status.ledger.publish(idle.position.end_lsn);
-            self.idle = Some(idle);
+            self.idle.held = Some(idle);
         }
-        self.urgent |= block.urgent;
+        self.idle.urgent |= block.urgent;
         Ok(())
     }
 
     /// Waits while an operator holds publishing, at the end of a PostgreSQL transaction and with nothing open.
-    fn hold(&mut self) -> Result<(), Error> {
+    fn hold_while_paused(&mut self) -> Result<(), Error> {
         if !self.status.pausing.is_wanted() {
             return Ok(());
         }
         let whole = match self.batch.cut() {
             Some(cut) => cut.whole,
-            None => self.stamp.durable().position.ordinal.is_none(),
+            None => self.durable.held().position.ordinal.is_none(),
         };
         if !whole {
             return Ok(());
@@ -248,23 +249,22 @@ impl Publishing {
 
     /// Whether the batch ends at this mark.
     fn marked(&mut self, mark: &Mark, bytes: u64) -> bool {
-        self.status.ledger.publish(mark.cut.position.end_lsn);
-        self.commit_times_us.extend(mark.commit_us);
-        self.last_commit = mark.last_commit;
-        self.events = mark.events.clone();
-        self.parked = mark.parked.clone();
+        let at = mark.held.position;
+        self.status.ledger.publish(at.end_lsn);
+        self.open.commit_times_us.extend(mark.commit_us);
+        self.reached.held = mark.held.clone();
         // What was idle before is older than this mark.
-        self.idle = None;
-        if mark.snapshot.is_some() {
-            self.snapshot.clone_from(&mark.snapshot);
+        self.idle.held = None;
+        if let Some(progress) = &mark.snapshot {
+            self.reached.carry(progress.clone());
         }
-        if self.snapshot.is_some() && !self.commit_times_us.is_empty() {
+        if self.reached.snapshot.is_some() && !self.open.commit_times_us.is_empty() {
             self.batch.share();
         }
-        let due = self.batch.add(bytes, mark.cut, Instant::now());
-        if due && !mark.cut.whole {
-            tracing::info!(lsn = %mark.cut.position.commit_lsn, xid = mark.xid,
-                ordinal = mark.cut.position.ordinal, "a transaction larger than a batch is cut");
+        let due = self.batch.add(bytes, mark.cut(), Instant::now());
+        if due && !mark.whole {
+            tracing::info!(lsn = %at.commit_lsn, xid = mark.xid,
+                ordinal = at.ordinal, "a transaction larger than a batch is cut");
         }
         due
     }
@@ -273,41 +273,38 @@ impl Publishing {
         if self.batch.due(Instant::now()) {
             return self.commit();
         }
-        let heartbeat_due = self.checkpointed_at.elapsed() >= self.heartbeat;
-        if !(heartbeat_due || self.urgent) || self.batch.cut().is_some() {
+        let heartbeat_due = self.idle.checkpointed_at.elapsed() >= self.idle.heartbeat;
+        if !(heartbeat_due || self.idle.urgent) || self.batch.cut().is_some() {
             return Ok(());
         }
-        self.urgent = false;
+        self.idle.urgent = false;
         self.checkpoint_idle()
     }
 
     fn checkpoint_idle(&mut self) -> Result<(), Error> {
-        match self.idle.take() {
-            Some(idle) if idle != self.stamp.durable() => self.checkpoint(idle),
+        match self.idle.held.take() {
+            Some(idle) if idle != self.durable.held() => {
+                self.reached.held = idle;
+                self.checkpoint()
+            }
             _ => Ok(()),
         }
     }
 
     /// Commits the open batch at its last mark.
     fn commit(&mut self) -> Result<(), Error> {
-        let Some(cut) = self.batch.cut() else {
+        if self.batch.cut().is_none() {
             return Ok(());
-        };
-        let held = Held {
-            position: cut.position,
-            last_commit: self.last_commit,
-            events: self.events.clone(),
-            parked: self.parked.clone(),
-        };
-        self.checkpoint(held)?;
+        }
+        self.checkpoint()?;
         self.meters.batch_bytes.record(self.batch.bytes() as f64);
         self.batch.clear();
-        self.held.clear();
+        self.open.permits.clear();
         let readable_us = now_us();
         self.meters
             .transactions
-            .increment(self.commit_times_us.len() as u64);
-        for commit_us in self.commit_times_us.drain(..) {
+            .increment(self.open.commit_times_us.len() as u64);
+        for commit_us in self.open.commit_times_us.drain(..) {
             self.meters
                 .freshness
                 .record((readable_us - commit_us).max(0) as f64 / 1e6);
@@ -318,33 +315,18 @@ impl Publishing {
     }
 
     /// Commits a checkpoint with whatever is open, and lets PostgreSQL forget what it covers.
-    fn checkpoint(&mut self, held: Held) -> Result<(), Error> {
+    fn checkpoint(&mut self) -> Result<(), Error> {
         let started = Instant::now();
-        if let Some(tables) = self.snapshot.as_ref().and_then(|it| it.followed.clone()) {
-            self.stamp.set_tables(tables);
-        }
-        if let Some(published) = self.snapshot.as_ref().and_then(|it| it.published.as_ref()) {
-            self.stamp.set_published(published);
-        }
-        let checkpoint = self.stamp.next(Some(&held), self.snapshot.as_deref());
+        let checkpoint = self.stamp.next(&self.reached);
         let committed = self.publisher.commit(checkpoint);
         let report = committed.map_err(|error| self.failed(error))?;
         self.meters.count_records(report.records);
         self.meters.bytes.increment(self.batch.bytes());
         self.meters.commit.record(started.elapsed().as_secs_f64());
-        self.checkpointed_at = Instant::now();
-        let needed = held.needed();
-        self.status.ledger.checkpoint(held.position.end_lsn);
-        self.stamp.set_durable(held);
-        if let Some(snapshot) = &self.snapshot {
-            self.status.set_snapshot(snapshot.clone());
-            if snapshot.finished() {
-                self.snapshot = None;
-                self.stamp.finish_snapshot();
-            }
-        }
-        self.feedback.set_flushed(needed);
-        self.status.ledger.confirm(needed);
+        self.idle.checkpointed_at = Instant::now();
+        self.durable.apply(self.reached.clone());
+        // It is told once that a snapshot is finished.
+        self.reached.snapshot.take_if(|it| it.finished());
         Ok(())
     }
 

@@ -4,22 +4,23 @@
 //! Invariant: the intent is in Kafka before anything is created, so that a start after a crash knows what is its own.
 //! Start reading at `Start::create`.
 
+use std::sync::Arc;
+
 use walferry_event::{Position, RowRange};
-use walferry_kafka::Publisher;
 use walferry_postgres::{CreatedSlot, SnapshotReader, TableInfo};
 
 use crate::{
     config::SnapshotMode,
     connector::{
-        Start, choice, claim,
+        Start, choice,
+        claimant::{Claimant, Claimed},
         published::act,
         ring::Begin,
         startup::{self, Found},
     },
     error::Error,
     position::{
-        checkpoint_writer::CheckpointWriter, snapshot_id::SnapshotId, snapshot_progress,
-        table_positions::Held,
+        committed::Committed, snapshot_id::SnapshotId, snapshot_progress, table_positions::Held,
     },
     snapshot::{consistent, readers},
     tables::{compile, followed, publication},
@@ -30,15 +31,14 @@ impl Start {
     pub(super) async fn create(
         &self,
         found: &mut Found,
-        publisher: Publisher,
-        stamp: &CheckpointWriter,
-    ) -> Result<(Publisher, Begin), Error> {
+        claimant: Claimant,
+    ) -> Result<Claimed, Error> {
         let source = &self.config.source;
         let with_rows = self.config.snapshot.mode != SnapshotMode::Never;
         if with_rows {
             followed::readable(&self.config, &found.tables)?;
         }
-        let publisher = claim(publisher, stamp.next(None, None)).await?;
+        let claimant = claimant.intend(&source.tables).await?;
         choice::take_out(&self.config, &found.catalog, &found.left_out).await?;
         let ensured = publication::ensure_publication(&self.config, &found.catalog, &found.tables);
         let pid = found.catalog.backend_pid().await?;
@@ -55,19 +55,28 @@ impl Start {
         let created = self.create_slot(found, with_rows).await?;
         tracing::info!(target: "audit", slot = source.slot, lsn = %created.consistent_point, "slot created");
         let known = act::first(&self.config, &found.catalog).await?;
-        self.known(stamp, known).await;
-        let position = Position::at(created.consistent_point);
-        let held = Held::at(position);
+        let held = Held::at(Position::at(created.consistent_point));
+        let mut committed = Committed {
+            published: Some(self.known(known).await),
+            ..Committed::at(held, &source.tables)
+        };
         let Some((reader, sources)) = prepared else {
-            let publisher = claim(publisher, stamp.next(Some(&held), None)).await?;
-            return Ok((publisher, Begin::Stream(held, None)));
+            return Ok(Claimed {
+                claimant: claimant.claim(&committed).await?,
+                begin: Begin::Stream,
+                committed,
+            });
         };
         let exported = created.snapshot_name.unwrap_or_default();
         let anchor = readers::Anchor::hold(reader, &exported).await?;
         let progress = initial(&found.tables, &sources, &anchor.visibility.to_string());
+        committed.snapshot = Some(Arc::new(progress.clone()));
         if self.config.snapshot.while_streaming {
-            let publisher = claim(publisher, stamp.next(Some(&held), Some(&progress))).await?;
-            return Ok((publisher, Begin::Stream(held, Some(progress))));
+            return Ok(Claimed {
+                claimant: claimant.claim(&committed).await?,
+                begin: Begin::Stream,
+                committed,
+            });
         }
         let task = consistent::Task {
             config: self.config.clone(),
@@ -76,7 +85,11 @@ impl Start {
             sources,
             progress,
         };
-        Ok((publisher, Begin::Snapshot(Box::new(task), position)))
+        Ok(Claimed {
+            claimant,
+            begin: Begin::Snapshot(Box::new(task)),
+            committed,
+        })
     }
 
     /// Creates the slot. That waits for every transaction that runs, and for prepared ones; the status says for which.

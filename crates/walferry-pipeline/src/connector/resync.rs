@@ -6,23 +6,23 @@
 //! Invariant: until the checkpoint says that the tables are read again, a start is refused as before, and a resync begins anew.
 //! Start reading at `Start::anew`.
 
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, atomic::Ordering};
 
 use walferry_event::{Code, Position};
-use walferry_kafka::Publisher;
 use walferry_postgres::{Catalog, SnapshotReader, TableInfo};
 
 use crate::{
     config::{Config, Envelope, Operation},
     connector::{
-        Start, choice, claim,
+        Start, choice,
+        claimant::{Claimant, Claimed},
         published::act,
         ring::Begin,
         startup::{self, Found},
     },
     error::Error,
     position::{
-        checkpoint_writer::CheckpointWriter,
+        committed::Committed,
         recovery::{self, Decision, Evidence},
         snapshot_id::SnapshotId,
         snapshot_progress::{self, TableJob},
@@ -129,9 +129,8 @@ impl Start {
     pub(super) async fn anew(
         &self,
         found: &mut Found,
-        publisher: Publisher,
-        stamp: &CheckpointWriter,
-    ) -> Result<(Publisher, Begin), Error> {
+        claimant: Claimant,
+    ) -> Result<Claimed, Error> {
         let source = &self.config.source;
         let mut jobs = jobs(&self.config, &found.catalog, &found.tables, &found.tables).await?;
         // The publication first: a slot streams by what the publication was when a change was made.
@@ -170,10 +169,18 @@ impl Start {
             ..snapshot_progress::Progress::default()
         };
         let known = act::first(&self.config, &found.catalog).await?;
-        self.known(stamp, known).await;
-        let publisher = claim(publisher, stamp.next(Some(&held), Some(&progress))).await?;
+        let committed = Committed {
+            snapshot: Some(Arc::new(progress)),
+            published: Some(self.known(known).await),
+            ..Committed::at(held, &source.tables)
+        };
+        let claimant = claimant.claim(&committed).await?;
         self.resync.store(false, Ordering::Relaxed);
-        Ok((publisher, Begin::Stream(held, Some(progress))))
+        Ok(Claimed {
+            claimant,
+            begin: Begin::Stream,
+            committed,
+        })
     }
 }
 

@@ -22,8 +22,7 @@ use tokio::{
     sync::{oneshot, watch},
     time,
 };
-use walferry_event::{Code, Position};
-use walferry_postgres::Feedback;
+use walferry_event::Code;
 
 use crate::{
     config::{InForce, SnapshotMode},
@@ -36,7 +35,8 @@ use crate::{
         startup::Found,
     },
     error::{Error, Passing},
-    position::{checkpoint_writer::CheckpointWriter, snapshot_progress, table_positions::Held},
+    position::{checkpoint_writer::CheckpointWriter, snapshot_progress::Progress},
+    publish::durable::Durable,
     retry::{self, Retry},
     snapshot::consistent,
     status::{
@@ -45,29 +45,12 @@ use crate::{
     },
 };
 
-/// Where the ring begins.
+/// What the ring begins with.
 pub(crate) enum Begin {
-    /// With a snapshot, then the stream from this position.
-    Snapshot(Box<consistent::Task>, Position),
-    /// With the stream, and what is left of snapshots beside it.
-    Stream(Held, Option<snapshot_progress::Progress>),
-}
-
-impl Begin {
-    pub(crate) fn held(&self) -> Held {
-        match self {
-            Begin::Snapshot(_, position) => Held::at(*position),
-            Begin::Stream(held, _) => held.clone(),
-        }
-    }
-
-    /// The snapshots that are under way.
-    pub(crate) fn progress(&self) -> Option<snapshot_progress::Progress> {
-        match self {
-            Begin::Snapshot(task, _) => Some(task.progress.clone()),
-            Begin::Stream(_, progress) => progress.clone(),
-        }
-    }
+    /// A snapshot, then the stream.
+    Snapshot(Box<consistent::Task>),
+    /// The stream, and what is left of snapshots beside it.
+    Stream,
 }
 
 /// The running ring.
@@ -77,7 +60,7 @@ pub(crate) struct Ring {
     pub(crate) stop: watch::Receiver<bool>,
     pub(crate) halt: watch::Sender<bool>,
     pub(crate) stamp: Arc<CheckpointWriter>,
-    pub(crate) feedback: Arc<Feedback>,
+    pub(crate) durable: Arc<Durable>,
     pub(crate) stopping: Arc<AtomicBool>,
     pub(crate) work: mpsc::Sender<Work>,
     pub(crate) encode_ended: oneshot::Receiver<Result<(), Error>>,
@@ -132,7 +115,7 @@ impl Ring {
     ) -> Result<(), Error> {
         let only = self.config.now().snapshot.mode == SnapshotMode::Only;
         match begin {
-            Begin::Snapshot(task, _) => {
+            Begin::Snapshot(task) => {
                 self.status.set_state(State::Snapshotting, None);
                 let (reply, done) = oneshot::channel();
                 self.give(Work::Snapshot(task, reply))?;
@@ -144,14 +127,16 @@ impl Ring {
                     }
                 }
             }
-            Begin::Stream(_, Some(progress)) => self.give(Work::Resume(progress))?,
-            Begin::Stream(_, None) if only => {
-                tracing::info!(
-                    "the snapshot was taken before: there is nothing to do in snapshot mode \"only\""
-                );
-                return Err(Error::stopped());
-            }
-            Begin::Stream(_, None) => {}
+            Begin::Stream => match self.durable.now().snapshot {
+                Some(progress) => self.give(Work::Resume(Progress::clone(&progress)))?,
+                None if only => {
+                    tracing::info!(
+                        "the snapshot was taken before: there is nothing to do in snapshot mode \"only\""
+                    );
+                    return Err(Error::stopped());
+                }
+                None => {}
+            },
         }
         // The session that exported the snapshot is used for nothing else.
         drop(found);
@@ -160,7 +145,7 @@ impl Ring {
 
     /// Waits for the commit of the snapshot's last checkpoint: until then a crash would begin the snapshot anew.
     async fn await_snapshot(&mut self) -> Result<(), Error> {
-        let mut finished = self.stamp.snapshot_finished();
+        let mut finished = self.durable.snapshot_finished();
         tokio::select! {
             biased;
             outcome = &mut self.publish_ended => {
@@ -178,12 +163,12 @@ impl Ring {
             config: self.config.clone(),
             status: self.status.clone(),
             stamp: self.stamp.clone(),
-            feedback: self.feedback.clone(),
+            durable: self.durable.clone(),
             stop: self.stop.clone(),
         };
         let (mut ours, mut next) = (None, Next::default());
         loop {
-            let from = self.stamp.durable();
+            let from = self.durable.held();
             let connected = match next.take() {
                 Some(ready) => Ok(ready),
                 None => lines.connect(ours, None).await,
@@ -246,7 +231,7 @@ impl Ring {
                 Err(Attempt::Passing(error)) => error,
                 Err(Attempt::Final(error)) => return Err(error),
             };
-            if self.stamp.durable() != from {
+            if self.durable.held() != from {
                 retry.reset();
             }
             let why = (lost.labels().kind, lost.to_string());
@@ -286,7 +271,7 @@ impl Ring {
     /// Waits for the encode thread's reply, the publisher's end, or the stop, whichever is first.
     async fn await_reply<T>(&mut self, mut done: oneshot::Receiver<T>) -> Result<T, Error> {
         let only = self.config.now().snapshot.mode == SnapshotMode::Only;
-        let mut taken = self.stamp.snapshot_finished();
+        let mut taken = self.durable.snapshot_finished();
         loop {
             tokio::select! {
                 biased;
@@ -350,7 +335,7 @@ impl Ring {
         if let Some(connection) = connection {
             let _ = time::timeout_at(shares.confirmed, connection.handle.stop()).await;
         }
-        tracing::info!(lsn = %self.stamp.durable().position, "the ring has ended");
+        tracing::info!(lsn = %self.durable.held().position, "the ring has ended");
         outcome
     }
 }

@@ -6,13 +6,10 @@
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use walferry_event::{Lsn, Position};
-use walferry_kafka::{Parked, RecordBlock};
+use walferry_event::Position;
+use walferry_kafka::RecordBlock;
 
-use crate::position::{
-    snapshot_progress::Progress,
-    table_positions::{Events, Held},
-};
+use crate::position::{snapshot_progress::Progress, table_positions::Held};
 
 /// Records of about this many bytes make a block.
 pub(crate) const BLOCK_BYTES: usize = 256 * 1024;
@@ -32,19 +29,25 @@ pub(crate) struct Mark {
     /// Their bytes, from the start of the block.
     pub(crate) bytes_end: u64,
     /// What the topics hold when a batch ends here.
-    pub(crate) cut: Cut,
-    /// Of the transaction that they hold in part then: its events, where they are told.
-    pub(crate) events: Option<Arc<Events>>,
-    /// Where the last transaction ended before it.
-    pub(crate) last_commit: Option<Lsn>,
-    /// Tables of which they hold less then.
-    pub(crate) parked: Arc<[Parked]>,
+    pub(crate) held: Held,
+    /// Whether a PostgreSQL transaction ends here.
+    pub(crate) whole: bool,
     /// Commit time of the transaction that ends here, in Unix microseconds; none inside a transaction or a snapshot.
     pub(crate) commit_us: Option<i64>,
     /// Transaction id, for the log.
     pub(crate) xid: u32,
     /// How far a snapshot has come, while one runs.
     pub(crate) snapshot: Option<Arc<Progress>>,
+}
+
+impl Mark {
+    /// The place, for the rule that ends batches.
+    pub(crate) fn cut(&self) -> Cut {
+        Cut {
+            position: self.held.position,
+            whole: self.whole,
+        }
+    }
 }
 
 /// Records and marks, in order.

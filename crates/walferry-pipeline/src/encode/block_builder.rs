@@ -10,9 +10,7 @@ use walferry_event::{Lsn, Position};
 use walferry_kafka::{BlockPool, RecordBlock};
 
 use crate::{
-    encode::block::{
-        BLOCK_BYTES, BLOCK_ROOM_BYTES, Cut, EncodedBlock, Mark, Memory, SPARE_BLOCKS_MAX,
-    },
+    encode::block::{BLOCK_BYTES, BLOCK_ROOM_BYTES, EncodedBlock, Mark, Memory, SPARE_BLOCKS_MAX},
     position::{
         snapshot_progress::Progress,
         table_positions::{Events, Held, TablePositions},
@@ -156,19 +154,11 @@ impl Builder {
     fn mark(&mut self, whole: bool, commit_us: Option<i64>, xid: u32) {
         self.idle = None;
         self.unfinished = !whole;
-        let Held {
-            position,
-            last_commit,
-            events,
-            parked,
-        } = self.course.held();
         self.marks.push(Mark {
             records_end: self.records.len(),
             bytes_end: self.records.bytes() as u64,
-            cut: Cut { position, whole },
-            last_commit,
-            events,
-            parked,
+            held: self.course.held(),
+            whole,
             commit_us,
             xid,
             snapshot: self.carried.take(),
@@ -248,7 +238,7 @@ mod tests {
     /// What the publisher would do with the block: whether the batch can be committed when nothing more waits.
     fn complete(batch: &mut Batch, block: &EncodedBlock) -> bool {
         for mark in &block.marks {
-            batch.add(1, mark.cut, Instant::now());
+            batch.add(1, mark.cut(), Instant::now());
         }
         block.pause && batch.complete()
     }
@@ -265,7 +255,7 @@ mod tests {
         bench.builder.seal(true).unwrap();
         let block = bench.output.recv().unwrap();
         assert!(complete(&mut batch, &block));
-        assert_eq!(block.marks[0].cut.position, end(20));
+        assert_eq!(block.marks[0].held.position, end(20));
         assert_eq!(block.marks[0].commit_us, Some(5), "it is counted");
         drop(bench.runtime);
     }

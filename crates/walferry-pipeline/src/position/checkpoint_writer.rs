@@ -4,22 +4,18 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::watch;
-use walferry_event::Position;
 use walferry_kafka::{Checkpoint, KnownTopics};
 
 use crate::{
     config::Source,
-    position::{
-        published_record::Record, recovery, snapshot_progress::Progress, table_positions::Held,
-    },
+    position::{committed::Committed, published_record::Record, recovery, table_positions::Held},
 };
 
 /// The writer of checkpoint records.
 #[derive(Debug)]
 pub(crate) struct CheckpointWriter {
     inner: Mutex<Inner>,
-    snapshot_finished: watch::Sender<bool>,
+    server: recovery::Server,
     slot: String,
     instance: String,
     topics: Arc<KnownTopics>,
@@ -27,14 +23,9 @@ pub(crate) struct CheckpointWriter {
 
 #[derive(Debug)]
 struct Inner {
-    server: recovery::Server,
     counter: u64,
-    durable: Held,
-    /// What is followed.
-    tables: Arc<[String]>,
-    /// What is published of the tables, as it was written last, and whether it has still to be written.
+    /// What is published of the tables, as it was written last.
     published: Option<Arc<Record>>,
-    published_due: bool,
 }
 
 impl CheckpointWriter {
@@ -47,14 +38,10 @@ impl CheckpointWriter {
     ) -> CheckpointWriter {
         CheckpointWriter {
             inner: Mutex::new(Inner {
-                server,
                 counter,
-                durable: Held::at(Position::default()),
-                tables: source.tables.as_slice().into(),
                 published: None,
-                published_due: false,
             }),
-            snapshot_finished: watch::Sender::new(false),
+            server,
             slot: source.slot.clone(),
             instance: instance.to_owned(),
             topics,
@@ -66,83 +53,65 @@ impl CheckpointWriter {
         &self.instance
     }
 
-    /// The next checkpoint record. Without a position it is an intent.
-    pub(crate) fn next(&self, held: Option<&Held>, snapshot: Option<&Progress>) -> Checkpoint {
+    /// The next checkpoint record. What is published is in it when that is another than in the one before.
+    pub(crate) fn next(&self, committed: &Committed) -> Checkpoint {
+        let mut inner = self.lock();
+        let known = |it: &&Arc<Record>| {
+            let before = inner.published.as_ref();
+            !before.is_some_and(|before| Arc::ptr_eq(before, it))
+        };
+        let published = committed.published.as_ref().filter(known).cloned();
+        if let Some(published) = &published {
+            inner.published = Some(published.clone());
+        }
+        drop(inner);
+        let held = &committed.held;
+        let snapshot = committed.snapshot.as_deref();
+        Checkpoint {
+            published: published.and_then(|it| serde_json::to_value(&*it).ok()),
+            position: Some(held.position),
+            last_commit_lsn: held.last_commit,
+            events: held.events.as_deref().cloned(),
+            parked: held.parked.to_vec(),
+            snapshot: snapshot.and_then(|it| serde_json::to_value(it).ok()),
+            ..self.intent(&committed.followed)
+        }
+    }
+
+    /// A checkpoint record without a position: the topics are about to be begun.
+    pub(crate) fn intent(&self, followed: &[String]) -> Checkpoint {
         let mut inner = self.lock();
         inner.counter += 1;
-        let due = std::mem::take(&mut inner.published_due);
-        let published = inner.published.as_deref().filter(|_| due);
-        let published = published.and_then(|it| serde_json::to_value(it).ok());
         Checkpoint {
-            published,
+            published: None,
             version: 1,
-            system_id: inner.server.system_id.clone(),
-            timeline: inner.server.timeline,
-            database: inner.server.database.clone(),
+            system_id: self.server.system_id.clone(),
+            timeline: self.server.timeline,
+            database: self.server.database.clone(),
             slot: self.slot.clone(),
-            position: held.map(|held| held.position),
-            last_commit_lsn: held.and_then(|held| held.last_commit),
-            events: held.and_then(|held| held.events.as_deref().cloned()),
-            parked: held.map(|held| held.parked.to_vec()).unwrap_or_default(),
-            snapshot: snapshot.and_then(|s| serde_json::to_value(s).ok()),
+            position: None,
+            last_commit_lsn: None,
+            events: None,
+            parked: Vec::new(),
+            snapshot: None,
             instance: self.instance.clone(),
             counter: inner.counter,
             written_at: walferry_kafka::now_rfc3339(),
             walferry: env!("CARGO_PKG_VERSION").to_owned(),
-            tables: inner.tables.to_vec(),
+            tables: followed.to_vec(),
             topics: self.topics.accepted(),
         }
     }
 
-    /// Other tables are followed from the next checkpoint on.
-    pub(crate) fn set_tables(&self, tables: Arc<[String]>) {
-        self.lock().tables = tables;
-    }
-
-    /// What is published from the next checkpoint on.
-    pub(crate) fn set_published(&self, published: &Arc<Record>) {
-        let mut inner = self.lock();
-        let same = |it: &Arc<Record>| Arc::ptr_eq(it, published);
-        if !inner.published.as_ref().is_some_and(same) {
-            inner.published = Some(published.clone());
-            inner.published_due = true;
-        }
-    }
-
-    /// What is published, as the newest checkpoint has it.
-    pub(crate) fn published(&self) -> Option<Arc<Record>> {
-        self.lock().published.clone()
-    }
-
-    /// What the newest committed checkpoint covers.
-    pub(crate) fn durable(&self) -> Held {
-        self.lock().durable.clone()
-    }
-
-    pub(crate) fn set_durable(&self, held: Held) {
-        self.lock().durable = held;
-    }
-
-    /// The checkpoint of a finished snapshot is committed.
-    pub(crate) fn finish_snapshot(&self) {
-        self.snapshot_finished.send_replace(true);
-    }
-
-    /// Says when the checkpoint of a finished snapshot is committed.
-    pub(crate) fn snapshot_finished(&self) -> watch::Receiver<bool> {
-        self.snapshot_finished.subscribe()
-    }
-
-    /// The durable position as the recovery table wants it.
-    pub(crate) fn written(&self) -> recovery::Written {
-        let inner = self.lock();
+    /// What the topics hold, as the recovery table wants it.
+    pub(crate) fn written(&self, held: &Held) -> recovery::Written {
         recovery::Written {
-            position: inner.durable.position,
-            needed: inner.durable.needed(),
-            timeline: inner.server.timeline,
+            position: held.position,
+            needed: held.needed(),
+            timeline: self.server.timeline,
             home: recovery::Home {
-                system_id: inner.server.system_id.clone(),
-                database: inner.server.database.clone(),
+                system_id: self.server.system_id.clone(),
+                database: self.server.database.clone(),
                 slot: self.slot.clone(),
             },
         }
@@ -150,7 +119,7 @@ impl CheckpointWriter {
 
     /// The timeline on which everything since the start was read.
     pub(crate) fn timeline(&self) -> u32 {
-        self.lock().server.timeline
+        self.server.timeline
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {

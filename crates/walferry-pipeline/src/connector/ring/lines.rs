@@ -12,7 +12,7 @@ use tokio::{
 };
 use walferry_event::{Code, Lsn};
 use walferry_postgres::{
-    Catalog, Feedback, Replication, StreamEvent, StreamHandle, StreamLimits, StreamOptions,
+    Catalog, Replication, StreamEvent, StreamHandle, StreamLimits, StreamOptions,
 };
 
 use crate::{
@@ -29,6 +29,7 @@ use crate::{
         checkpoint_writer::CheckpointWriter,
         recovery::{self, Decision},
     },
+    publish::durable::Durable,
     retry,
     status::{Status, state::Peer},
 };
@@ -41,7 +42,7 @@ pub(super) struct Lines {
     pub(super) config: InForce,
     pub(super) status: Arc<Status>,
     pub(super) stamp: Arc<CheckpointWriter>,
-    pub(super) feedback: Arc<Feedback>,
+    pub(super) durable: Arc<Durable>,
     pub(super) stop: watch::Receiver<bool>,
 }
 
@@ -141,8 +142,8 @@ impl Lines {
         // What waits is left out: the server need not send again what nobody would take.
         let released = self.status.parking.released();
         let from = self
-            .stamp
-            .durable()
+            .durable
+            .held()
             .needed_by(|table| released.iter().any(|it| it == table));
         let stream = replication
             .start(&source.slot, &source.publication, from, options)
@@ -153,7 +154,7 @@ impl Lines {
             ..StreamLimits::default()
         };
         let stream = stream.asking_at(source.connect.clone());
-        let feedback = self.feedback.clone();
+        let feedback = self.durable.feedback().clone();
         let (handle, events) = match before {
             Some(before) => walferry_postgres::spawn_after(before, stream, limits, feedback),
             None => walferry_postgres::spawn(stream, limits, feedback),
@@ -190,7 +191,7 @@ impl Lines {
         let config = self.config.now();
         let claim = claim::ask(&config, &self.status, self.stamp.instance(), &self.stop).await?;
         let slot = startup::slot(&config, catalog).await?;
-        let checkpoint = recovery::Checkpoint::Position(self.stamp.written());
+        let checkpoint = recovery::Checkpoint::Position(self.stamp.written(&self.durable.held()));
         let evidence = startup::evidence(&config, slot, checkpoint, server);
         let (row, decision) = recovery::decide(&evidence);
         match (decision, claim) {
