@@ -278,7 +278,7 @@ impl EncodePlan {
             _ => &self.columns,
         };
         if self.flat {
-            return self.flat_value(columns, operation, (before, after), origin, out);
+            return self.flat_value(columns, operation, before, after, origin, out);
         }
         self.image(columns, before, &[], out)?;
         let old = match before {
@@ -301,7 +301,8 @@ impl EncodePlan {
         &self,
         columns: &[Column],
         operation: Operation,
-        (before, after): (Row<'_>, Row<'_>),
+        before: Row<'_>,
+        after: Row<'_>,
         origin: &Origin<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {

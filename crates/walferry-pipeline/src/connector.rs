@@ -41,7 +41,7 @@ use crate::{
         claimant::{Claimant, Claimed},
         monitor::Monitor,
         published::act,
-        ring::{Begin, Ring, encode_thread},
+        ring::{Begin, Ring, encode_thread::EncodeThread},
         startup::Found,
     },
     encode::{
@@ -133,7 +133,7 @@ pub async fn run(
                     break Err(error.after_tries(away.tries()));
                 };
                 let peer = Peer::of_stage(error.labels().stage);
-                status.waits(STAGE, peer, (error.labels().kind, error.to_string()));
+                status.waits(STAGE, peer, error.labels().kind, error.to_string());
                 if reached > Lsn::ZERO {
                     status.set_state(State::Retrying, None);
                 }
@@ -285,7 +285,7 @@ impl Start {
     /// From here on, this is what is known to be published.
     async fn known(&self, known: known::Known) -> Arc<Record> {
         let record = Arc::new(known.record.clone());
-        *self.status.published.lock().await = known;
+        *self.handle.published.lock().await = known;
         record
     }
 
@@ -428,16 +428,22 @@ impl Start {
         let engine = Engine::new(
             self.in_force.clone(),
             self.status.clone(),
+            self.handle.strange.clone(),
             runtime.clone(),
             control,
             published,
         );
         let (work, works) = mpsc::channel();
+        let encoding = EncodeThread {
+            encoder,
+            engine,
+            snapshots: events,
+            status: self.status.clone(),
+            runtime,
+            halted,
+        };
         let ring = Ring {
-            encode_ended: ring::spawn("walferry-encode", {
-                let (status, told) = (self.status.clone(), (encoder, engine));
-                move || encode_thread::encode(told, &works, events, &status, &runtime, &halted)
-            })?,
+            encode_ended: ring::spawn("walferry-encode", move || encoding.run(&works))?,
             publish_ended: ring::spawn("walferry-publish", move || publishing.run())?,
             config: self.in_force,
             status: self.status,

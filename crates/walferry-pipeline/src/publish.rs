@@ -240,7 +240,17 @@ impl Publishing {
             return Ok(());
         }
         self.commit()?;
-        match self.status.hold(|| *self.halted.borrow()) {
+        let status = &self.status;
+        tracing::info!(lsn = %status.ledger.positions().checkpointed, "publishing is held");
+        let alive = || {
+            status.show_state();
+            // The encoder may wait for memory, which comes back when publishing goes on.
+            status.pulse_goes_on("publish");
+            status.pulse_goes_on("encode");
+        };
+        let resumed = status.pausing.hold(alive, || *self.halted.borrow());
+        status.show_state();
+        match resumed {
             true => Ok(()),
             // What waits is not published; it comes again at the next start.
             false => Err(Error::stopped()),

@@ -7,8 +7,7 @@
 pub(crate) mod findings;
 pub(crate) mod known;
 pub(crate) mod parked_tables;
-mod pause_switch;
-mod pausing;
+pub(crate) mod pause_switch;
 pub(crate) mod report;
 mod snapshot_rate;
 mod snapshots;
@@ -35,13 +34,11 @@ use crate::{
     position::{ledger::Ledger, published_record::Lack, snapshot_progress::Progress},
     status::{
         findings::Findings,
-        known::Known,
         parked_tables::ParkedTables,
         pause_switch::PauseSwitch,
         report::{ConnectorStatus, Lag, SourceStatus, TableActivity, TableStatus},
         snapshot_rate::Rates,
         state::{Peer, State},
-        strange::Strange,
         waits::{Since, Waits},
     },
     tables::refusals::Refusals,
@@ -57,10 +54,6 @@ pub struct Status {
     pub(crate) parking: ParkedTables,
     /// What is wrong with tables that were chosen.
     pub(crate) findings: Findings,
-    /// What is published of the tables; locked while that is looked at or changed.
-    pub(crate) published: tokio::sync::Mutex<Known>,
-    /// Tables in whose topics the stream has written changes of others, or whose own it has written elsewhere.
-    pub(crate) strange: Strange,
     /// What Kafka does not take.
     pub(crate) refusals: Refusals,
     /// Publishing that an operator holds.
@@ -102,8 +95,6 @@ impl Status {
             ledger: Ledger::default(),
             parking: ParkedTables::default(),
             findings: Findings::default(),
-            published: tokio::sync::Mutex::default(),
-            strange: Strange::default(),
             refusals: Refusals::default(),
             pausing: PauseSwitch::default(),
             waits: Waits::default(),
@@ -174,14 +165,6 @@ impl Status {
     /// The tables that wait or catch up.
     pub fn parked(&self) -> Vec<String> {
         self.parking.seen().into_keys().collect()
-    }
-
-    /// Lets a parked table go on; see `ParkedTables::approve`.
-    ///
-    /// # Errors
-    /// The table is not parked, or the registry does not answer; in words for the operator.
-    pub async fn approve(&self, table: &str) -> Result<String, String> {
-        self.parking.approve(table).await
     }
 
     /// `Ok` while every stage shows progress within its limit.
@@ -296,7 +279,8 @@ impl Status {
         &self,
         stage: &'static str,
         peer: Peer,
-        (kind, reason): (&'static str, String),
+        kind: &'static str,
+        reason: String,
     ) {
         self.pulse_goes_on(stage);
         if self.waits.set(stage, peer, reason.clone()) {

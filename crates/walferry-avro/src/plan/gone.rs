@@ -21,7 +21,8 @@ impl EncodePlan {
     pub fn delete_of_key(
         &self,
         key: &[u8],
-        (written, own): (&KeyReader, &KeyReader),
+        written: &KeyReader,
+        own: &KeyReader,
         origin: &Origin<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), ReadError> {

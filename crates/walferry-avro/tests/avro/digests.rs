@@ -175,7 +175,7 @@ fn deletes(written: &EncodePlan, plan: &EncodePlan, row: &[&str]) -> (Vec<u8>, V
         lsn: Lsn(5000),
         ..Origin::default()
     };
-    plan.delete_of_key(&key[5..], (&readers[0], &readers[1]), &origin, &mut told)
+    plan.delete_of_key(&key[5..], &readers[0], &readers[1], &origin, &mut told)
         .unwrap();
     let old: Vec<Datum<'_>> = (0..datums.len())
         .map(|at| match plan.key_columns().contains(&at) {
@@ -280,7 +280,7 @@ proptest! {
         let mut hashes = Vec::new();
         let _ = reader.read(&bytes, &mut hashes);
         let _ = operation.read(&bytes);
-        let _ = plan.delete_of_key(&bytes, (&key, &key), &Origin::default(), &mut Vec::new());
+        let _ = plan.delete_of_key(&bytes, &key, &key, &Origin::default(), &mut Vec::new());
         // A record whose middle is replaced gets further than bytes without any sense.
         let whole = record(&plan, &ROW);
         let cut = cut.min(whole.len());

@@ -98,8 +98,8 @@ async fn look(config: &Config, findings: &mut Vec<Finding>) -> Result<Examined, 
         let publish = options::findings(config, &catalog, publication, table, &mut said).await?;
         options.push((publish, said));
     }
-    let there = (&slot, publication.as_ref());
-    surroundings::after(config, &catalog, there, tables, findings).await?;
+    let there = publication.as_ref();
+    surroundings::after(config, &catalog, &slot, there, tables, findings).await?;
     Ok(Examined {
         catalog,
         replication,

@@ -38,7 +38,8 @@ pub(super) async fn before(
 pub(super) async fn after(
     config: &Config,
     catalog: &Catalog,
-    (slot, publication): (&Slot, Option<&PublicationInfo>),
+    slot: &Slot,
+    publication: Option<&PublicationInfo>,
     tables: &[TableInfo],
     findings: &mut Vec<Finding>,
 ) -> Result<(), Error> {

@@ -46,8 +46,7 @@ impl Start {
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => format!("{what}: no answer for {} s", ANSWER.as_secs()),
             };
-            self.status
-                .waits(STAGE, Peer::PostgreSql, ("timeout", text));
+            self.status.waits(STAGE, Peer::PostgreSql, "timeout", text);
         }
     }
 

@@ -70,7 +70,7 @@ impl Start {
                 "{reason}; slot {slot:?} is not followed meanwhile, and retains WAL if it exists"
             ),
         };
-        self.status.waits(peer.stage(), peer, (kind, text));
+        self.status.waits(peer.stage(), peer, kind, text);
     }
 
     /// Waits for an answer, and says so when it is late.

@@ -36,7 +36,7 @@ pub async fn reload(handle: &Handle, config: Config) -> Result<Vec<String>, Refu
     let catalog = Catalog::connect(connect)
         .await
         .map_err(|error| invalid(error.into()))?;
-    let mut known = status.published.lock().await;
+    let mut known = handle.published.lock().await;
     known.forget_mended(&status.findings);
     let examined = examined(status, &config, &catalog, &known).await;
     let plan = examined.map_err(invalid)?;
@@ -53,7 +53,7 @@ pub async fn reload(handle: &Handle, config: Config) -> Result<Vec<String>, Refu
     let serial = answer.await.map_err(|_| gone())?;
     plan.tell(status, &mut known);
     let read = plan.read();
-    act::finish(&config, &catalog, handle, &mut known, (plan, serial)).await?;
+    act::finish(&config, &catalog, handle, &mut known, plan, serial).await?;
     Ok(read)
 }
 
@@ -67,7 +67,7 @@ pub async fn resync(handle: &Handle, tables: &[String]) -> Result<(), Refused> {
     let catalog = Catalog::connect(&config.source.connect)
         .await
         .map_err(|error| invalid(error.into()))?;
-    let mut known = status.published.lock().await;
+    let mut known = handle.published.lock().await;
     known.forget_mended(&status.findings);
     let jobs = resync::jobs_of(&config, &catalog, tables);
     let plan = Plan {

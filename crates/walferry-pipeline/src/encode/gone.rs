@@ -32,7 +32,8 @@ impl Encoder {
         &mut self,
         oid: u32,
         gone: &Gone,
-        readers: (&KeyReader, &KeyReader),
+        written: &KeyReader,
+        own: &KeyReader,
         origin: &Origin<'_>,
     ) -> Result<(), Error> {
         let Some(Entry::Followed(plan)) = self.relations.entry(oid) else {
@@ -50,7 +51,7 @@ impl Encoder {
         }
         let mut value = Vec::new();
         plan.encode
-            .delete_of_key(&gone.body, readers, origin, &mut value)
+            .delete_of_key(&gone.body, written, own, origin, &mut value)
             .map_err(|error| {
                 Error::failed(Code::TopicUnreadable, format!(
                     "table {}: cannot write a delete for a key found only in topic {:?}: {error}",

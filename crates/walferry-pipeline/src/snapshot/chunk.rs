@@ -168,14 +168,7 @@ impl Sessions {
             Some(session) => session,
             None => self.open().await?,
         };
-        let chunk = read_keys(
-            &session,
-            &self.config.now(),
-            order,
-            (relation, columns),
-            each,
-        )
-        .await?;
+        let chunk = read_keys(&session, &self.config.now(), order, relation, columns, each).await?;
         self.keep(session);
         Ok(chunk)
     }
@@ -338,7 +331,8 @@ async fn read_keys(
     session: &Session,
     config: &Config,
     order: &Order,
-    (relation, columns): (&Relation, &[usize]),
+    relation: &Relation,
+    columns: &[usize],
     mut each: impl FnMut(&[Datum<'_>]) -> Result<(), Error>,
 ) -> Result<Option<KeyChunk>, KeyError> {
     let Session { catalog, reader } = session;

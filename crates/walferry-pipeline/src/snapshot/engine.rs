@@ -44,13 +44,15 @@ use crate::{
         sweep::Sweep,
         window::{Verdict, Void},
     },
-    status::Status,
+    status::{Status, strange::Strange},
 };
 
 /// All snapshots beside the stream.
 pub(crate) struct Engine {
     config: InForce,
     status: Arc<Status>,
+    /// What the stream brings under names of others, for the next look at the tables.
+    strange: Arc<Strange>,
     runtime: tokio::runtime::Handle,
     sessions: Sessions,
     events: mpsc::UnboundedSender<Event>,
@@ -95,6 +97,7 @@ impl Engine {
     pub(crate) fn new(
         config: InForce,
         status: Arc<Status>,
+        strange: Arc<Strange>,
         runtime: tokio::runtime::Handle,
         events: mpsc::UnboundedSender<Event>,
         published: Option<Arc<Record>>,
@@ -103,6 +106,7 @@ impl Engine {
             sessions: Sessions::new(config.clone()),
             retry: config.now().errors.retry(),
             config,
+            strange,
             runtime,
             events,
             progress: Progress {

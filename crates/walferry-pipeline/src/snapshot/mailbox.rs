@@ -25,7 +25,7 @@ use crate::{
         shape::Described,
         sweep::search::Found,
     },
-    status::{Status, state::State},
+    status::{Status, known::Known, pause_switch::ANSWER, state::State, strange::Strange},
 };
 
 /// What the engine is told from outside the encode thread.
@@ -206,6 +206,10 @@ pub(crate) struct Reload {
 pub struct Handle {
     status: Arc<Status>,
     ring: Mutex<Option<Open>>,
+    /// What is published of the tables; locked while that is looked at or changed.
+    pub(crate) published: tokio::sync::Mutex<Known>,
+    /// Tables in whose topics the stream has written changes of others, or whose own it has written elsewhere.
+    pub(crate) strange: Arc<Strange>,
 }
 
 /// A ring that can be asked.
@@ -223,12 +227,46 @@ impl Handle {
         Handle {
             status: Arc::new(Status::new(name)),
             ring: Mutex::default(),
+            published: tokio::sync::Mutex::default(),
+            strange: Arc::default(),
         }
     }
 
     /// What the connector reports.
     pub fn status(&self) -> &Arc<Status> {
         &self.status
+    }
+
+    /// Holds publishing at the end of the transaction that is being published. What is said to the operator.
+    ///
+    /// # Errors
+    /// The end of the transaction has not come within half a minute: it is held as soon as it comes.
+    pub async fn pause(&self) -> Result<String, String> {
+        let held = self.status.pausing.pause().await;
+        let checkpointed = self.status.ledger.positions().checkpointed;
+        match held {
+            true => Ok(format!("paused: the topics hold all up to {checkpointed}")),
+            false => Err(format!(
+                "the transaction behind {checkpointed} has not ended within {} s: publishing is held when it does",
+                ANSWER.as_secs()
+            )),
+        }
+    }
+
+    /// Lets publishing go on. What is said to the operator.
+    pub fn resume(&self) -> String {
+        match self.status.pausing.resume() {
+            true => "publishing goes on".to_owned(),
+            false => "publishing was not paused".to_owned(),
+        }
+    }
+
+    /// Lets a parked table go on; see `ParkedTables::approve`.
+    ///
+    /// # Errors
+    /// The table is not parked, or the registry does not answer; in words for the operator.
+    pub async fn approve(&self, table: &str) -> Result<String, String> {
+        self.status.parking.approve(table).await
     }
 
     /// This ring can be asked while the connector streams.

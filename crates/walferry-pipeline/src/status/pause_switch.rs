@@ -2,29 +2,29 @@
 //!
 //! Owns two flags: the requested pause and the actual one. The publisher holds at the end of a PostgreSQL transaction, with no Kafka
 //! transaction open; the session goes on to read until the memory is full, and to answer the server. Never: outlives the process.
-//! Start reading at `PauseSwitch`; the calls are in `pausing`.
+//! Start reading at `PauseSwitch`.
 
 use std::{
     sync::{
-        Condvar, Mutex,
+        Condvar, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-use tokio::sync::watch;
+use tokio::{sync::watch, time};
 
 /// How long the end of the open transaction is waited for before the answer says that it is still to come.
 pub(crate) const ANSWER: Duration = Duration::from_secs(30);
 /// How often a publisher that holds shows that it is alive.
-pub(crate) const PULSE: Duration = Duration::from_millis(500);
+const PULSE: Duration = Duration::from_millis(500);
 
 /// What an operator wants of the publisher, and whether it is so.
 #[derive(Debug)]
 pub(crate) struct PauseSwitch {
     wanted: AtomicBool,
-    pub(crate) changed: (Mutex<()>, Condvar),
-    pub(crate) held: watch::Sender<bool>,
+    changed: (Mutex<()>, Condvar),
+    held: watch::Sender<bool>,
 }
 
 impl Default for PauseSwitch {
@@ -48,7 +48,41 @@ impl PauseSwitch {
         *self.held.borrow()
     }
 
-    pub(crate) fn want(&self, wanted: bool) {
+    /// Publishing is to be held at the end of the transaction that is being published. Whether that has come within [`ANSWER`].
+    pub(crate) async fn pause(&self) -> bool {
+        self.want(true);
+        let mut held = self.held.subscribe();
+        let waited = time::timeout(ANSWER, held.wait_for(|held| *held)).await;
+        waited.is_ok()
+    }
+
+    /// Publishing is to go on. Whether it was to be held.
+    pub(crate) fn resume(&self) -> bool {
+        let was_wanted = self.is_wanted();
+        self.want(false);
+        was_wanted
+    }
+
+    /// Blocks the publisher while publishing is to be held; it is `alive` in that. `false` when `halted` said so first.
+    pub(crate) fn hold(&self, alive: impl Fn(), halted: impl Fn() -> bool) -> bool {
+        self.held.send_replace(true);
+        let resumed = loop {
+            alive();
+            if !self.is_wanted() {
+                break true;
+            }
+            if halted() {
+                break false;
+            }
+            let (lock, changed) = &self.changed;
+            let guard = lock.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = changed.wait_timeout(guard, PULSE);
+        };
+        self.held.send_replace(false);
+        resumed
+    }
+
+    fn want(&self, wanted: bool) {
         self.wanted.store(wanted, Ordering::Relaxed);
         self.changed.1.notify_all();
     }
@@ -74,21 +108,22 @@ mod tests {
                     while !status.pausing.is_wanted() {
                         std::thread::yield_now();
                     }
-                    status.hold(|| stop.load(Ordering::Relaxed))
+                    let pausing = &status.pausing;
+                    pausing.hold(|| status.show_state(), || stop.load(Ordering::Relaxed))
                 })
             };
-            status.pause().await.unwrap();
+            assert!(status.pausing.pause().await);
             assert_eq!(status.report().state, State::Paused);
             let reasons = status.ready().unwrap_err();
             assert!(reasons[0].contains("walferry resume"), "{reasons:?}");
             match halted {
                 true => stop.store(true, Ordering::Relaxed),
-                false => assert_eq!(status.resume(), "publishing goes on"),
+                false => assert!(status.pausing.resume()),
             }
             assert_eq!(holding.join().unwrap(), !halted);
             assert_eq!(status.report().state, State::Streaming);
         }
-        status.resume();
-        assert_eq!(status.resume(), "publishing was not paused");
+        status.pausing.resume();
+        assert!(!status.pausing.resume(), "it was not paused");
     }
 }

@@ -35,8 +35,8 @@ fn a_stage_that_waits_says_for_what_and_is_alive() {
     let begun = std::time::Instant::now();
     // It never shows any other sign of life than that it waits.
     while begun.elapsed() < Duration::from_millis(300) {
-        let reason = ("connection", "POST answers 503".to_owned());
-        status.waits("encode", Peer::Registry, reason);
+        let reason = "POST answers 503".to_owned();
+        status.waits("encode", Peer::Registry, "connection", reason);
         assert_eq!(status.live(), Ok(()));
     }
     let reason = status.ready().unwrap_err().join("; ");

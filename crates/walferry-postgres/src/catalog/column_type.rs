@@ -156,7 +156,7 @@ impl Types {
     /// The type with domains followed. One that the catalog does not know any more goes out as its text.
     pub(super) fn resolve(&self, oid: u32, modifier: i32, dimensions: u32) -> ColumnType {
         let parts = Cell::new(PARTS_MAX);
-        self.follow(oid, modifier, dimensions, (DEPTH_MAX, &parts))
+        self.follow(oid, modifier, dimensions, DEPTH_MAX, &parts)
     }
 
     fn follow(
@@ -164,7 +164,8 @@ impl Types {
         oid: u32,
         modifier: i32,
         dimensions: u32,
-        (depth, parts): (usize, &Cell<usize>),
+        depth: usize,
+        parts: &Cell<usize>,
     ) -> ColumnType {
         parts.set(parts.get().saturating_sub(1));
         let kind = |name: &str, kind| ColumnType {
@@ -188,7 +189,7 @@ impl Types {
             // The modifier of an array's column is its elements'.
             &Sort::Array { element, delimiter } => {
                 let array = ArrayType {
-                    element: self.follow(element, modifier, 0, (depth - 1, parts)),
+                    element: self.follow(element, modifier, 0, depth - 1, parts),
                     of_domain: matches!(
                         self.0.get(&element).map(|known| &known.sort),
                         Some(Sort::Domain { .. })
@@ -204,7 +205,7 @@ impl Types {
                 dimensions: inner,
             } => {
                 let modifier = if own == -1 { modifier } else { own };
-                self.follow(base, modifier, dimensions.max(inner), (depth - 1, parts))
+                self.follow(base, modifier, dimensions.max(inner), depth - 1, parts)
             }
             Sort::Composite { schema, fields } => {
                 let follow = |field: &Attribute| {
@@ -214,7 +215,7 @@ impl Types {
                         dimensions,
                         ..
                     } = field;
-                    let followed = self.follow(oid, modifier, dimensions, (depth - 1, parts));
+                    let followed = self.follow(oid, modifier, dimensions, depth - 1, parts);
                     (field.name.clone(), followed)
                 };
                 let composite = CompositeType {

@@ -31,6 +31,6 @@ fn ask(path: &str, process: &Running) -> Result<(), Failure> {
         Some(connector) => json!({ "connector": connector }),
         None => json!({}),
     };
-    let said = wait(process.ask((Method::POST, path), Some(&which), ANSWER))??;
+    let said = wait(process.ask(Method::POST, path, Some(&which), ANSWER))??;
     print(format!("{}\n", said["message"].as_str().unwrap_or_default()).as_bytes())
 }

@@ -51,7 +51,8 @@ impl Process {
     /// Asks the process, and waits for its answer at most `limit`. Its reason when it says no.
     pub(super) async fn ask(
         &self,
-        (method, path): (Method, &str),
+        method: Method,
+        path: &str,
         body: Option<&Json>,
         limit: Duration,
     ) -> Result<Json, Failure> {

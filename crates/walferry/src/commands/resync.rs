@@ -107,7 +107,7 @@ fn running(path: &Path) -> Result<Option<Process>, Failure> {
     let Ok(process) = process else {
         return Ok(None);
     };
-    let answer = wait(process.ask((Method::GET, "/status"), None, THERE))?;
+    let answer = wait(process.ask(Method::GET, "/status", None, THERE))?;
     let there = answer.is_ok_and(|status| {
         let connectors = status["connectors"].as_array();
         connectors.is_some_and(|all| all.iter().any(|it| ours(&process, it)))
@@ -126,11 +126,11 @@ fn ours(process: &Process, connector: &Json) -> bool {
 async fn by_process(process: &Process, tables: &[String]) -> Result<(), Failure> {
     let wanted = json!({ "tables": tables, "connector": process.connector });
     process
-        .ask((Method::POST, "/control/resync"), Some(&wanted), ANSWER)
+        .ask(Method::POST, "/control/resync", Some(&wanted), ANSWER)
         .await?;
     let mut seen = false;
     loop {
-        let status = process.ask((Method::GET, "/status"), None, ANSWER).await?;
+        let status = process.ask(Method::GET, "/status", None, ANSWER).await?;
         let connectors = status["connectors"].as_array().cloned().unwrap_or_default();
         let Some(connector) = connectors.iter().find(|it| ours(process, it)) else {
             return Err(anyhow!(

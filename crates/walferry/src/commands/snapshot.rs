@@ -35,12 +35,12 @@ pub(crate) fn run(command: Snapshot) -> Result<(), Failure> {
                     request[key] = value.into();
                 }
             }
-            let said = wait(process.ask((Method::POST, "/snapshots"), Some(&request), ANSWER))??;
+            let said = wait(process.ask(Method::POST, "/snapshots", Some(&request), ANSWER))??;
             print(format!("{}\n", said["id"].as_str().unwrap_or_default()).as_bytes())
         }
         Snapshot::List { process, json } => {
             let process = Process::find(&process)?;
-            let said = wait(process.ask((Method::GET, "/snapshots"), None, ANSWER))??;
+            let said = wait(process.ask(Method::GET, "/snapshots", None, ANSWER))??;
             if json {
                 return print(format!("{said:#}\n").as_bytes());
             }
@@ -55,20 +55,20 @@ pub(crate) fn run(command: Snapshot) -> Result<(), Failure> {
             print(lines.as_bytes())
         }
         Snapshot::Cancel { id, process } => {
-            about((Method::DELETE, &format!("/snapshots/{id}")), &process)
+            about(Method::DELETE, &format!("/snapshots/{id}"), &process)
         }
         Snapshot::Pause { id, process } => {
-            about((Method::POST, &format!("/snapshots/{id}/pause")), &process)
+            about(Method::POST, &format!("/snapshots/{id}/pause"), &process)
         }
         Snapshot::Resume { id, process } => {
-            about((Method::POST, &format!("/snapshots/{id}/resume")), &process)
+            about(Method::POST, &format!("/snapshots/{id}/resume"), &process)
         }
     }
 }
 
 /// Tells the process to do something about one snapshot.
-fn about(verb: (Method, &str), process: &Running) -> Result<(), Failure> {
+fn about(method: Method, path: &str, process: &Running) -> Result<(), Failure> {
     let process = Process::find(process)?;
-    let said = wait(process.ask(verb, None, ANSWER))??;
+    let said = wait(process.ask(method, path, None, ANSWER))??;
     print(format!("{}\n", said["message"].as_str().unwrap_or_default()).as_bytes())
 }

@@ -333,7 +333,7 @@ pub(crate) async fn carry_out(
         .map_err(|_| gone())?;
     // At the end of the transaction that the stream is in; the connector may end before.
     let serial = answer.await.map_err(|_| gone())?;
-    finish(config, catalog, handle, known, (plan, serial)).await
+    finish(config, catalog, handle, known, plan, serial).await
 }
 
 /// What follows when a plan is in a block on its way to Kafka.
@@ -342,7 +342,8 @@ pub(crate) async fn finish(
     catalog: &Catalog,
     handle: &Handle,
     known: &mut Known,
-    (plan, serial): (Plan, u64),
+    plan: Plan,
+    serial: u64,
 ) -> Result<(), Refused> {
     let control = handle.events()?;
     let status: &Status = handle;

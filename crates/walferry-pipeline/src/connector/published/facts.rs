@@ -63,7 +63,8 @@ pub(super) async fn case(
     catalog: &Catalog,
     before: &Record,
     now: &Look,
-    (difference, seen): (&Difference, &Seen),
+    difference: &Difference,
+    seen: &Seen,
     topics_missing: &[String],
 ) -> Result<Case, Error> {
     let topic = config.topic(&seen.info.schema, &seen.info.name);
@@ -80,7 +81,7 @@ pub(super) async fn case(
             false
         }
     };
-    let limits = limits(config, catalog, now, (difference, seen)).await?;
+    let limits = limits(config, catalog, now, difference, seen).await?;
     let filled = match &difference.change {
         Change::Attached(leaves) => !catalog.filled(leaves).await?.is_empty(),
         _ => false,
@@ -117,7 +118,8 @@ async fn limits(
     config: &Config,
     catalog: &Catalog,
     now: &Look,
-    (difference, seen): (&Difference, &Seen),
+    difference: &Difference,
+    seen: &Seen,
 ) -> Result<Option<Otherwise>, Error> {
     let changed = matches!(
         difference.change,

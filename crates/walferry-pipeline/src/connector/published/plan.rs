@@ -95,13 +95,13 @@ pub(crate) async fn plan(
         let old = before.tables.get(&difference.table);
         let waits = |done: &[Difference]| !done.contains(difference);
         let version = catalog.server_version();
-        if renewed.is_some_and(waits) && is_stale(version, &difference.change, (old, seen)) {
+        if renewed.is_some_and(waits) && is_stale(version, &difference.change, old, seen) {
             plan.stale.push(difference.clone());
             continue;
         }
-        let case = case(config, catalog, before, now, (difference, seen), &topics).await?;
+        let case = case(config, catalog, before, now, difference, seen, &topics).await?;
         let row = remedy::decide(&case);
-        plan.add_remedy(config, catalog, &case, row, (old, seen))
+        plan.add_remedy(config, catalog, &case, row, old, seen)
             .await?;
     }
     plan.unlogged(catalog, before, now).await?;
@@ -156,7 +156,8 @@ impl Plan {
         catalog: &Catalog,
         case: &Case,
         row: &'static remedy::Row,
-        (old, seen): (Option<&Entry>, &Seen),
+        old: Option<&Entry>,
+        seen: &Seen,
     ) -> Result<(), Error> {
         let name = seen.info.qualified_name();
         let rows = u64::try_from(seen.info.rows_estimated).unwrap_or(0);

@@ -34,7 +34,8 @@ const AGAIN: Duration = Duration::from_secs(10);
 pub(super) fn is_stale(
     server_version: u32,
     change: &Change,
-    (before, now): (Option<&Entry>, &Seen),
+    before: Option<&Entry>,
+    now: &Seen,
 ) -> bool {
     if server_version >= ASKS_AGAIN_SINCE {
         return false;

@@ -110,12 +110,13 @@ impl Watch {
         };
         let version = catalog.tables_version(&config.source.publication).await?;
         let status = self.status.clone();
-        let mut known = status.published.lock().await;
+        let handle = self.handle.clone();
+        let mut known = handle.published.lock().await;
         let untold = |it: &String| {
             let findings = &status.findings;
             !findings.knows(it, Mend::Logged, Lack::Incomplete)
         };
-        let met = known.meet(&status.strange);
+        let met = known.meet(&self.handle.strange);
         let due = match &self.seen {
             Some((seen, at)) => {
                 *seen != version

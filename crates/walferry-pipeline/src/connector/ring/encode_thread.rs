@@ -2,9 +2,12 @@
 //!
 //! Owns the order between the stream's events, the stop and the parked tables. Never connects: the ring does.
 //! Invariant: at a stop it goes on to the end of the open transaction, but not for longer than a second.
-//! Start reading at `encode`.
+//! Start reading at `EncodeThread::run`.
 
-use std::{sync::mpsc, time::Duration};
+use std::{
+    sync::{Arc, mpsc},
+    time::Duration,
+};
 
 use tokio::{
     sync::{mpsc as events, oneshot, watch},
@@ -18,7 +21,7 @@ use crate::{
         stage::{STAGE, STUCK},
     },
     error::Error,
-    position::snapshot_progress,
+    position::snapshot_progress::Progress,
     retry,
     snapshot::{consistent, engine::Engine, mailbox},
     status::Status,
@@ -30,7 +33,7 @@ pub(crate) enum Work {
         Box<consistent::Task>,
         oneshot::Sender<Result<consistent::Outcome, Error>>,
     ),
-    Resume(snapshot_progress::Progress),
+    Resume(Progress),
     Stream(Source, oneshot::Sender<StreamEnd>),
 }
 
@@ -53,116 +56,117 @@ pub(crate) enum StreamEnd {
 /// How long the encode thread goes on to the end of a transaction when it is asked to stop.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 
-/// The body of the encode thread.
-pub(crate) fn encode(
-    (mut encoder, mut engine): (Encoder, Engine),
-    works: &mpsc::Receiver<Work>,
-    mut snapshots: events::UnboundedReceiver<mailbox::Event>,
-    status: &Status,
-    runtime: &tokio::runtime::Handle,
-    halted: &watch::Receiver<bool>,
-) -> Result<(), Error> {
-    let mut left = None;
-    while let Ok(work) = works.recv() {
-        match work {
-            Work::Snapshot(task, reply) => {
-                let alive = || status.pulse(STAGE, STUCK);
-                let stopped = || *halted.borrow();
-                let taken = consistent::Run::run(&mut encoder, *task, runtime, alive, stopped);
-                let _ = reply.send(taken.map(|(progress, outcome)| {
-                    left = Some(progress);
-                    outcome
-                }));
-            }
-            Work::Resume(progress) => left = Some(progress),
-            Work::Stream(mut source, reply) => {
-                let resumed = left
-                    .take()
-                    .map_or(Ok(()), |left| engine.resume(&mut encoder, left));
-                let end = resumed.and_then(|()| {
-                    encode_stream(
-                        (&mut encoder, &mut engine),
-                        &mut source,
-                        &mut snapshots,
-                        status,
-                        runtime,
-                        halted,
-                    )
-                });
-                let _ = reply.send(match end {
-                    Ok(end) => end,
-                    Err(error) => StreamEnd::Encoder(error, source.events),
-                });
-            }
-        }
-        status.pulse_ends(STAGE);
-    }
-    let sealed = encoder.hand_over(true, &mut engine);
-    status.pulse_ends(STAGE);
-    sealed.or_else(|error| match error.is_stopped() {
-        true => Ok(()),
-        false => Err(error),
-    })
+/// What the encode thread composes, and what it listens to.
+pub(crate) struct EncodeThread {
+    pub(crate) encoder: Encoder,
+    pub(crate) engine: Engine,
+    /// What snapshots are told from outside.
+    pub(crate) snapshots: events::UnboundedReceiver<mailbox::Event>,
+    pub(crate) status: Arc<Status>,
+    pub(crate) runtime: tokio::runtime::Handle,
+    /// Whether the ring ends.
+    pub(crate) halted: watch::Receiver<bool>,
 }
 
-fn encode_stream(
-    (encoder, engine): (&mut Encoder, &mut Engine),
-    source: &mut Source,
-    snapshots: &mut events::UnboundedReceiver<mailbox::Event>,
-    status: &Status,
-    runtime: &tokio::runtime::Handle,
-    halted: &watch::Receiver<bool>,
-) -> Result<StreamEnd, Error> {
-    encoder.connection_begins(&source.released);
-    engine.begins(encoder)?;
-    let stream = &mut source.events;
-    let mut news = status.parking.news();
-    let mut stop_by = None;
-    loop {
-        if !encoder.in_transaction() && (encoder.is_behind() || encoder.takes_renewal()) {
-            encoder.hand_over(true, engine)?;
-            return Ok(StreamEnd::Behind);
-        }
-        if *halted.borrow() {
-            let by = *stop_by.get_or_insert_with(|| time::Instant::now() + STOP_GRACE);
-            if !encoder.in_transaction() || time::Instant::now() >= by {
-                return Err(Error::stopped());
-            }
-        }
-        if let Ok(event) = snapshots.try_recv() {
-            engine.event(encoder, event)?;
-        }
-        let event = match stream.try_recv() {
-            Ok(event) => Some(Input::Stream(event)),
-            Err(_) => {
-                status.pulse_ends(STAGE);
-                runtime.block_on(next(stream, snapshots, halted.clone(), &mut news, stop_by))
-            }
-        };
-        status.pulse(STAGE, STUCK);
-        match event {
-            Some(Input::Snapshot(event)) => engine.event(encoder, event)?,
-            Some(Input::Stream(StreamEvent::Block(block))) => {
-                let pause = !block.more_follows && stream.is_empty();
-                if let Err(error) = encoder.block(&block.bytes, pause, engine) {
-                    if error.is_away() {
-                        // What is encoded is handed over with its mark, so that it is not encoded again.
-                        encoder.hand_over(true, engine)?;
-                    }
-                    return Err(error);
+impl EncodeThread {
+    /// Does one work after the other until there is no more.
+    pub(crate) fn run(mut self, works: &mpsc::Receiver<Work>) -> Result<(), Error> {
+        let mut left = None;
+        while let Ok(work) = works.recv() {
+            match work {
+                Work::Snapshot(task, reply) => {
+                    let taken = self.snapshot(*task);
+                    let _ = reply.send(taken.map(|(progress, outcome)| {
+                        left = Some(progress);
+                        outcome
+                    }));
                 }
-                if encoder.holds_up_the_server() {
-                    tracing::warn!(
-                        "PostgreSQL is shutting down and waits for WAL that parked tables still need; disconnecting so that it can stop"
-                    );
-                    return Ok(StreamEnd::Lost(Ok(())));
+                Work::Resume(progress) => left = Some(progress),
+                Work::Stream(mut source, reply) => {
+                    let resumed = left
+                        .take()
+                        .map_or(Ok(()), |left| self.engine.resume(&mut self.encoder, left));
+                    let end = resumed.and_then(|()| self.stream(&mut source));
+                    let _ = reply.send(match end {
+                        Ok(end) => end,
+                        Err(error) => StreamEnd::Encoder(error, source.events),
+                    });
                 }
             }
-            Some(Input::Stream(StreamEvent::Ended(outcome))) => {
+            self.status.pulse_ends(STAGE);
+        }
+        let sealed = self.encoder.hand_over(true, &mut self.engine);
+        self.status.pulse_ends(STAGE);
+        sealed.or_else(|error| match error.is_stopped() {
+            true => Ok(()),
+            false => Err(error),
+        })
+    }
+
+    fn snapshot(
+        &mut self,
+        task: consistent::Task,
+    ) -> Result<(Progress, consistent::Outcome), Error> {
+        let alive = || self.status.pulse(STAGE, STUCK);
+        let stopped = || *self.halted.borrow();
+        consistent::Run::run(&mut self.encoder, task, &self.runtime, alive, stopped)
+    }
+
+    fn stream(&mut self, source: &mut Source) -> Result<StreamEnd, Error> {
+        let (encoder, engine) = (&mut self.encoder, &mut self.engine);
+        encoder.connection_begins(&source.released);
+        engine.begins(encoder)?;
+        let stream = &mut source.events;
+        let mut news = self.status.parking.news();
+        let mut stop_by = None;
+        loop {
+            if !encoder.in_transaction() && (encoder.is_behind() || encoder.takes_renewal()) {
                 encoder.hand_over(true, engine)?;
-                return Ok(StreamEnd::Lost(outcome));
+                return Ok(StreamEnd::Behind);
             }
-            None => {}
+            if *self.halted.borrow() {
+                let by = *stop_by.get_or_insert_with(|| time::Instant::now() + STOP_GRACE);
+                if !encoder.in_transaction() || time::Instant::now() >= by {
+                    return Err(Error::stopped());
+                }
+            }
+            if let Ok(event) = self.snapshots.try_recv() {
+                engine.event(encoder, event)?;
+            }
+            let event = match stream.try_recv() {
+                Ok(event) => Some(Input::Stream(event)),
+                Err(_) => {
+                    self.status.pulse_ends(STAGE);
+                    let (snapshots, halted) = (&mut self.snapshots, self.halted.clone());
+                    self.runtime
+                        .block_on(next(stream, snapshots, halted, &mut news, stop_by))
+                }
+            };
+            self.status.pulse(STAGE, STUCK);
+            match event {
+                Some(Input::Snapshot(event)) => engine.event(encoder, event)?,
+                Some(Input::Stream(StreamEvent::Block(block))) => {
+                    let pause = !block.more_follows && stream.is_empty();
+                    if let Err(error) = encoder.block(&block.bytes, pause, engine) {
+                        if error.is_away() {
+                            // What is encoded is handed over with its mark, so that it is not encoded again.
+                            encoder.hand_over(true, engine)?;
+                        }
+                        return Err(error);
+                    }
+                    if encoder.holds_up_the_server() {
+                        tracing::warn!(
+                            "PostgreSQL is shutting down and waits for WAL that parked tables still need; disconnecting so that it can stop"
+                        );
+                        return Ok(StreamEnd::Lost(Ok(())));
+                    }
+                }
+                Some(Input::Stream(StreamEvent::Ended(outcome))) => {
+                    encoder.hand_over(true, engine)?;
+                    return Ok(StreamEnd::Lost(outcome));
+                }
+                None => {}
+            }
         }
     }
 }

@@ -75,7 +75,7 @@ impl Relations {
             match answer {
                 Ok(takes) => break takes,
                 Err(error) => {
-                    self.wait(&mut retry, (Peer::Kafka, "topics"), error, address.clone())?;
+                    self.wait(&mut retry, Peer::Kafka, "topics", error, address.clone())?;
                 }
             }
         };
@@ -89,7 +89,8 @@ impl Relations {
     fn wait<E: Passing + Into<Error> + std::fmt::Display>(
         &mut self,
         retry: &mut Retry,
-        (peer, stage): (Peer, &'static str),
+        peer: Peer,
+        stage: &'static str,
         error: E,
         address: Option<(String, u16)>,
     ) -> Result<(), Error> {
@@ -104,8 +105,8 @@ impl Relations {
             let error: Error = error.into();
             return Err(error.after_tries(retry.tries()));
         };
-        let reason = (error.label(), error.to_string());
-        self.status.waits(STAGE, peer, reason);
+        let (kind, reason) = (error.label(), error.to_string());
+        self.status.waits(STAGE, peer, kind, reason);
         self.status.count_retries(stage, 1);
         self.ask(retry::wait(pause, address))
     }
@@ -141,8 +142,8 @@ impl Relations {
                 self.status.waits_no_more(STAGE);
                 return Err(Refusal::Schema(error.to_string()));
             }
-            let what = (Peer::Registry, "registry");
-            self.wait(&mut retry, what, error, address.clone())
+            let (peer, stage) = (Peer::Registry, "registry");
+            self.wait(&mut retry, peer, stage, error, address.clone())
                 .map_err(Refusal::Error)?;
         }
     }

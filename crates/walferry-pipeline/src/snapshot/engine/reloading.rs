@@ -141,7 +141,7 @@ impl Engine {
 
     fn record(&mut self, change: &RecordChange) {
         for (table, _) in &change.entries {
-            self.status.strange.forget(table);
+            self.strange.forget(table);
         }
         if !change.is_empty() {
             let record = self.progress.published.get_or_insert_default();
@@ -180,7 +180,7 @@ impl Engine {
                 "the stream brings changes of another table under the name of this one, or of this one under another name"
             );
             record.set_strange(table);
-            self.status.strange.add(table);
+            self.strange.add(table);
         }
         self.mark(encoder)
     }
@@ -194,7 +194,7 @@ impl Engine {
             return None;
         }
         let record = Arc::make_mut(self.progress.published.as_mut()?);
-        if !record.meet_leaf(oid, leaf, &self.status.strange) {
+        if !record.meet_leaf(oid, leaf, &self.strange) {
             return None;
         }
         self.progress.serial += 1;

@@ -193,7 +193,7 @@ impl Engine {
             let Some(written) = sweep.reader(gone.schema_id) else {
                 continue; // Every candidate's schema was read with it.
             };
-            encoder.delete_key(oid, &gone, (written, &own), &origin(at))?;
+            encoder.delete_key(oid, &gone, written, &own, &origin(at))?;
             self.progress.tables[job].shown.deletes += 1;
             if encoder.builder.is_full() {
                 self.mark(encoder)?;

@@ -22,8 +22,8 @@ pub(crate) fn approve(table: &str, process: &Running) -> Result<(), Failure> {
     if let Some(connector) = &process.connector {
         request["connector"] = connector.as_str().into();
     }
-    let verb = (Method::POST, "/control/schema/approve");
-    let said = wait(process.ask(verb, Some(&request), ANSWER))??;
+    let path = "/control/schema/approve";
+    let said = wait(process.ask(Method::POST, path, Some(&request), ANSWER))??;
     let message = said["message"]
         .as_str()
         .ok_or_else(|| anyhow!("the process answers without a message"))?;
