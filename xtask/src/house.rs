@@ -9,6 +9,8 @@ mod circles;
 mod file;
 mod finding;
 mod floors;
+mod heads;
+mod large;
 mod modules;
 mod promises;
 mod situations;
@@ -47,6 +49,7 @@ pub fn examine_tree(tree: &Tree) -> Vec<Finding> {
     let imports = circles::Imports::of(tree);
     findings.extend(circles::examine(&imports));
     findings.extend(floors::examine(&imports));
+    findings.extend(large::examine(&imports.types));
     findings
 }
 

@@ -5,6 +5,7 @@
 //! on, and nothing is streamed before the connector is claimed in Kafka; a server that is away is waited for without an end.
 //! Start reading at `run`; a start is `Start::prepare`.
 
+mod blocking;
 pub mod choice;
 mod claimant;
 mod create;
@@ -38,6 +39,7 @@ use walferry_registry::Registry;
 use crate::{
     config::{Config, InForce},
     connector::{
+        blocking::blocking,
         claimant::{Claimant, Claimed},
         monitor::Monitor,
         published::act,
@@ -470,20 +472,6 @@ fn context_headers(prefix: &str, run: &str) -> Vec<(String, String)> {
     named
         .map(|(name, value)| (format!("__debezium.context.{name}"), value.to_owned()))
         .into()
-}
-
-/// Runs what blocks on a thread of its own; its log names the connector.
-async fn blocking<T: Send + 'static>(
-    what: &str,
-    body: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    let span = tracing::Span::current();
-    let done = tokio::task::spawn_blocking(move || {
-        let _named = span.enter();
-        body()
-    });
-    done.await
-        .map_err(|error| Error::internal(format!("{what}: {error}")))?
 }
 
 fn version_text(version: u32) -> String {

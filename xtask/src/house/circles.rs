@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::modules::{Import, Modules};
+use super::modules::{Import, Modules, Type};
 use super::{Finding, Tree};
 
 /// How many names tell why one file uses another.
@@ -15,6 +15,8 @@ const NAMES_MAX: usize = 3;
 pub(super) struct Imports {
     /// Folder of the crate → its imports.
     pub(super) by_crate: BTreeMap<String, BTreeSet<Import>>,
+    /// The types of every target, each with the folder of its crate.
+    pub(super) types: Vec<(String, Type)>,
     /// How many files have been read.
     pub(super) files: usize,
 }
@@ -23,6 +25,7 @@ impl Imports {
     /// Reads every target of every crate.
     pub(super) fn of(tree: &Tree) -> Self {
         let (mut by_crate, mut files) = (BTreeMap::new(), BTreeSet::new());
+        let mut types = Vec::new();
         for manifest in tree.manifests() {
             let folder = manifest.path.trim_end_matches("/Cargo.toml");
             let mut imports = BTreeSet::new();
@@ -30,11 +33,18 @@ impl Imports {
                 let modules = Modules::of(tree, root);
                 files.extend(modules.files().map(str::to_owned));
                 imports.extend(modules.imports());
+                types.extend(
+                    modules
+                        .types()
+                        .into_iter()
+                        .map(|it| (folder.to_owned(), it)),
+                );
             }
             by_crate.insert(folder.to_owned(), imports);
         }
         Self {
             by_crate,
+            types,
             files: files.len(),
         }
     }

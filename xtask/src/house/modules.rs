@@ -1,6 +1,6 @@
 //! The modules of a crate as its files name each other: what each defines, imports and mentions.
 //!
-//! Owns: the reading of `mod`, `use` and paths from tokens, and where a name comes from when it has been re-exported.
+//! Owns: the reading of `mod`, `use`, paths, and the heads of types from tokens, and where a name comes from when it has been re-exported.
 //! A re-export (`pub use`) is a signpost: it is followed, and is no import of its own while its file does not use the name.
 //! Never: reads code for tests (`#[cfg(test)]`), or what macros make.
 //! Start reading at [`Modules::of`], then [`Modules::imports`].
@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 use super::Tree;
+use super::heads::{fields_of, implements};
 
 /// How many re-exports are followed for one name; more is a name that leads back to itself.
 const SIGNPOSTS_MAX: u32 = 16;
@@ -37,6 +38,10 @@ struct Module {
     /// The modules of `use …::*`.
     globs: Vec<Vec<String>>,
     mentions: Vec<Mention>,
+    /// Structs, each with how many fields it has.
+    structs: Vec<(String, usize)>,
+    /// The types of `impl` blocks that are of no trait.
+    impls: Vec<Vec<String>>,
     /// Every identifier outside of `use` lines.
     words: BTreeSet<String>,
 }
@@ -46,6 +51,17 @@ struct Mention {
     path: Vec<String>,
     /// The name that a `pub use` gives on.
     given_on: Option<String>,
+}
+
+/// A type of the target: what it has, and where it says what it does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Type {
+    pub(super) file: String,
+    pub(super) name: String,
+    /// Named fields; none of an enum.
+    pub(super) fields: usize,
+    /// The files of its `impl` blocks that are of no trait.
+    pub(super) impls: BTreeSet<String>,
 }
 
 /// Where a path leads.
@@ -90,6 +106,33 @@ impl Modules {
             }
         }
         imports.into_iter().collect()
+    }
+
+    /// The types that have fields or `impl` blocks.
+    pub(super) fn types(&self) -> Vec<Type> {
+        let mut types: BTreeMap<(usize, String), Type> = BTreeMap::new();
+        let entry = |at: usize, name: &str| Type {
+            file: self.0[at].file.clone(),
+            name: name.to_owned(),
+            fields: 0,
+            impls: BTreeSet::new(),
+        };
+        for (at, module) in self.0.iter().enumerate() {
+            for (name, fields) in &module.structs {
+                let key = (at, name.clone());
+                types.entry(key).or_insert_with(|| entry(at, name)).fields = *fields;
+            }
+            for path in &module.impls {
+                if let (Some(Target::Item(target)), Some(name)) =
+                    (self.resolve(at, path, 0), path.last())
+                {
+                    let key = (target, name.clone());
+                    let of = types.entry(key).or_insert_with(|| entry(target, name));
+                    of.impls.insert(module.file.clone());
+                }
+            }
+        }
+        types.into_values().collect()
     }
 
     fn import(&self, from: usize, path: &[String]) -> Option<Import> {
@@ -151,6 +194,10 @@ impl Modules {
                 Some("mod") if self.child(tree, &tokens[i..], at, folder) => i += 2,
                 Some(keyword) if defines && DEFINES.contains(&keyword) => {
                     if let Some(name) = tokens.get(i + 1).and_then(self::word) {
+                        if keyword == "struct" {
+                            let fields = fields_of(&tokens[i..]);
+                            self.0[at].structs.push((name.clone(), fields));
+                        }
                         self.0[at].defined.insert(name);
                     }
                 }
@@ -160,6 +207,9 @@ impl Modules {
                     }
                 }
                 Some(first) => {
+                    if defines && first == "impl" {
+                        self.0[at].impls.extend(implements(&tokens[i..]));
+                    }
                     let first = first.to_owned();
                     i = self.path(at, first, &tokens, i);
                 }

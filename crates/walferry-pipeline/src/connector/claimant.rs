@@ -8,7 +8,7 @@ use std::sync::Arc;
 use walferry_kafka::{Checkpoint, Publisher};
 
 use crate::{
-    connector::{blocking, ring::Begin},
+    connector::{blocking::blocking, ring::Begin},
     error::Error,
     position::{checkpoint_writer::CheckpointWriter, committed::Committed},
 };

@@ -13,7 +13,8 @@ use walferry_kafka::Checkpoint;
 use crate::{
     config::SnapshotMode,
     connector::{
-        Start, blocking,
+        Start,
+        blocking::blocking,
         startup::{self, Found},
     },
     error::Error,

@@ -1,0 +1,19 @@
+//! What blocks, beside what waits.
+//!
+//! Owns the one way to run it. Never: bounds it; whoever calls does.
+
+use crate::error::Error;
+
+/// Runs what blocks on a thread of its own; its log names the connector.
+pub(super) async fn blocking<T: Send + 'static>(
+    what: &str,
+    body: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let span = tracing::Span::current();
+    let done = tokio::task::spawn_blocking(move || {
+        let _named = span.enter();
+        body()
+    });
+    done.await
+        .map_err(|error| Error::internal(format!("{what}: {error}")))?
+}
