@@ -53,6 +53,7 @@
 //! | `check_findings` | what `check` says before anything is created, with reason and remedy |
 //! | `codes` | the code of each failure, and what `explain` says of it |
 //! | `init` | a first file from the catalog, and the SQL of a role that may no more than follow it |
+//! | `estimate` | a forecast counts what a connector publishes of the same load, and leaves nothing |
 //! | `commands` | check, tail, status, checkpoint |
 //!
 //! Each test has its own database, slot and topics; one that harms a server has its own servers.
@@ -69,6 +70,7 @@ mod compat;
 mod contents;
 mod crash;
 mod doors;
+mod estimate;
 mod first_start;
 mod flat;
 mod grants;

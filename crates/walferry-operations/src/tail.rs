@@ -23,8 +23,10 @@ use walferry_pipeline::{
     connector::choice,
     error::Error,
     retry,
-    tables::{compile, options, publication::Limits},
+    tables::{compile, options},
 };
+
+use crate::temporary::publication_of;
 
 /// What to follow.
 #[derive(Clone, Debug)]
@@ -53,7 +55,10 @@ pub async fn tail(
     let mut replication = Replication::connect(&what.connect).await?;
     let own = format!("walferry_tail_{}", replication.backend_pid());
     let publication = match &what.config {
-        Some(config) => publication_of(config, &catalog, &own).await?,
+        Some(config) => {
+            let tables = choice::choose(config, &catalog).await?.tables;
+            publication_of(config, &catalog, &tables, &own).await?
+        }
         None => {
             create_publication(&catalog, &own, &selection).await?;
             own.clone()
@@ -94,30 +99,6 @@ pub async fn tail(
         catalog.drop_publication(&own).await?;
     }
     outcome
-}
-
-/// The connector's publication; one of our own where that would show more than the options of the tables allow.
-async fn publication_of(config: &Config, catalog: &Catalog, own: &str) -> Result<String, Error> {
-    let tables = choice::choose(config, catalog).await?.tables;
-    let name = &config.source.publication;
-    let mut usable = catalog.publication(name).await?;
-    let mut publish = Vec::with_capacity(tables.len());
-    for table in &tables {
-        let wanted = options::wanted(config, catalog, table).await?;
-        publish.push(wanted.publish.clone());
-        if let Some(publication) = &usable {
-            let limits = Limits::of(config, catalog, publication, table, wanted).await?;
-            if limits.differs.is_some() && limits.breaks {
-                usable = None;
-            }
-        }
-    }
-    if usable.is_some() {
-        return Ok(name.clone());
-    }
-    let root = config.source.partitions_root;
-    catalog.create_publication(own, &publish, root).await?;
-    Ok(own.to_owned())
 }
 
 async fn create_publication(

@@ -22,6 +22,27 @@ pub(crate) enum Command {
         #[command(flatten)]
         arguments: InitArguments,
     },
+    /// Forecast a connector's load from a minute of a temporary slot: decodes and encodes to nowhere; needs PostgreSQL only
+    Estimate {
+        /// Take source, tables and, where it exists, the publication from a configuration file
+        #[arg(
+            short,
+            long,
+            value_name = "FILE",
+            conflicts_with = "source",
+            required_unless_present = "source"
+        )]
+        config: Option<PathBuf>,
+        /// postgresql://user@host:port/database; the role has to own the tables, for a publication is made for the time being
+        #[arg(long, value_name = "URL")]
+        source: Option<String>,
+        /// How long to measure; Ctrl-C ends it sooner, with what was measured until then
+        #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+        seconds: u64,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Run one connector, or one per *.toml of a folder
     Run {
         /// Configuration file of a connector, or a folder with one *.toml for each

@@ -4,9 +4,11 @@ mod admin_client;
 pub(crate) mod audit;
 pub(crate) mod check;
 pub(crate) mod checkpoint;
+pub(crate) mod estimate;
 pub(crate) mod explain;
 pub(crate) mod init;
 mod input;
+mod interrupted;
 pub(crate) mod migrate;
 mod one_line;
 pub(crate) mod pause;
@@ -23,5 +25,6 @@ pub(crate) mod stopped;
 pub(crate) mod tail;
 
 use input::{load, text_of};
+use interrupted::interrupted;
 use one_line::one_line;
 use runtime::wait;

@@ -75,6 +75,12 @@ fn misused(error: &clap::Error) -> ExitCode {
 
 fn run(line: CommandLine) -> Result<(), Failure> {
     match line.command {
+        Command::Estimate {
+            config,
+            source,
+            seconds,
+            json,
+        } => commands::estimate::run(config.as_deref(), source.as_deref(), seconds, json),
         Command::Init { arguments } => commands::init::run(arguments),
         Command::Resync { file, tables } => commands::resync::run(&file.path, tables),
         Command::Replay {

@@ -133,7 +133,7 @@ fn next(path: &Path, to_settle: &[String], survey: &Survey) {
     };
     tell(&format!("{path}: {} tables{left_out}", survey.tables.len()));
     tell(
-        "next: 1. run the SQL above (walferry init … | psql URL), as the owner of the tables or a superuser",
+        "next: 1. run the SQL above with psql, as a superuser, or as the owner of the tables who may create roles",
     );
     for (at, it) in to_settle.iter().enumerate() {
         tell(&format!("      {}. {it}", at + 2));

@@ -6,14 +6,10 @@ use std::{
 };
 
 use anyhow::anyhow;
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::watch,
-};
 use walferry_operations::tail::{Tail, tail};
 use walferry_pipeline::config::ConnectConfig;
 
-use super::{load, wait};
+use super::{interrupted, load, wait};
 use crate::Failure;
 
 pub(crate) fn run(
@@ -38,18 +34,7 @@ pub(crate) fn run(
         },
     };
     wait(async {
-        let (stop, stopped) = watch::channel(false);
-        let mut terminate = signal(SignalKind::terminate()).map_err(anyhow::Error::from)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(anyhow::Error::from)?;
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            stop.send_replace(true);
-            // The receiver must never see the sender gone before it has seen the stop.
-            stop.closed().await;
-        });
+        let stopped = interrupted()?;
         let out = |line: serde_json::Value| writeln!(io::stdout().lock(), "{line}").is_ok();
         tail(what, out, stopped).await.map_err(Failure::from)
     })?
