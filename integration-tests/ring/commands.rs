@@ -222,6 +222,26 @@ fn status_and_checkpoint_show_where_a_connector_stands() {
         text.contains("streaming") && text.contains("public.t"),
         "{text}"
     );
+    // The file knows where that is; of another connector's file it is said that it is not here.
+    let path = settings.write(&place.folder).unwrap();
+    let (code, by_file) = output(&["status", "-c", path.to_str().unwrap()]);
+    assert!(code == Some(0) && by_file.contains("public.t"), "{by_file}");
+    for part in [
+        "  lag           ",
+        " since the process began",
+        ": 1 changes",
+    ] {
+        assert!(by_file.contains(part), "{part} is not in\n{by_file}");
+    }
+    let text = std::fs::read_to_string(&path).unwrap();
+    let other = place.folder.join("other.toml");
+    let renamed = text.replacen(&format!("\"{}\"", place.name), "\"another\"", 1);
+    std::fs::write(&other, renamed).unwrap();
+    let (code, said) = crate::place::told(&["status", "-c", other.to_str().unwrap()]);
+    assert!(
+        code == Some(1) && said.contains("runs no connector \"another\""),
+        "{said}"
+    );
     let (code, text) = output(&["status", "--json", "--admin", walferry.admin_url()]);
     assert_eq!(code, Some(0), "{text}");
     let status: Json = serde_json::from_str(&text).unwrap();
@@ -239,7 +259,9 @@ fn status_and_checkpoint_show_where_a_connector_stands() {
     ] {
         assert!(metrics.contains(name), "{name} is not in\n{metrics}");
     }
-    assert_eq!(walferry.get("/livez").unwrap().status, 200);
+    for path in ["/livez", "/healthz"] {
+        assert_eq!(walferry.get(path).unwrap().status, 200);
+    }
     the_page_has_all_that_it_needs(&walferry, &place.name);
     walferry.sigterm();
     walferry.wait_exit(READY);

@@ -58,6 +58,7 @@ fn router(shown: Shown) -> Router {
     Router::new()
         .merge(page::routes())
         .route("/livez", get(livez))
+        .route("/healthz", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/status", get(status))

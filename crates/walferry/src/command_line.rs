@@ -1,10 +1,17 @@
 //! The command line.
 //!
-//! Owns its words.
+//! Owns its words; its examples are in `examples`.
+
+mod examples;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+/// The command line, with its examples.
+pub(crate) fn command() -> clap::Command {
+    examples::with_examples(CommandLine::command(), "")
+}
 
 /// Change data capture for PostgreSQL: every committed change, in Kafka, exactly once, and you can check it.
 #[derive(Debug, Parser)]
@@ -12,6 +19,15 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) struct CommandLine {
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl CommandLine {
+    /// As it was typed.
+    pub(crate) fn of_process() -> Result<CommandLine, clap::Error> {
+        let mut command = command();
+        let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        CommandLine::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
 }
 
 /// What to do.
@@ -110,9 +126,8 @@ pub(crate) enum Command {
     },
     /// Show what a running process is doing
     Status {
-        /// Its admin server: a URL, or host:port
-        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9464")]
-        admin: String,
+        #[command(flatten)]
+        process: Running,
         /// Ask again every second
         #[arg(long)]
         watch: bool,
@@ -150,9 +165,6 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Migrate(Migrate),
     /// Tell the cause and the remedy of an error code; without one, list them all
-    #[command(
-        after_help = "Examples:\n  walferry explain WF0806\n  walferry explain --json | jq -r '.[].code'"
-    )]
     Explain {
         /// As in a message: WF and four digits
         #[arg(value_name = "CODE")]
@@ -311,7 +323,7 @@ pub(crate) struct Running {
     /// Configuration file of the connector, for its name, admin.listen and admin.token
     #[arg(short, long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Admin server of the running process; the token is also taken from WALFERRY_TOKEN
+    /// Its admin server: a URL, or host:port; 127.0.0.1:9464 when neither is given. The token is also taken from WALFERRY_TOKEN
     #[arg(long, value_name = "URL")]
     pub(crate) admin: Option<String>,
 }
@@ -404,4 +416,58 @@ pub(crate) struct ConfigFile {
     /// Configuration file of the connector
     #[arg(short = 'c', long = "config", value_name = "FILE")]
     pub(crate) path: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{command, examples::EXAMPLES};
+
+    fn shown(command: &clap::Command, path: &str, found: &mut Vec<String>) {
+        assert!(
+            command.get_after_help().is_some(),
+            "walferry {path} has no example"
+        );
+        found.push(path.to_owned());
+        let all = command.get_subcommands();
+        for it in all.filter(|it| !it.is_hide_set() && it.get_name() != "help") {
+            let path = format!("{path} {}", it.get_name());
+            shown(it, path.trim_start(), found);
+        }
+    }
+
+    /// The words of a line up to a pipe, as a shell has them.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut quoted) = (vec![String::new()], false);
+        for c in line.chars() {
+            match c {
+                '\'' => quoted = !quoted,
+                ' ' if !quoted => words.push(String::new()),
+                '|' | '>' if !quoted && words.last().is_some_and(String::is_empty) => break,
+                _ => words.last_mut().unwrap().push(c),
+            }
+        }
+        words.retain(|it| !it.is_empty());
+        words
+    }
+
+    #[test]
+    fn every_command_has_examples_and_each_can_be_parsed() {
+        let mut found = Vec::new();
+        shown(&command(), "", &mut found);
+        for (path, examples) in EXAMPLES {
+            assert!(
+                found.contains(&(*path).to_owned()),
+                "there is no walferry {path}"
+            );
+            for (line, _) in *examples {
+                let words = words(line);
+                let parsed = command().try_get_matches_from(&words);
+                assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+                assert!(
+                    words[1..].join(" ").starts_with(path),
+                    "{line} is no example of {path}"
+                );
+            }
+        }
+    }
 }

@@ -22,7 +22,6 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{CommandFactory, Parser};
 use walferry_event::Code;
 
 use walferry_operations::replay::Replay;
@@ -39,7 +38,7 @@ fn main() -> ExitCode {
     walferry_pipeline::give_back_large_buffers();
     // Threads have what the thread has that begins them. To ask for less is never refused.
     let _ = rustix::process::nice(GIVES_WAY);
-    let line = match CommandLine::try_parse() {
+    let line = match CommandLine::of_process() {
         Ok(line) => line,
         Err(error) => return misused(&error),
     };
@@ -105,7 +104,11 @@ fn run(line: CommandLine) -> Result<(), Failure> {
             source,
             tables,
         } => commands::tail::run(config.as_deref(), source.as_deref(), tables),
-        Command::Status { admin, watch, json } => commands::status::run(&admin, watch, json),
+        Command::Status {
+            process,
+            watch,
+            json,
+        } => commands::status::run(&process, watch, json),
         Command::Checkpoint(Checkpoint::Show { file }) => commands::checkpoint::show(&file.path),
         Command::Checkpoint(Checkpoint::Set { lsn, file, consent }) => {
             commands::stopped::set(&file.path, &lsn, consent.yes)
@@ -132,11 +135,11 @@ fn run(line: CommandLine) -> Result<(), Failure> {
         Command::Explain { code, json } => commands::explain::run(code.as_deref(), json),
         Command::Completions { shell } => {
             let mut text = Vec::new();
-            clap_complete::generate(shell, &mut CommandLine::command(), "walferry", &mut text);
+            clap_complete::generate(shell, &mut command_line::command(), "walferry", &mut text);
             print(&text)
         }
         Command::Man => {
-            let mut command = CommandLine::command();
+            let mut command = command_line::command();
             command.build();
             let mut text = Vec::new();
             manual(&command, &mut text).map_err(anyhow::Error::from)?;
@@ -169,12 +172,17 @@ mod tests {
 
     #[test]
     fn the_manual_tells_of_every_command() {
-        let mut command = CommandLine::command();
+        let mut command = command_line::command();
         command.build();
         let mut text = Vec::new();
         manual(&command, &mut text).unwrap();
         let text = String::from_utf8(text).unwrap();
-        for part in ["fix\\-sql", "adopt\\-slot", "walferry\\-schema\\-approve"] {
+        for part in [
+            "fix\\-sql",
+            "adopt\\-slot",
+            "walferry\\-schema\\-approve",
+            "walferry init \\-\\-source",
+        ] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
     }

@@ -37,6 +37,17 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
+/// A time in its two largest units.
+pub(crate) fn duration(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, minutes) => format!("{minutes} min {} s", seconds % 60),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,6 +64,14 @@ mod tests {
             (5000 << 40, "5000 TiB"),
         ] {
             assert_eq!(bytes(number), text);
+        }
+        for (seconds, text) in [
+            (59, "59 s"),
+            (65, "1 min 5 s"),
+            (7387, "2 h 3 min"),
+            (90_000, "1 d 1 h"),
+        ] {
+            assert_eq!(duration(seconds), text);
         }
         for (number, text) in [
             (0, "0"),

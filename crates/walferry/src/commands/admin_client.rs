@@ -21,3 +21,14 @@ pub(super) fn client(limit: Duration) -> Result<reqwest::Client, Failure> {
     let built = reqwest::Client::builder().timeout(limit).no_proxy().build();
     Ok(built.context("the HTTP client")?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_needs_no_scheme() {
+        assert_eq!(base("127.0.0.1:9464"), "http://127.0.0.1:9464");
+        assert_eq!(base("https://w:1"), "https://w:1");
+    }
+}

@@ -21,13 +21,25 @@ const TOKEN: &str = "WALFERRY_TOKEN";
 /// The running process that is meant.
 pub(super) struct Process {
     url: String,
-    token: String,
+    token: Option<String>,
     /// The connector that the configuration file names.
     pub(super) connector: Option<String>,
 }
 
 impl Process {
+    /// That has to do something, for which it wants a token.
     pub(super) fn find(running: &Running) -> Result<Process, Failure> {
+        let process = Process::asked(running)?;
+        if process.token.is_none() {
+            return Err(Failure::usage(&anyhow!(
+                "control verbs need the token of admin.token: give the configuration file by -c, or set {TOKEN}"
+            )));
+        }
+        Ok(process)
+    }
+
+    /// That is only asked how it is.
+    pub(super) fn asked(running: &Running) -> Result<Process, Failure> {
         let (mut url, mut token, mut connector) = (running.admin.clone(), None, None);
         if let Some(path) = &running.config {
             let loaded = load(path)?;
@@ -36,16 +48,16 @@ impl Process {
             let secret = loaded.token.map(|it| it.read()).transpose();
             token = secret.map_err(|reason| anyhow!("admin.token: {reason}"))?;
         }
-        let token = token.or_else(|| std::env::var(TOKEN).ok()).ok_or_else(|| {
-            Failure::usage(&anyhow!(
-                "control verbs need the token of admin.token: give the configuration file by -c, or set {TOKEN}"
-            ))
-        })?;
         Ok(Process {
             url: base(url.as_deref().unwrap_or("127.0.0.1:9464")),
-            token,
+            token: token.or_else(|| std::env::var(TOKEN).ok()),
             connector,
         })
+    }
+
+    /// Where it is, for people.
+    pub(super) fn shown(&self) -> String {
+        without_userinfo(&self.url)
     }
 
     /// Asks the process, and waits for its answer at most `limit`. Its reason when it says no.
@@ -65,9 +77,10 @@ impl Process {
             );
             Failure::coded(1, Code::AdminAway, &message)
         };
-        let mut request = client(limit)?
-            .request(method, &url)
-            .bearer_auth(&self.token);
+        let mut request = client(limit)?.request(method, &url);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
         if let Some(body) = body {
             request = request.json(body);
         }

@@ -5,14 +5,12 @@ use std::{
     time::Duration,
 };
 
+use reqwest::Method;
 use serde_json::Value as Json;
-use walferry_event::{Code, without_userinfo};
+use walferry_event::Code;
 
-use super::{
-    admin_client::{base, client},
-    wait,
-};
-use crate::{Failure, bars, print, tell};
+use super::{process::Process, wait};
+use crate::{Failure, command_line::Running, print, quantity, tell};
 
 const ANSWER: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(1);
@@ -20,17 +18,17 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Clears the screen and goes to its upper left corner.
 const CLEAR: &str = "\x1b[2J\x1b[H";
 
-pub(crate) fn run(admin: &str, watch: bool, as_json: bool) -> Result<(), Failure> {
-    let url = format!("{}/status", base(admin).trim_end_matches('/'));
+pub(crate) fn run(running: &Running, watch: bool, as_json: bool) -> Result<(), Failure> {
+    let process = Process::asked(running)?;
     if !watch {
-        let status = wait(ask(&url))??;
+        let status = wait(ask(&process))??;
         return print(shown(&status, as_json, false).as_bytes());
     }
     let terminal = io::stdout().is_terminal();
     wait(async {
         loop {
             // A process that starts again is waited for.
-            let text = match ask(&url).await {
+            let text = match ask(&process).await {
                 Ok(status) => shown(&status, as_json, true),
                 Err(failure) if as_json => {
                     tell(&failure.message);
@@ -65,16 +63,26 @@ fn shown(status: &Json, as_json: bool, one_line: bool) -> String {
     }
 }
 
-async fn ask(url: &str) -> Result<Json, Failure> {
-    let unanswered = |error: reqwest::Error| {
-        let (url, reason) = (without_userinfo(url), error.without_url());
+async fn ask(process: &Process) -> Result<Json, Failure> {
+    let status = process.ask((Method::GET, "/status"), None, ANSWER).await?;
+    let Some(connectors) = status["connectors"].as_array() else {
         let message = format!(
-            "{url} does not answer: {reason}; is the process running, and is --admin its admin.listen?"
+            "{} answers, and not as Walferry does: is this its admin.listen?",
+            process.shown()
         );
-        Failure::coded(1, Code::AdminAway, &message)
+        return Err(Failure::coded(1, Code::AdminAway, &message));
     };
-    let answer = client(ANSWER)?.get(url).send().await.map_err(unanswered)?;
-    answer.json().await.map_err(unanswered)
+    let named = |name: &String| connectors.iter().any(|it| it["name"] == name.as_str());
+    match &process.connector {
+        Some(name) if !named(name) => {
+            let message = format!(
+                "the process at {} runs no connector {name:?}: another one listens there; give its address by --admin",
+                process.shown()
+            );
+            Err(Failure::coded(1, Code::AdminAway, &message))
+        }
+        _ => Ok(status),
+    }
 }
 
 fn connector(it: &Json) -> String {
@@ -97,18 +105,30 @@ fn connector(it: &Json) -> String {
             word(&it["positions"][position])
         ));
     }
-    for (label, key, unit) in [
-        ("lag", "source_bytes", "bytes"),
-        ("slot retains", "slot_retained_bytes", "bytes"),
-        ("freshness", "freshness_ms", "ms"),
+    let lag = |key: &str| it["lag"][key].as_u64();
+    let or_dash = |said: Option<String>| said.unwrap_or_else(|| "–".to_owned());
+    for (label, said) in [
+        ("lag", lag("source_bytes").map(quantity::bytes)),
+        (
+            "slot retains",
+            lag("slot_retained_bytes").map(quantity::bytes),
+        ),
+        ("freshness", lag("freshness_ms").map(milliseconds)),
+        (
+            "errors",
+            it["errors"]
+                .as_u64()
+                .map(|it| format!("{it} since the process began")),
+        ),
+        (
+            "dead letters",
+            it["dead_letters"]
+                .as_u64()
+                .map(|it| format!("{it} since the process began")),
+        ),
     ] {
-        let value = &it["lag"][key];
-        let unit = if value.is_null() { "" } else { unit };
-        text.push_str(format!("  {label:<13} {} {unit}", word(value)).trim_end());
-        text.push('\n');
-    }
-    for key in ["errors", "dead_letters"] {
-        text.push_str(&format!("  {key:<13} {}\n", word(&it[key])));
+        let said = or_dash(said);
+        text.push_str(&format!("  {label:<13} {said}\n"));
     }
     let list = |key: &str| it[key].as_array().cloned().unwrap_or_default();
     for table in list("snapshot") {
@@ -116,13 +136,13 @@ fn connector(it: &Json) -> String {
             "  snapshot {}: {}, {} rows",
             word(&table["name"]),
             word(&table["state"]),
-            word(&table["rows"])
+            number(&table["rows"])
         ));
         if let Some(rate) = table["rows_per_second"].as_u64() {
-            text.push_str(&format!(", {rate} rows/s"));
+            text.push_str(&format!(", {} rows/s", quantity::count(rate)));
         }
         if let Some(seconds) = table["seconds_left"].as_u64() {
-            text.push_str(&format!(", {} left", bars::duration(seconds)));
+            text.push_str(&format!(", {} left", quantity::duration(seconds)));
         }
         text.push('\n');
     }
@@ -142,9 +162,9 @@ fn table(it: &Json, rows: Option<u64>) -> String {
     if let Some(topic) = it["topic"].as_str().filter(|it| !it.is_empty()) {
         text.push_str(&format!(" → {topic}"));
     }
-    text.push_str(&format!(": {} changes", word(&it["changes"])));
+    text.push_str(&format!(": {} changes", number(&it["changes"])));
     if let Some(rows) = rows.filter(|rows| *rows > 0) {
-        text.push_str(&format!(", {rows} rows by snapshot"));
+        text.push_str(&format!(", {} rows by snapshot", quantity::count(rows)));
     }
     match (it["state"].as_str(), &it["reason"]) {
         (Some(state @ ("parked" | "catching-up")), reason) => {
@@ -156,6 +176,18 @@ fn table(it: &Json, rows: Option<u64>) -> String {
     }
     text.push('\n');
     text
+}
+
+fn number(value: &Json) -> String {
+    value.as_u64().map_or_else(|| word(value), quantity::count)
+}
+
+/// Below ten seconds to the millisecond, above as people say it.
+fn milliseconds(ms: u64) -> String {
+    match ms {
+        0..10_000 => format!("{ms} ms"),
+        _ => quantity::duration(ms / 1000),
+    }
 }
 
 fn word(value: &Json) -> String {
@@ -195,11 +227,5 @@ mod tests {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
         assert_eq!(shown(&status, true, true).lines().count(), 1);
-    }
-
-    #[test]
-    fn an_address_needs_no_scheme() {
-        assert_eq!(base("127.0.0.1:9464"), "http://127.0.0.1:9464");
-        assert_eq!(base("https://w:1"), "https://w:1");
     }
 }
