@@ -64,7 +64,7 @@ fn shown(status: &Json, as_json: bool, one_line: bool) -> String {
 }
 
 async fn ask(process: &Process) -> Result<Json, Failure> {
-    let status = process.ask((Method::GET, "/status"), None, ANSWER).await?;
+    let status = process.ask(Method::GET, "/status", None, ANSWER).await?;
     let Some(connectors) = status["connectors"].as_array() else {
         let message = format!(
             "{} answers, and not as Walferry does: is this its admin.listen?",
