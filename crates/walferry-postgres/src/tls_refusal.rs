@@ -47,9 +47,33 @@ pub(crate) fn explain(error: &io::Error, host: &str) -> Option<String> {
     })
 }
 
+/// `CertificateRequired` as people say it.
+fn words(name: &str) -> String {
+    let mut words = String::with_capacity(name.len() + 4);
+    for (at, c) in name.char_indices() {
+        if c.is_uppercase() && at > 0 {
+            words.push(' ');
+        }
+        words.push(c.to_ascii_lowercase());
+    }
+    words
+}
+
 fn explain_alert(alert: AlertDescription) -> String {
+    let why = words(&format!("{alert:?}"));
     format!(
-        "the server refused TLS: {alert:?}; when it asks for a client certificate, set source.tls.cert and source.tls.key to \
+        "the server refused TLS: {why}; when it asks for a client certificate, set source.tls.cert and source.tls.key to \
          one that its ssl_ca_file has signed"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alert_is_told_in_words() {
+        let told = explain_alert(AlertDescription::CertificateRequired);
+        assert!(told.contains("TLS: certificate required;"), "{told}");
+    }
 }

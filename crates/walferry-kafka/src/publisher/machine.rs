@@ -361,10 +361,17 @@ impl<T: Transactions> Machine<T> {
             return Ok(Ok(Outcome::Committed));
         }
         if !same(self.last.as_ref()) {
+            let whose = match &found {
+                Some(found) => format!(
+                    "that of instance {} with counter {}, written at {}",
+                    found.instance, found.counter, found.written_at
+                ),
+                None => "gone".to_owned(),
+            };
             return Ok(Err(Error::new(
                 Kind::Diverged,
                 format!(
-                    "the checkpoint in Kafka is {found:?}, which is neither this batch's nor the one before"
+                    "the checkpoint in Kafka is {whose}: it is neither this batch's nor the one before"
                 ),
             )));
         }

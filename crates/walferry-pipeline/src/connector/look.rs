@@ -35,7 +35,7 @@ impl Start {
         let checkpoint = self.checkpoint(stopping).await?;
         startup::flushed_by_now(&mut found.replication, &mut found.server).await?;
         let (row, decision, progress) = self.decision(&found, slot, checkpoint.as_ref())?;
-        tracing::debug!(row, ?decision, "nothing is fenced yet");
+        tracing::debug!(row, "what to do is decided, and nothing is fenced yet");
         self.vet(&found, decision, progress).await?;
         Ok(found)
     }
