@@ -132,6 +132,11 @@ fn plans() -> Vec<(&'static str, Kind, Plan)> {
             KEYED,
             delete_again,
         ),
+        (
+            "a delete behind the row that has its key in another form",
+            KEYED,
+            delete_in_another_form,
+        ),
     ]
 }
 
@@ -159,6 +164,19 @@ fn delete_again(records: &mut Vec<Copied>, _: &Keys) {
         let mut again = records[at].clone();
         again.key.clone_from(&key);
         records.push(again);
+    }
+}
+
+/// The delete of 3 and its tombstone once more, in their place, under the key of 10 as one who allows NULL writes it: to whoever
+/// compares bytes that is another key.
+fn delete_in_another_form(records: &mut Vec<Copied>, keys: &Keys) {
+    let plain = records[7].key.clone().unwrap();
+    // The frame, then the second branch of the union.
+    let nullable = [&keys.nullable[..5], &[2], &plain[5..]].concat();
+    for at in [8, 9] {
+        let mut again = records[at].clone();
+        again.key = Some(nullable.clone());
+        records.insert(at + 2, again);
     }
 }
 

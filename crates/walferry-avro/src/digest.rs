@@ -240,6 +240,42 @@ impl KeyReader {
         written != own && names(&written) == names(&own)
     }
 
+    /// The bytes that a key of this schema has in the form of `own`; none where its columns are other ones or mean something else.
+    pub fn in_form_of(&self, mut body: &[u8], own: &KeyReader) -> Option<Vec<u8>> {
+        let fields = self.schema.fields(self.schema.root)?;
+        let mut values = Vec::with_capacity(fields.len());
+        for field in fields {
+            let node = self.schema.branch(field.node, &mut body).ok()?;
+            let before = body;
+            self.schema.skip(node, &mut body).ok()?;
+            let is_null = matches!(self.schema.node(node), Node::Null);
+            values.push((field, is_null, &before[..before.len() - body.len()]));
+        }
+        let wanted = own.schema.fields(own.schema.root)?;
+        if !body.is_empty() || wanted.len() != values.len() {
+            return None;
+        }
+        let mut out = Vec::new();
+        for field in wanted {
+            let (_, is_null, bytes) = values
+                .iter()
+                .find(|it| it.0.name == field.name && it.0.signature == field.signature)?;
+            match own.schema.node(field.node) {
+                Node::Union(branches) if branches.len() == 2 => {
+                    let is_of_value =
+                        |&it: &usize| matches!(own.schema.node(it), Node::Null) == *is_null;
+                    // A long of one byte: the branch's number, doubled.
+                    out.push(u8::try_from(branches.iter().position(is_of_value)?).ok()? * 2);
+                }
+                Node::Union(_) => return None,
+                _ if *is_null => return None,
+                _ => {}
+            }
+            out.extend_from_slice(bytes);
+        }
+        Some(out)
+    }
+
     /// Of each column its name, what its bytes mean, and of how many branches one is named before them.
     fn form(&self) -> Vec<(&str, &str, usize)> {
         let fields = self.schema.fields(self.schema.root).unwrap_or_default();

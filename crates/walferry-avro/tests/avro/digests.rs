@@ -257,6 +257,34 @@ fn a_key_has_another_form_when_its_columns_are_the_same_and_its_bytes_are_not() 
 }
 
 #[test]
+fn a_key_is_read_in_the_form_of_another_schema_where_it_means_the_same() {
+    let plan_of = |columns: Vec<Column>| plan(columns, &[0, 1], &Format::default());
+    let (id, name) = (|| column("id", INT4, -1), || column("name", TEXT, -1));
+    let plain = plan_of(vec![required(id()), required(name())]);
+    let other = plan_of(vec![required(id()), required(column("name", BYTEA, -1))]);
+    let longer = plan_of(vec![required(id()), required(column("names", TEXT, -1))]);
+    let nullable = plan_of(vec![id(), required(name())]);
+    let reader = |plan: &EncodePlan| KeyReader::parse(plan.key_schema().unwrap()).unwrap();
+    let key = |plan: &EncodePlan| {
+        let mut out = Vec::new();
+        let row = [Datum::Text(b"5"), Datum::Text(b"ab")];
+        plan.key(&row, &mut out).unwrap();
+        out.split_off(5)
+    };
+    for (from, to) in [(&nullable, &plain), (&plain, &nullable), (&plain, &plain)] {
+        let read = reader(from).in_form_of(&key(from), &reader(to));
+        assert_eq!(read, Some(key(to)));
+    }
+    // Nothing that means another thing, and no bytes that are not a key.
+    for from in [&other, &longer] {
+        assert_eq!(reader(from).in_form_of(&key(&plain), &reader(&plain)), None);
+    }
+    for bytes in [&[][..], &[2], &[0, 10, 4, 97, 98], &[255; 20]] {
+        assert_eq!(reader(&nullable).in_form_of(bytes, &reader(&plain)), None);
+    }
+}
+
+#[test]
 fn a_schema_that_is_no_envelope_is_refused() {
     for text in [
         "",

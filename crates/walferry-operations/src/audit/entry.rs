@@ -3,7 +3,7 @@
 //! Owns the bytes, which sort by key, then records in the order of their partition, then the table's row:
 //!
 //! ```text
-//! key length u32 BE | key | side u8 | partition u32 BE | offset u64 BE | lsn u64 | key schema u32 | operation u8 | flags u8 | columns u64 ...
+//! key length u32 BE | key | side u8 | partition u32 BE | offset u64 BE | lsn u64 | form u32 | key schema u32 | operation u8 | flags u8 | columns u64 ...
 //! ```
 
 /// Who says it.
@@ -18,8 +18,11 @@ pub(crate) enum Side {
 /// What is said of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// Avro's bytes of the key.
+    /// Avro's bytes of the key, as the table's keys are written now.
     pub(crate) key: Vec<u8>,
+    /// Id of the schema of a key that was written in other bytes than those; else 0. To whoever decodes keys it is the same, to
+    /// whoever compares bytes it is another.
+    pub(crate) form: u32,
     pub(crate) side: Side,
     /// Partition of the topic.
     pub(crate) partition: u32,
@@ -60,7 +63,7 @@ pub(crate) fn is_value(column: u64) -> bool {
     column >= HASH_MIN
 }
 
-const FIXED_BYTES: usize = 4 + 1 + 4 + 8 + 8 + 4 + 1 + 1;
+const FIXED_BYTES: usize = 4 + 1 + 4 + 8 + 8 + 4 + 4 + 1 + 1;
 
 impl Entry {
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
@@ -71,6 +74,7 @@ impl Entry {
         out.extend_from_slice(&self.partition.to_be_bytes());
         out.extend_from_slice(&self.offset.to_be_bytes());
         out.extend_from_slice(&self.lsn.to_le_bytes());
+        out.extend_from_slice(&self.form.to_le_bytes());
         out.extend_from_slice(&self.key_schema.to_le_bytes());
         out.push(self.operation);
         out.push(u8::from(self.seen));
@@ -91,6 +95,7 @@ impl Entry {
         let (partition, rest) = rest.split_at_checked(4)?;
         let (offset, rest) = rest.split_at_checked(8)?;
         let (lsn, rest) = rest.split_at_checked(8)?;
+        let (form, rest) = rest.split_at_checked(4)?;
         let (key_schema, rest) = rest.split_at_checked(4)?;
         let (operation, rest) = rest.split_first()?;
         let (seen, columns) = rest.split_first()?;
@@ -100,6 +105,7 @@ impl Entry {
             partition: u32::from_be_bytes(partition.try_into().ok()?),
             offset: u64::from_be_bytes(offset.try_into().ok()?),
             lsn: u64::from_le_bytes(lsn.try_into().ok()?),
+            form: u32::from_le_bytes(form.try_into().ok()?),
             key_schema: u32::from_le_bytes(key_schema.try_into().ok()?),
             operation: *operation,
             seen: *seen == 1,
@@ -122,6 +128,7 @@ mod tests {
             partition: u32::from(offset == 300),
             offset,
             lsn: 7,
+            form: 4,
             key_schema: 9,
             operation: b'u',
             seen: true,

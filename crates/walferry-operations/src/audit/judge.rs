@@ -5,9 +5,11 @@
 //! Invariants: a key's changes have growing LSNs, because a row is locked until its transaction ends; so a record whose LSN
 //! is not above the last one's is a double when the same has been seen, and out of order when not. Rows of snapshots
 //! stand outside of this order. A key has its row in one partition: between two there is no order.
+//! A key that was written in two forms is two keys to whoever compares bytes, each of which has a state of its own here, and one
+//! to whoever decodes them: a delete in another form behind the row takes it from him.
 //! Start reading at `Judge::take`.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use walferry_event::Lsn;
 
@@ -29,10 +31,11 @@ pub(crate) struct Judge<'a> {
     /// LSN of the last truncate that the moment holds.
     truncated: Option<u64>,
     key: Option<Vec<u8>>,
-    state: State,
+    /// By the form of the key; 0 is that of now.
+    forms: BTreeMap<u32, State>,
 }
 
-/// What the topic has said of the key so far.
+/// What the topic has said so far of the key in one form.
 #[derive(Default)]
 struct State {
     /// The partition that is being read, and the row that it tells, as of the moment.
@@ -45,12 +48,13 @@ struct State {
     seen: HashSet<(u64, u8, u32)>,
     /// Whether the record before this one counts for the moment; a tombstone goes with it.
     last_counted: bool,
-    table_came: bool,
 }
 
 struct Row {
     lsn: u64,
     columns: Vec<u64>,
+    /// LSN of a delete of the key in another form that stands behind it.
+    deleted: Option<u64>,
 }
 
 impl State {
@@ -77,7 +81,7 @@ impl<'a> Judge<'a> {
             differences_max,
             truncated,
             key: None,
-            state: State::default(),
+            forms: BTreeMap::new(),
         }
     }
 
@@ -87,17 +91,17 @@ impl<'a> Judge<'a> {
             self.end_key();
             self.key = Some(entry.key.clone());
         }
-        if entry.side == Side::Topic && entry.partition != self.state.partition {
-            self.state.enter(entry.partition);
+        if entry.side == Side::Table {
+            return self.row(&entry);
         }
-        match entry.side {
-            Side::Topic if entry.operation == TOMBSTONE => {
-                if self.state.last_counted {
-                    self.state.row = None;
-                }
-            }
-            Side::Topic => self.record(entry),
-            Side::Table => self.row(&entry),
+        let state = self.forms.entry(entry.form).or_default();
+        if entry.partition != state.partition {
+            state.enter(entry.partition);
+        }
+        if entry.operation != TOMBSTONE {
+            self.record(entry);
+        } else if state.last_counted {
+            state.row = None;
         }
     }
 
@@ -108,57 +112,65 @@ impl<'a> Judge<'a> {
 
     fn record(&mut self, entry: Entry) {
         self.order(&entry);
-        self.state.last_counted = entry.seen;
+        let state = self.forms.entry(entry.form).or_default();
+        state.last_counted = entry.seen;
         if !entry.seen {
             return;
         }
         if entry.operation == b'd' {
-            self.state.row = None;
+            state.row = None;
+            let others = self.forms.iter_mut().filter(|it| *it.0 != entry.form);
+            for (_, other) in others.filter(|it| it.1.partition == entry.partition) {
+                if let Some(row) = &mut other.row {
+                    row.deleted = Some(entry.lsn);
+                }
+            }
             return;
         }
         let mut columns = entry.columns;
         // A value that was not logged because it has not changed is the one of the record before.
-        if let Some(before) = &self.state.row {
+        if let Some(before) = &state.row {
             for (column, before) in columns.iter_mut().zip(&before.columns) {
                 if *column == UNCHANGED {
                     *column = *before;
                 }
             }
         }
-        self.state.row = Some(Row {
+        state.row = Some(Row {
             lsn: entry.lsn,
             columns,
+            deleted: None,
         });
     }
 
     fn order(&mut self, entry: &Entry) {
-        let state = &mut self.state;
+        let state = self.forms.entry(entry.form).or_default();
         let record = (entry.lsn, entry.operation, entry.key_schema);
         let new = if state.seen.len() < REMEMBERED_MAX {
             state.seen.insert(record)
         } else {
             !state.seen.contains(&record)
         };
+        // A key that is deleted and inserted by one statement has two records of one LSN.
+        let behind = entry.operation != b'r' && entry.lsn < state.lsn_max;
+        if new && !behind && entry.operation != b'r' {
+            state.lsn_max = entry.lsn;
+        }
         if !new {
             self.report.duplicates += 1;
             self.differs("duplicate", Vec::new(), Some(entry.lsn));
-        } else if entry.operation != b'r' {
-            // A key that is deleted and inserted by one statement has two records of one LSN.
-            if entry.lsn < state.lsn_max {
-                self.report.out_of_order += 1;
-                self.differs("out_of_order", Vec::new(), Some(entry.lsn));
-            } else {
-                state.lsn_max = entry.lsn;
-            }
+        } else if behind {
+            self.report.out_of_order += 1;
+            self.differs("out_of_order", Vec::new(), Some(entry.lsn));
         }
     }
 
-    /// What the topic says in the end.
-    fn held(&mut self) -> Option<Row> {
+    /// What the topic says in the end of the key in a form.
+    fn held(&mut self, form: u32) -> Option<Row> {
         let truncated = self.truncated;
-        let state = &mut self.state;
+        let mut state = self.forms.remove(&form)?;
         state.others.extend(state.row.take());
-        let mut rows = std::mem::take(&mut state.others);
+        let mut rows = state.others;
         rows.retain(|row| truncated.is_none_or(|lsn| row.lsn > lsn));
         rows.sort_by_key(|row| row.lsn);
         let last = rows.pop();
@@ -170,11 +182,12 @@ impl<'a> Judge<'a> {
     }
 
     fn row(&mut self, entry: &Entry) {
-        self.state.table_came = true;
         self.report.rows += 1;
-        let Some(held) = self.held() else {
+        let held = self.held(0);
+        let deleted = held.as_ref().and_then(|it| it.deleted);
+        let Some(held) = held.filter(|_| deleted.is_none()) else {
             self.report.missing += 1;
-            self.differs("missing", Vec::new(), None);
+            self.differs("missing", Vec::new(), deleted);
             return;
         };
         let mut differing = Vec::new();
@@ -192,14 +205,13 @@ impl<'a> Judge<'a> {
     }
 
     fn end_key(&mut self) {
-        if self.key.is_some()
-            && !self.state.table_came
-            && let Some(row) = self.held()
-        {
-            self.report.extra += 1;
-            self.differs("extra", Vec::new(), Some(row.lsn));
+        // The table's row has taken the form of now.
+        while let Some(form) = self.forms.keys().next().copied() {
+            if let Some(row) = self.held(form) {
+                self.report.extra += 1;
+                self.differs("extra", Vec::new(), Some(row.lsn));
+            }
         }
-        self.state = State::default();
     }
 
     fn differs(&mut self, kind: &'static str, columns: Vec<String>, lsn: Option<u64>) {

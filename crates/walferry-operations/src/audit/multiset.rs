@@ -105,6 +105,7 @@ mod tests {
             partition: 0,
             offset: 0,
             lsn,
+            form: 0,
             key_schema: 0,
             operation,
             seen: lsn < 100,

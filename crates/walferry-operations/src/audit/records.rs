@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use walferry_avro::{EnvelopeReader, table_digest};
+use walferry_avro::{EnvelopeReader, KeyReader, table_digest};
 use walferry_event::{Code, Lsn};
 use walferry_kafka::TopicRecord;
 use walferry_registry::Registry;
@@ -45,6 +45,8 @@ pub(super) struct Records<'a> {
     report: &'a mut TableAudit,
     differences_max: usize,
     versions: HashMap<u32, Version>,
+    /// Of each schema that keys were written with: how to read those that have another form than the keys of now.
+    forms: HashMap<u32, Option<KeyReader>>,
     tails: HashMap<i32, Tail>,
     /// The table's name, where other tables go to the topic too.
     own: Option<u64>,
@@ -83,6 +85,7 @@ impl<'a> Records<'a> {
             report,
             differences_max,
             versions: HashMap::new(),
+            forms: HashMap::new(),
             tails: HashMap::new(),
             own: subject.shared.then(|| {
                 let relation = &subject.table.relation;
@@ -109,6 +112,7 @@ impl<'a> Records<'a> {
             partition: u32::try_from(record.partition).unwrap_or_default(),
             offset: u64::try_from(record.offset).unwrap_or_default(),
             lsn: 0,
+            form: 0,
             key_schema: 0,
             operation: TOMBSTONE,
             seen: true,
@@ -122,7 +126,8 @@ impl<'a> Records<'a> {
             return Ok(());
         }
         self.report.records += 1;
-        if key.is_some() {
+        if let Some(key) = record.key.filter(|_| key.is_some()) {
+            self.in_own_form(key, &mut entry)?;
             self.push(&entry)?;
         }
         Ok(())
@@ -140,6 +145,25 @@ impl<'a> Records<'a> {
         entry.write(&mut self.bytes);
         let pushed = self.sorter.push(&self.bytes);
         pushed.map_err(|error| Error::failed(Code::TemporaryDisk, format!("sorting: {error}")))
+    }
+
+    /// Gives the entry the key as it is written now, where it was written in another form.
+    fn in_own_form(&mut self, key: &[u8], entry: &mut Entry) -> Result<(), Error> {
+        let (Some(own), Some((id, body))) = (&self.subject.keys, framed(key)) else {
+            return Ok(());
+        };
+        if !self.forms.contains_key(&id) {
+            let schema = self.runtime.block_on(self.registry.schema(id))?;
+            let written = schema.and_then(|it| KeyReader::parse(&it).ok());
+            self.forms
+                .insert(id, written.filter(|it| it.has_another_form(own)));
+        }
+        if let Some(Some(written)) = self.forms.get(&id)
+            && let Some(key) = written.in_form_of(body, own)
+        {
+            (entry.key, entry.form) = (key, id);
+        }
+        Ok(())
     }
 
     /// A record of a table without a key: the row that it brings, and the one that it takes away.

@@ -131,6 +131,7 @@ impl Subject {
             partition: 0,
             offset: 0,
             lsn: 0,
+            form: 0,
             key_schema: 0,
             operation: b'r',
             seen: true,

@@ -15,6 +15,7 @@ fn entry(key: u8, offset: u64, operation: u8, lsn: u64, columns: &[u64]) -> Entr
         partition: 0,
         offset,
         lsn,
+        form: 0,
         key_schema: 0,
         operation,
         seen: lsn < 1000,
@@ -202,4 +203,42 @@ fn a_key_that_is_gone_is_deleted_once_under_each_schema_that_it_was_written_with
     };
     assert_eq!(deleted([3, 4]), [0; 5]);
     assert_eq!(deleted([3, 3]), [0, 0, 0, 1, 0]);
+}
+
+#[test]
+fn a_key_in_another_form_is_another_key_to_bytes_and_the_same_to_whoever_decodes_it() {
+    let told = |history: &[(u32, u8, u64)]| {
+        let entries = history.iter().zip(0..);
+        let entries: Vec<Entry> = entries
+            .map(|(&(form, operation, lsn), offset)| Entry {
+                form,
+                ..entry(1, offset, operation, lsn, &[A, B])
+            })
+            .collect();
+        counts(&judged(&entries, None))
+    };
+    const ROW: (u32, u8, u64) = (0, b'T', 0);
+    // The old form is deleted before the row is told, or behind it and the row is told again.
+    assert_eq!(
+        told(&[(7, b'c', 5), (7, b'd', 6), (0, b'r', 7), ROW]),
+        [0; 5]
+    );
+    assert_eq!(
+        told(&[(0, b'r', 5), (7, b'd', 6), (0, b'r', 7), ROW]),
+        [0; 5]
+    );
+    // It is deleted behind the row.
+    assert_eq!(
+        told(&[(7, b'c', 4), (0, b'r', 5), (7, b'd', 6), ROW]),
+        [1, 0, 0, 0, 0]
+    );
+    // It is never deleted: whoever compares bytes keeps it.
+    assert_eq!(told(&[(7, b'c', 4), (0, b'r', 5), ROW]), [0, 1, 0, 0, 0]);
+    // A delete in the form of now takes nothing from the bytes of the other.
+    assert_eq!(told(&[(7, b'c', 4), (0, b'd', 5)]), [0, 1, 0, 0, 0]);
+    // The order of each form is its own.
+    assert_eq!(
+        told(&[(0, b'u', 9), (7, b'd', 6), (0, b'r', 9), ROW]),
+        [0; 5]
+    );
 }
