@@ -418,7 +418,7 @@ impl Start {
         let relations = Relations::new(
             self.config.clone(),
             self.status.clone(),
-            registry,
+            registry.clone(),
             runtime.clone(),
             halted.clone(),
             MessageKeys::of(published.as_deref()),
@@ -431,6 +431,7 @@ impl Start {
             self.in_force.clone(),
             self.status.clone(),
             self.handle.strange.clone(),
+            registry,
             runtime.clone(),
             control,
             published,

@@ -8,10 +8,11 @@
 mod ahead;
 mod gone;
 mod ids;
+mod live_servers;
 pub mod message_keys;
-mod patience;
 mod refusal;
 mod reload;
+mod servers;
 pub mod urgency;
 mod versions;
 
@@ -23,15 +24,15 @@ use std::{
 use tokio::sync::watch;
 use walferry_avro::EncodeErrorKind;
 use walferry_event::{Code, Lsn, Relation, ReplicaIdentity, Table};
-use walferry_kafka::TopicTakes;
-use walferry_postgres::Catalog;
 use walferry_registry::Registry;
 
 use crate::{
     config::{Config, Policy, selection::Selection},
     encode::relations::{
+        live_servers::LiveServers,
         message_keys::MessageKeys,
         refusal::Refusal,
+        servers::Servers,
         urgency::{Urgency, tell_other_id},
         versions::{changes_unannounced, keep_wide},
     },
@@ -40,7 +41,6 @@ use crate::{
     status::{Status, report::TableStatus},
     tables::{
         compile,
-        options::names::Names,
         plan::{Offer, Plan, SchemaIds, offers},
         refusals::Barred,
         shared_topic,
@@ -60,18 +60,11 @@ pub struct Relations {
     config: Arc<Config>,
     selection: Selection,
     status: Arc<Status>,
-    registry: Arc<Registry>,
-    runtime: tokio::runtime::Handle,
-    stop: watch::Receiver<bool>,
-    catalog: Option<Catalog>,
-    /// The columns that options name.
-    names: Names,
+    servers: Box<dyn Servers>,
     /// The transaction that the stream is in, until the catalog is known to show what it has changed.
     unseen: Option<u32>,
     /// The same, for as long as the stream is in it.
     open: Option<u32>,
-    /// Topics that exist, each with what it takes.
-    known_topics: Vec<(Arc<str>, TopicTakes)>,
     entries: BTreeMap<u32, Entry>,
     /// What the stream has said last of relations of which nothing had to be published since.
     described: HashMap<u32, Relation>,
@@ -97,19 +90,25 @@ impl Relations {
         stop: watch::Receiver<bool>,
         keys: MessageKeys,
     ) -> Relations {
+        let servers = LiveServers::new(config.clone(), status.clone(), registry, runtime, stop);
+        Relations::asking(Box::new(servers), config, status, keys)
+    }
+
+    /// The same, of which these servers are asked.
+    pub(crate) fn asking(
+        servers: Box<dyn Servers>,
+        config: Arc<Config>,
+        status: Arc<Status>,
+        keys: MessageKeys,
+    ) -> Relations {
         Relations {
-            ids_of: registry.generation(),
+            ids_of: servers.generation(),
             selection: Selection::new(&config.source.tables),
             config,
             status,
-            registry,
-            runtime,
-            stop,
-            catalog: None,
-            names: Names::default(),
+            servers,
             unseen: None,
             open: None,
-            known_topics: Vec::new(),
             entries: BTreeMap::new(),
             described: HashMap::new(),
             ignored: HashMap::new(),
@@ -133,11 +132,6 @@ impl Relations {
     /// The stream stands between two transactions.
     pub(crate) fn ends(&mut self) {
         self.open = None;
-    }
-
-    /// What knows the schemas.
-    pub(crate) fn registry(&self) -> Arc<Registry> {
-        self.registry.clone()
     }
 
     /// Whether this very version of a relation is the one in use, or the one that is not followed.
@@ -204,7 +198,7 @@ impl Relations {
     /// does not say, and compiles and registers a new plan unless nothing has changed. A registry that was away is asked
     /// for the ids again.
     pub fn settle(&mut self, oid: u32, at: Lsn, urgency: Urgency) -> Result<(), Error> {
-        if self.ids_of != self.registry.generation() {
+        if self.ids_of != self.servers.generation() {
             self.renew_ids(oid, at, urgency)?;
         }
         if self.described.is_empty() {
@@ -355,11 +349,11 @@ impl Relations {
             letter_bytes_max: 0,
             refused: None,
             ids: SchemaIds::default(),
-            ids_of: self.registry.generation(),
+            ids_of: self.servers.generation(),
             barred: None,
             changes: [0; 4],
         };
-        let takes = self.ensure_topic(&plan.topic)?;
+        let takes = self.servers.topic(&plan.topic)?;
         plan.record_bytes_max = takes.record_bytes_max;
         if takes.compacted {
             self.status.refusals.compacted(&plan.topic);
@@ -368,7 +362,7 @@ impl Relations {
         plan.barred = (barred != Barred::default()).then(|| Box::new(barred));
         if plan.policy == Policy::DeadLetter {
             let letters = self.config.errors.dead_letter_topic.as_str().into();
-            plan.letter_bytes_max = self.ensure_topic(&letters)?.record_bytes_max;
+            plan.letter_bytes_max = self.servers.topic(&letters)?.record_bytes_max;
         }
         self.register(&mut plan, at, urgency)?;
         Ok(plan)
@@ -379,7 +373,7 @@ impl Relations {
         let beside = self.other_key(plan);
         let registered = match beside {
             Some(reason) => Err(Refusal::Schema(reason)),
-            None => self.register_all(&offers, urgency.of(plan.policy)),
+            None => self.servers.ids(&offers, urgency.of(plan.policy)),
         };
         let outcome = registered.map(|ids| {
             let id = |wanted| {
@@ -425,15 +419,11 @@ impl Relations {
     }
 
     /// Why the key of a table does not go with those of other tables of its topic. One that was dropped does not count.
-    fn other_key(&self, plan: &Plan) -> Option<String> {
+    fn other_key(&mut self, plan: &Plan) -> Option<String> {
         let others = shared_topic::other_keys(self.followed(), plan);
-        let catalog = self.catalog.as_ref().filter(|_| !others.is_empty());
-        let tables = catalog.map(|it| self.runtime.block_on(it.tables()));
-        let gone = |oid: u32| match &tables {
-            Some(Ok(tables)) => !tables.iter().any(|it| it.oid == oid),
-            _ => false,
-        };
-        let mut others = others.into_iter().filter(|(oid, _)| !gone(*oid));
+        let oids: Vec<u32> = others.iter().map(|(oid, _)| *oid).collect();
+        let gone = self.servers.dropped(&oids);
+        let mut others = others.into_iter().filter(|(oid, _)| !gone.contains(oid));
         others.next().map(|(_, reason)| reason)
     }
 
@@ -444,7 +434,7 @@ impl Relations {
         key: &str,
         value: &str,
     ) -> Result<(u32, u32), Error> {
-        self.ensure_topic(topic)?;
+        self.servers.topic(topic)?;
         let offers = [("key", key), ("value", value)].map(|(part, schema)| {
             let offer = Offer {
                 subject: self.config.subject(topic, part, schema),
@@ -452,7 +442,7 @@ impl Relations {
             };
             (part, offer)
         });
-        match self.register_all(&offers, Urgency::Waits) {
+        match self.servers.ids(&offers, Urgency::Waits) {
             Ok(ids) => Ok((ids[0], ids[1])),
             Err(Refusal::Error(error)) => Err(error),
             Err(Refusal::Schema(reason)) => Err(Error::failed(Code::SchemaRefused, format!(

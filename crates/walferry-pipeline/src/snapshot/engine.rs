@@ -13,6 +13,7 @@ mod anew;
 mod held_back;
 mod open_window;
 mod opening;
+mod pending;
 mod reloading;
 mod requests;
 mod sweeping;
@@ -23,6 +24,7 @@ use std::{collections::HashMap, sync::Arc};
 use tokio::sync::mpsc;
 use walferry_event::{Lsn, Relation, RowRange};
 use walferry_postgres::parse_copy_row;
+use walferry_registry::Registry;
 
 use crate::{
     config::InForce,
@@ -35,10 +37,11 @@ use crate::{
         engine::{
             held_back::HeldBack,
             open_window::{Open, is_unclear, read_row},
+            pending::Pending,
             topic_end::Anew,
         },
         goal::goal,
-        mailbox::{Event, Follow, Reload},
+        mailbox::Event,
         readers::{cancelled, is_of_table},
         shape::{Described, identity_of},
         sweep::Sweep,
@@ -53,6 +56,7 @@ pub(crate) struct Engine {
     status: Arc<Status>,
     /// What the stream brings under names of others, for the next look at the tables.
     strange: Arc<Strange>,
+    registry: Arc<Registry>,
     runtime: tokio::runtime::Handle,
     sessions: Sessions,
     events: mpsc::UnboundedSender<Event>,
@@ -70,10 +74,7 @@ pub(crate) struct Engine {
     held_back: HashMap<usize, HeldBack>,
     /// A [`Event::GoOn`] is on its way.
     going_on: bool,
-    /// A configuration that waits for the end of the transaction that the stream is in.
-    reload: Option<Reload>,
-    /// What waits for the same.
-    follows: Vec<Follow>,
+    pending: Pending,
     /// Tables that were added and are not in the publication yet.
     unpublished: Vec<String>,
     /// Message keys of tables that are not in the record of what is published yet, in the order of their use.
@@ -98,6 +99,7 @@ impl Engine {
         config: InForce,
         status: Arc<Status>,
         strange: Arc<Strange>,
+        registry: Arc<Registry>,
         runtime: tokio::runtime::Handle,
         events: mpsc::UnboundedSender<Event>,
         published: Option<Arc<Record>>,
@@ -107,6 +109,7 @@ impl Engine {
             retry: config.now().errors.retry(),
             config,
             strange,
+            registry,
             runtime,
             events,
             progress: Progress {
@@ -122,8 +125,7 @@ impl Engine {
             anew: HashMap::new(),
             held_back: HashMap::new(),
             going_on: false,
-            reload: None,
-            follows: Vec::new(),
+            pending: Pending::default(),
             unpublished: Vec::new(),
             unrecorded: Vec::new(),
             status,
@@ -189,9 +191,7 @@ impl Engine {
     /// The stream stands between two transactions and has brought everything before `at`.
     pub(super) fn give_what_may_be(&mut self, encoder: &mut Encoder, at: Lsn) -> Result<(), Error> {
         self.stream_at = self.stream_at.max(at);
-        let asked = self.reload.is_some()
-            || !self.follows.is_empty()
-            || encoder.relations().keys.has_news();
+        let asked = self.pending.is_anything() || encoder.relations().keys.has_news();
         if self.windows.is_empty() && self.finished_told && !asked {
             return Ok(());
         }
@@ -273,8 +273,8 @@ impl Engine {
             }
             Event::Searched(id, found) => self.searched(id, *found)?,
             Event::GoOn => self.going_on = false,
-            Event::Reload(reload) => self.reload = Some(*reload),
-            Event::Follow(follow) => self.follows.push(*follow),
+            Event::Reload(reload) => self.pending.reload = Some(*reload),
+            Event::Follow(follow) => self.pending.follows.push(*follow),
             Event::Published(added, refused, change) => {
                 self.published(encoder, &added, &refused, &change)?;
             }

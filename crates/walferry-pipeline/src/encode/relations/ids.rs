@@ -13,12 +13,12 @@ use crate::{
 impl Relations {
     /// The registry's generation: what was made with ids of another is to be made anew.
     pub(crate) fn generation(&self) -> u64 {
-        self.registry.generation()
+        self.servers.generation()
     }
 
     /// Asks for the ids of a relation's plan again, unless they are of the registry's present generation.
     pub(super) fn renew_ids(&mut self, oid: u32, at: Lsn, urgency: Urgency) -> Result<(), Error> {
-        let now = self.registry.generation();
+        let now = self.servers.generation();
         let old = |entry: &Entry| match entry {
             Entry::Followed(plan) => plan.ids_of != now,
             Entry::Ignored => false,

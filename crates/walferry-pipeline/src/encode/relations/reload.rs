@@ -15,6 +15,7 @@ impl Relations {
     /// Follows what this configuration selects, from the next change on.
     pub(crate) fn reload(&mut self, config: Arc<Config>) {
         self.selection = Selection::new(&config.source.tables);
+        self.servers.reload(config.clone());
         self.config = config;
         let selection = &self.selection;
         let left: Vec<u32> = self

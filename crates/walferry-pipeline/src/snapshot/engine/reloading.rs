@@ -26,7 +26,7 @@ const REPLACED: &str = "another snapshot reads the table from its beginning";
 impl Engine {
     /// Puts the configuration that waits in force, and begins what has to be done about tables.
     pub(super) fn reload(&mut self, encoder: &mut Encoder) -> Result<(), Error> {
-        if let Some(reload) = self.reload.take() {
+        if let Some(reload) = self.pending.reload.take() {
             // The tables that are followed stand in the same checkpoint as what is to be read because of it.
             self.progress.followed = Some(reload.config.source.tables.as_slice().into());
             self.config.put(reload.config.clone());
@@ -34,9 +34,9 @@ impl Engine {
             encoder.reload(reload.config);
             // Sessions that are open have the old limits.
             self.sessions = Sessions::new(self.config.clone());
-            self.follows.push(reload.follow);
+            self.pending.follows.push(reload.follow);
         }
-        for follow in std::mem::take(&mut self.follows) {
+        for follow in std::mem::take(&mut self.pending.follows) {
             self.follow(encoder, follow)?;
         }
         Ok(())

@@ -83,7 +83,7 @@ impl Engine {
             config: self.config.now(),
             status: self.status.clone(),
             sessions: self.sessions.clone(),
-            registry: encoder.relations().registry(),
+            registry: self.registry.clone(),
             events: self.events.clone(),
             relation,
             keys,
