@@ -1,17 +1,23 @@
 //! The wall clock as text, for people who read a checkpoint.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Now, as `2026-11-24T12:34:56.789Z`.
 pub fn now_rfc3339() -> String {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    rfc3339(since.as_secs(), since.subsec_millis())
+    of_seconds(since.as_secs(), since.subsec_millis())
+}
+
+/// A moment, in microseconds since 1970, in the same form.
+pub fn rfc3339(unix_us: i64) -> String {
+    let since = Duration::from_micros(u64::try_from(unix_us).unwrap_or(0));
+    of_seconds(since.as_secs(), since.subsec_millis())
 }
 
 /// Civil date from days since 1970 by the era method: 400-year eras of 146 097 days that begin on 1 March.
-fn rfc3339(unix_s: u64, millis: u32) -> String {
+fn of_seconds(unix_s: u64, millis: u32) -> String {
     let (days, second) = (unix_s / 86_400, unix_s % 86_400);
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
@@ -46,7 +52,9 @@ mod tests {
             (1_709_251_199, "2024-02-29T23:59:59.007Z"),
             (4_102_444_800, "2100-01-01T00:00:00.007Z"),
         ] {
-            assert_eq!(rfc3339(unix_s, 7), expected);
+            assert_eq!(of_seconds(unix_s, 7), expected);
+            let unix_us = i64::try_from(unix_s).unwrap() * 1_000_000 + 7_999;
+            assert_eq!(rfc3339(unix_us), expected);
         }
     }
 }

@@ -46,7 +46,7 @@ pub use background_drop::wait_for_clients;
 pub use block::{BlockPool, Headers, Judge, OwnedRecord, RecordBlock, RecordRef, Verdict};
 pub use checkpoint::{Checkpoint, Parked};
 pub use checkpoint_edit::amend_checkpoint;
-pub use clock::now_rfc3339;
+pub use clock::{now_rfc3339, rfc3339};
 pub use config::{Config, RetryLimits};
 pub use error::Error;
 pub use health::Health;

@@ -21,13 +21,13 @@ mod oversize;
 mod parked;
 mod policy;
 pub(crate) mod recent_transactions;
+pub mod record_writer;
 pub mod relations;
 mod rows;
 mod side_plans;
 mod snapshot_rows;
 pub(crate) mod stage;
 mod transactions;
-mod write;
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -36,7 +36,7 @@ use walferry_event::{Code, Lsn, Position};
 use walferry_pgoutput::{Frame, Message};
 
 use crate::{
-    clock::now_us,
+    clock::Moment,
     config::Config,
     encode::{
         block_builder::{Builder, PublisherGone},
@@ -44,14 +44,13 @@ use crate::{
         closing::Closing,
         keys::Left,
         observer::Observer,
-        policy::Context,
         recent_transactions::Recent,
+        record_writer::{Put, RecordWriter},
         relations::{Entry, Relations, urgency::Urgency},
         rows::Rows,
         side_plans::{Boundaries, Messages},
         stage::{STAGE, STUCK},
         transactions::{Told, Transaction},
-        write::{count_changes, write_change},
     },
     error::Error,
     position::published_record::Lack,
@@ -65,13 +64,12 @@ use crate::{
 pub(crate) struct Encoder {
     config: Arc<Config>,
     status: Arc<Status>,
-    relations: Relations,
+    writer: RecordWriter,
     pub(crate) builder: Builder,
     transaction: Option<Transaction>,
     last_commit_lsn: Option<Lsn>,
     /// Transactions that were streamed lately, for the snapshots beside the stream.
     pub(crate) recent: Recent,
-    dead_letters: Arc<str>,
     /// Whether a table has a position of its own, or had until a moment ago.
     parked: bool,
     closing: Closing,
@@ -83,6 +81,8 @@ pub(crate) struct Encoder {
     refused: Vec<Refused>,
     /// The message that is looked at was too long to be kept: what came of it, in bytes.
     cut: Option<u64>,
+    /// When the block that is looked at was taken up, in Unix microseconds.
+    now_us: i64,
     /// Bytes of the stream that came off the session.
     received_bytes: Counter,
 }
@@ -95,6 +95,7 @@ impl Encoder {
         mut builder: Builder,
     ) -> Encoder {
         Encoder {
+            now_us: 0,
             parked: builder.course().is_split(),
             closing: Closing::default(),
             renewal: false,
@@ -104,10 +105,9 @@ impl Encoder {
             boundaries: None,
             cut: None,
             refused: status.parking.refused(),
-            dead_letters: config.errors.dead_letter_topic.as_str().into(),
+            writer: RecordWriter::new(config.clone(), status.clone(), relations),
             config,
             status,
-            relations,
             builder,
             transaction: None,
             last_commit_lsn: None,
@@ -117,7 +117,7 @@ impl Encoder {
 
     /// Another configuration is in force from here on.
     pub(crate) fn reload(&mut self, config: Arc<Config>) {
-        self.relations.reload(config.clone());
+        self.writer.reload(config.clone());
         self.config = config;
     }
 
@@ -133,24 +133,27 @@ impl Encoder {
 
     /// The relations, for the snapshot, which encodes rows of its own.
     pub(crate) fn relations(&mut self) -> &mut Relations {
-        &mut self.relations
+        &mut self.writer.relations
     }
 
-    /// Encodes one block of whole frames, and tells the observer what passes. `pause`: nothing more waits behind it.
+    /// Encodes one block of whole frames, taken up `now`, and tells the observer what passes. `pause`: nothing more waits
+    /// behind it.
     pub(crate) fn block(
         &mut self,
         bytes: &[u8],
         pause: bool,
+        now: Moment,
         observer: &mut impl Observer<Encoder>,
     ) -> Result<(), Error> {
         self.received_bytes.increment(bytes.len() as u64);
+        self.now_us = now.us;
         let mut rows = Rows::default();
         for frame in walferry_pgoutput::frames(bytes) {
             match frame.map_err(|error| self.malformed(Lsn::ZERO, &error))? {
                 Frame::Keepalive(keepalive) => {
                     self.status.ledger.receive(keepalive.wal_end);
                     if keepalive.reply_requested {
-                        self.closing.asked();
+                        self.closing.asked(now.monotonic);
                     }
                     if self.transaction.is_none() {
                         let urgent = keepalive.reply_requested || self.is_waited_for();
@@ -206,9 +209,7 @@ impl Encoder {
                 .inside(tx.commit_lsn, tx.ordinal, tx.xid, events);
         }
         self.caught_up();
-        for plan in self.relations.plans() {
-            count_changes(plan, &self.config.name, &self.status);
-        }
+        self.writer.count_changes();
         // While publishing is held, a position alone can wait for what comes next: each would take a place of the queue.
         if self.builder.is_idle() && self.status.pausing.is_held() {
             return Ok(());
@@ -236,7 +237,7 @@ impl Encoder {
                 self.status.ledger.receive(commit.end_lsn);
                 self.tell_end()?;
                 self.last_commit_lsn = Some(commit.end_lsn);
-                self.relations.ends();
+                self.writer.relations.ends();
                 self.carry_keys(observer)?;
                 if let Some(tx) = self.transaction.take() {
                     let position = Position {
@@ -259,7 +260,7 @@ impl Encoder {
             Message::Relation(relation) => {
                 let relation = relation.to_relation();
                 observer.described(self, &relation)?;
-                self.relations.learn(relation);
+                self.writer.relations.learn(relation);
             }
             Message::Type(_) => {}
             Message::Logical(message) if self.cut.is_some() => {
@@ -322,12 +323,12 @@ impl Encoder {
         // What came last may stand behind this transaction, when the stream is read again from an earlier place.
         let before = self.last_commit_lsn.or(self.builder.course().last_commit());
         self.last_commit_lsn = before.filter(|it| *it <= commit_lsn);
-        self.relations.begins(xid);
+        self.writer.relations.begins(xid);
         let told = self.told(xid, commit_lsn);
         self.transaction = Some(Transaction {
             commit_lsn,
             commit_us,
-            encoded_us: now_us(),
+            encoded_us: self.now_us,
             xid,
             ordinal: 0,
             origin: None,
@@ -388,9 +389,11 @@ impl Encoder {
         if due || self.builder.course().is_split() {
             self.publish(relation, change, at, due)
                 .map_err(|error| self.uncounted(error))?;
-        } else if self.relations.defers_keys() || self.is_held_in_part() {
+        } else if self.writer.relations.defers_keys() || self.is_held_in_part() {
             // What has been published of the transaction decides about the rest.
-            self.relations.settle(relation, at, Urgency::MayPark)?;
+            self.writer
+                .relations
+                .settle(relation, at, Urgency::MayPark)?;
             self.note_keys(relation, &change);
         }
         Ok(())
@@ -406,7 +409,7 @@ impl Encoder {
     /// What becomes of the key that a row leaves by this change.
     fn note_keys(&mut self, oid: u32, change: &Change<'_>) -> Left {
         let (Some(tx), Some(Entry::Followed(plan))) =
-            (&mut self.transaction, self.relations.entry(oid))
+            (&mut self.transaction, self.writer.relations.entry(oid))
         else {
             return Left::Free;
         };
@@ -435,7 +438,7 @@ impl Encoder {
 
     /// Publishes a change that is `due` for all tables or, while some are parked, for its own.
     fn publish(&mut self, oid: u32, change: Change<'_>, at: Lsn, due: bool) -> Result<(), Error> {
-        let left = match self.relations.may_defer(oid, at)? {
+        let left = match self.writer.relations.may_defer(oid, at)? {
             true => self.note_keys(oid, &change),
             false => Left::Free,
         };
@@ -449,7 +452,7 @@ impl Encoder {
             ));
         };
         if self.builder.course().is_split()
-            && let Some(table) = self.relations.name(oid)
+            && let Some(table) = self.writer.relations.name(oid)
             && !self
                 .builder
                 .course()
@@ -480,20 +483,13 @@ impl Encoder {
         let Some(tx) = &self.transaction else {
             return Ok(None);
         };
-        write_change(
-            &mut self.relations,
-            &mut self.builder,
-            oid,
+        let put = Put {
             change,
-            &tx.origin(at, self.last_commit_lsn),
+            origin: &tx.origin(at, self.last_commit_lsn),
             told,
-            &Context {
-                config: &self.config,
-                status: &self.status,
-                dead_letters: &self.dead_letters,
-                left,
-                cut: self.cut,
-            },
-        )
+            left,
+            cut: self.cut,
+        };
+        self.writer.publish(self.builder.records(), oid, put)
     }
 }

@@ -100,14 +100,15 @@ impl Encoder {
 
     /// The plan of the records, taken out; the topic exists and its schemas are registered.
     fn boundaries(&mut self) -> Result<Boundaries, Error> {
-        let ids_of = self.relations.generation();
+        let ids_of = self.writer.relations.generation();
         if let Some(known) = self.boundaries.take().filter(|it| it.ids_of == ids_of) {
             return Ok(known);
         }
         let topic: Arc<str> = self.config.transaction_topic().into();
         let mut plan = TransactionPlan::new(self.config.format.quirks);
         let (key, value) =
-            self.relations
+            self.writer
+                .relations
                 .side_topic(&topic, plan.key_schema(), plan.value_schema())?;
         plan.set_ids(key, value);
         Ok(Boundaries {

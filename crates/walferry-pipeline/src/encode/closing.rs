@@ -19,8 +19,7 @@ pub(crate) const ASKED_WITHIN: Duration = Duration::from_secs(5);
 
 impl Closing {
     /// The server has asked for a reply.
-    pub(super) fn asked(&mut self) {
-        let now = Instant::now();
+    pub(super) fn asked(&mut self, now: Instant) {
         match self.first {
             Some(first) if now.saturating_duration_since(first) <= ASKED_WITHIN => self.asked += 1,
             _ => {

@@ -8,14 +8,14 @@ use walferry_event::{Code, Origin, Relation};
 
 use crate::{
     config::Tombstones,
-    encode::{Encoder, change_records::Change, relations::Entry},
+    encode::{Encoder, change_records::Change, record_writer::beside, relations::Entry},
     error::Error,
 };
 
 impl Encoder {
     /// Reads keys as the plan of this relation writes them; nothing when it is not followed or has no key.
     pub(crate) fn key_reader(&mut self, oid: u32) -> Result<Option<KeyReader>, Error> {
-        let Some(Entry::Followed(plan)) = self.relations.entry(oid) else {
+        let Some(Entry::Followed(plan)) = self.writer.relations.entry(oid) else {
             return Ok(None);
         };
         let reader = plan.encode.key_schema().map(KeyReader::parse).transpose();
@@ -36,7 +36,7 @@ impl Encoder {
         own: &KeyReader,
         origin: &Origin<'_>,
     ) -> Result<(), Error> {
-        let Some(Entry::Followed(plan)) = self.relations.entry(oid) else {
+        let Some(Entry::Followed(plan)) = self.writer.relations.entry(oid) else {
             return Ok(());
         };
         if let Some(reason) = &plan.refused {
@@ -74,10 +74,14 @@ impl Encoder {
         relation: &Relation,
         origin: &Origin<'_>,
     ) -> Result<(), Error> {
-        if !self.relations.follows(relation) {
-            self.relations.learn(relation.clone());
+        if !self.writer.relations.follows(relation) {
+            self.writer.relations.learn(relation.clone());
         }
-        match self.write_beside(relation.oid, Change::Truncate, origin, None)? {
+        let put = beside(Change::Truncate, origin, None);
+        match self
+            .writer
+            .publish(self.builder.records(), relation.oid, put)?
+        {
             None => Ok(()),
             Some((table, obstacle)) => Err(Error::failed(
                 Code::SnapshotRow,

@@ -11,7 +11,6 @@ use walferry_event::{Code, Lsn, Operation, Origin, Position};
 use walferry_pgoutput::LogicalMessage;
 
 use crate::{
-    clock::now_us,
     config::Policy,
     encode::{
         Encoder, oversize,
@@ -41,7 +40,7 @@ impl Encoder {
             if wanted {
                 self.write_message(message, None, None)?;
             }
-            self.builder.commit(position, now_us(), 0);
+            self.builder.commit(position, self.now_us, 0);
         }
         // What comes next came after it, as after a commit.
         self.last_commit_lsn = Some(position.end_lsn);
@@ -75,7 +74,7 @@ impl Encoder {
         } else {
             let position = position_of(message.lsn);
             self.status.ledger.receive(position.end_lsn);
-            self.builder.commit(position, now_us(), 0);
+            self.builder.commit(position, self.now_us, 0);
         }
         Ok(())
     }
@@ -87,14 +86,14 @@ impl Encoder {
         at: Option<Lsn>,
         told: Option<&mut Told>,
     ) -> Result<(), Error> {
-        let now_of = self.relations.generation();
+        let now_of = self.writer.relations.generation();
         let known = self.messages.take().filter(|it| it.ids_of == now_of);
         let messages = match known {
             Some(known) => known,
             None => self.message_plan(message.lsn)?,
         };
         let Messages { topic, plan, .. } = &messages;
-        let now = now_us();
+        let now = self.now_us;
         let origin = match (&self.transaction, at) {
             (Some(tx), Some(at)) => Origin {
                 block: told.as_ref().map(|told| told.next(transactions::MESSAGES)),
@@ -131,9 +130,10 @@ impl Encoder {
             shared: false,
             physical_table: None,
         };
-        let ids_of = self.relations.generation();
+        let ids_of = self.writer.relations.generation();
         let mut plan = MessagePlan::new(&naming, &self.config.format);
         let (key, value) = self
+            .writer
             .relations
             .side_topic(&topic, plan.key_schema(), plan.value_schema())
             .map_err(|error| error.context(format!("logical decoding message at {at}")))?;

@@ -23,7 +23,7 @@ impl Encoder {
         &mut self,
         observer: &mut impl Observer<Encoder>,
     ) -> Result<(), Error> {
-        match self.in_transaction() && self.relations.keys.has_news() {
+        match self.in_transaction() && self.writer.relations.keys.has_news() {
             true => observer.mark(self),
             false => Ok(()),
         }

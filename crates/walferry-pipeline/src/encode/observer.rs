@@ -3,8 +3,9 @@
 //! Owns `Observer`, whose `E` is the encoder: snapshots beside the stream are one, and write their rows into the same blocks.
 //! Never: decides about a change; every change is published whatever an observer does.
 //! Invariants: `Observer::before` comes before every change of its transaction, `Observer::described` before the first change of
-//! the version that it describes, `Observer::touch` once for each change, published or not, before it is counted, and
-//! `Observer::boundary` only after the last change of what it ends.
+//! the version that it describes and while the one before is in use, `Observer::touch` once for each change, published or not, before
+//! anything is asked or written for it, `Observer::mark` while the transaction is open, and `Observer::boundary` only after the last
+//! change of what it ends, when the position of the encoder stands behind it. `encode/tests.rs` holds each of them.
 
 use std::sync::Arc;
 

@@ -12,12 +12,11 @@
 use std::sync::Arc;
 
 use walferry_event::{Lsn, Origin, SnapshotMark};
-use walferry_kafka::{Judge, Refusal, Refused as Kind, Verdict};
+use walferry_kafka::{Judge, RecordBlock, Refusal, Refused as Kind, Verdict};
 
 use crate::{
     config::{Config, Policy},
     encode::{
-        block_builder::Builder,
         change_records::{Bookmark, Change},
         dead_letter,
         policy::Context,
@@ -45,26 +44,39 @@ pub(super) fn too_long(bytes: u64, config: &Config) -> String {
 #[inline]
 pub(super) fn watch(
     plan: &Plan,
-    builder: &mut Builder,
+    block: &mut RecordBlock,
     bookmark: &Bookmark,
     change: Change<'_>,
     origin: &Origin<'_>,
     context: &Context<'_>,
 ) {
-    let bytes = bookmark.bytes_behind(builder.records());
-    // A codec may add a little to what it cannot compress.
-    let usual = (plan.record_bytes_max - plan.record_bytes_max / 64).saturating_sub(ENVELOPE_BYTES);
-    let refused_one = plan.barred.as_ref().and_then(|it| it.one.as_deref());
-    if bytes > usual || refused_one.is_some() {
+    if may_be_refused(plan, bookmark, block) {
+        let bytes = bookmark.bytes_behind(block);
         let case = Case::of(plan, origin, context);
-        let expected = match refused_one {
-            Some(reason) if bytes <= usual => ("validation", reason.to_owned()),
+        let expected = match refused_one(plan) {
+            Some(reason) if bytes <= usual(plan) => ("validation", reason.to_owned()),
             _ => ("too_large", case.too_large(bytes)),
         };
         let (held_bytes, judge) = judge(plan, case, change, origin, &expected, context);
-        let records = bookmark.records_behind(builder.records());
-        builder.records().may_be_refused(records, held_bytes, judge);
+        let records = bookmark.records_behind(block);
+        block.may_be_refused(records, held_bytes, judge);
     }
+}
+
+/// Whether only the broker knows if it takes the records behind the bookmark.
+#[inline]
+pub(super) fn may_be_refused(plan: &Plan, bookmark: &Bookmark, block: &RecordBlock) -> bool {
+    bookmark.bytes_behind(block) > usual(plan) || refused_one(plan).is_some()
+}
+
+/// Bytes that are taken, whatever a codec makes of them: it may add a little to what it cannot compress.
+fn usual(plan: &Plan) -> usize {
+    (plan.record_bytes_max - plan.record_bytes_max / 64).saturating_sub(ENVELOPE_BYTES)
+}
+
+/// Why its topic has refused one record before.
+fn refused_one(plan: &Plan) -> Option<&str> {
+    plan.barred.as_ref().and_then(|it| it.one.as_deref())
 }
 
 #[cold]

@@ -22,7 +22,7 @@ impl Encoder {
     /// parked tables of `released` to catch up.
     pub(crate) fn connection_begins(&mut self, released: &[String]) {
         self.transaction = None;
-        self.relations.ends();
+        self.writer.relations.ends();
         // The stream may begin before what came last, which then is not what came before.
         self.last_commit_lsn = None;
         self.closing = Closing::default();
@@ -61,7 +61,7 @@ impl Encoder {
         let parked = Parked {
             table: table.to_owned(),
             position: self.builder.course().position(),
-            since: walferry_kafka::now_rfc3339(),
+            since: walferry_kafka::rfc3339(self.now_us),
             reason: obstacle.reason.chars().take(REASON_CHARS_MAX).collect(),
         };
         let since = self.builder.course().park(parked, commit_lsn, ordinal);
@@ -88,7 +88,7 @@ impl Encoder {
         if self.refused.is_empty() {
             return false;
         }
-        let Some(table) = self.relations.name(oid) else {
+        let Some(table) = self.writer.relations.name(oid) else {
             return false;
         };
         let is_it = |it: &Refused| {

@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use walferry_event::{Code, Lsn, Origin};
+use walferry_kafka::RecordBlock;
 
 use crate::{
     config::{Config, Policy},
-    encode::{block_builder::Builder, change_records::Change, dead_letter, keys::Left},
+    encode::{change_records::Change, dead_letter},
     error::{Error, Labels},
     status::{Status, parked_tables::Obstacle},
     tables::plan::{self, Plan},
@@ -20,17 +21,13 @@ pub(super) struct Context<'a> {
     pub(super) config: &'a Config,
     pub(super) status: &'a Arc<Status>,
     pub(super) dead_letters: &'a Arc<str>,
-    /// What becomes of the key that the old row had.
-    pub(super) left: Left,
-    /// The change was too long to be kept, and its long values are not there: so many bytes came.
-    pub(super) cut: Option<u64>,
 }
 
 /// Applies the table's policy to a change that cannot be written. With the policy `park` the table has to wait for the
 /// obstacle that is returned.
 pub(super) fn unwritable(
     plan: &Plan,
-    builder: &mut Builder,
+    block: &mut RecordBlock,
     change: Change<'_>,
     origin: &Origin<'_>,
     (kind, reason): (&'static str, &str),
@@ -69,7 +66,7 @@ pub(super) fn unwritable(
                 origin,
                 (kind, reason),
                 context.dead_letters,
-                builder.records(),
+                block,
             );
             context.status.count_dead_letter();
             metrics::counter!("walferry_dead_letters_total",

@@ -10,9 +10,9 @@ mod gone;
 mod ids;
 mod live_servers;
 pub mod message_keys;
-mod refusal;
+pub(super) mod refusal;
 mod reload;
-mod servers;
+pub(super) mod servers;
 pub mod urgency;
 mod versions;
 

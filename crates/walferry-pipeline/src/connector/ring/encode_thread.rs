@@ -16,6 +16,7 @@ use tokio::{
 use walferry_postgres::StreamEvent;
 
 use crate::{
+    clock::Moment,
     encode::{
         Encoder,
         stage::{STAGE, STUCK},
@@ -147,7 +148,7 @@ impl EncodeThread {
                 Some(Input::Snapshot(event)) => engine.event(encoder, event)?,
                 Some(Input::Stream(StreamEvent::Block(block))) => {
                     let pause = !block.more_follows && stream.is_empty();
-                    if let Err(error) = encoder.block(&block.bytes, pause, engine) {
+                    if let Err(error) = encoder.block(&block.bytes, pause, Moment::now(), engine) {
                         if error.is_away() {
                             // What is encoded is handed over with its mark, so that it is not encoded again.
                             encoder.hand_over(true, engine)?;
