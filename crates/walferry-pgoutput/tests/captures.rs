@@ -65,6 +65,13 @@ fn frames_off_the_socket() {
 }
 
 #[test]
+fn what_the_encoder_is_driven_with() {
+    check("ring");
+    check("altered");
+    check("long");
+}
+
+#[test]
 fn each_capture_has_its_check() {
     let this = include_str!("captures.rs");
     for name in names() {

@@ -27,6 +27,8 @@ mod rows;
 mod side_plans;
 mod snapshot_rows;
 pub(crate) mod stage;
+#[cfg(test)]
+mod tests;
 mod transactions;
 
 use std::sync::{Arc, atomic::Ordering};
