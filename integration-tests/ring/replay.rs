@@ -6,6 +6,7 @@ use apache_avro::types::Value as Avro;
 use walferry_testkit::process::{Settings, Walferry};
 use walferry_testkit::topics::Reader;
 
+use crate::kafka::configure;
 use crate::place::{Place, READY, told};
 use crate::records::{columns, read, schemas};
 use crate::schemas::allow;
@@ -112,4 +113,52 @@ fn a_replay_that_is_killed_goes_on_and_masks_stay_what_they_were() {
         secrets.values().all(|it| *it == first),
         "each once, each masked once"
     );
+}
+
+/// As the stream does with a change: what a topic takes is what its broker takes, compressed.
+#[test]
+fn a_large_letter_is_replayed_when_its_topic_takes_it_and_waits_alone_when_it_does_not() {
+    let place = Place::shared("replay_large");
+    place.sql("create table t (id int primary key, n int, note text)");
+    let settings = place.lettered();
+    let mut walferry = place.streaming(&settings);
+    place.drain("insert into t values (0, 0, 'a')");
+    allow(&place, "FULL");
+    // Large until it is compressed; small; 1.6 MB of which no codec makes less; small.
+    place.sql(
+        "alter table t alter column n type text using n::text;
+         insert into t values (1, 'x', repeat('n', 3000000)), (2, 'x', 'small');
+         insert into t select 3, 'x', string_agg(md5(i::text || random()::text), '')
+         from generate_series(1, 100000) i;
+         insert into t values (4, 'x', 'small')",
+    );
+    walferry.wait_status("letters", READY, |it| it["dead_letters"] == 4);
+    allow(&place, "NONE");
+    let ids = |place: &Place| {
+        let mut schemas = schemas(place);
+        let keys = read(place, "public.t").into_iter().map(|record| {
+            let Avro::Int(id) = schemas.decode(&record.key.unwrap())["id"] else {
+                panic!("id is an int")
+            };
+            id
+        });
+        keys.collect::<Vec<_>>()
+    };
+    for _ in 0..2 {
+        let (code, text) = replay(&place, &settings, &[]);
+        assert_eq!(code, Some(1), "{text}");
+        assert!(text.contains("2 waiting: a record of 32"), "{text}");
+        assert!(text.contains("max.message.bytes"), "{text}");
+        assert_eq!(ids(&place), [0, 1, 2], "{text}");
+    }
+    configure(
+        &place,
+        &place.topic("public.t"),
+        "max.message.bytes",
+        "10000000",
+    );
+    let done = (Some(0), "public.t: 2 replayed\n".to_owned());
+    assert_eq!(replay(&place, &settings, &[]), done);
+    assert_eq!(ids(&place), [0, 1, 2, 3, 4]);
+    assert_eq!(walferry.exited(), None);
 }

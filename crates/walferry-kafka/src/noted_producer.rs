@@ -19,8 +19,9 @@ use crate::{
 pub struct Noted {
     config: Config,
     client: Librdkafka,
-    /// The last commit was slow or saw a disconnect: another end of that transaction may be on its way (KAFKA-17754).
-    suspect: bool,
+    /// The producer is to be replaced before it is used again: its last transaction is open, or was committed slowly or
+    /// over a disconnect, so that another end of it may be on its way (KAFKA-17754).
+    spent: bool,
 }
 
 impl Noted {
@@ -46,7 +47,7 @@ impl Noted {
         let noted = Noted {
             config,
             client,
-            suspect: false,
+            spent: false,
         };
         Ok((noted, note))
     }
@@ -64,32 +65,55 @@ impl Noted {
     /// Publishes the records and the note, all or nothing.
     ///
     /// # Errors
-    /// Kafka does not answer or does not allow it, or a record is too large. Then nothing is known of this batch but by opening
-    /// anew.
+    /// Kafka does not answer or does not allow it: then nothing is known of this batch but by opening anew. Or it refuses a
+    /// record ([`Error::refusal`]): then nothing of the batch is published, and the next one may be.
     pub fn publish(&mut self, records: RecordBlock, note: &[u8]) -> Result<(), Error> {
         let records = Arc::new(records);
+        let outcome = match self.transaction(&records, note, Grouping::Full) {
+            // The broker has refused a group of records: each alone is refused for its own size.
+            Err(Fault::Refused { alone: false, .. }) => {
+                self.transaction(&records, note, Grouping::Single)
+            }
+            outcome => outcome,
+        };
+        outcome.map_err(failed)
+    }
+
+    fn transaction(
+        &mut self,
+        records: &Arc<RecordBlock>,
+        note: &[u8],
+        grouping: Grouping,
+    ) -> Result<(), Fault> {
         let note = RecordRef {
             topic: &self.config.checkpoint_topic,
             key: Some(self.config.connector.as_bytes()),
             value: Some(note),
             headers: None,
         };
-        if std::mem::take(&mut self.suspect) {
+        if std::mem::replace(&mut self.spent, true) {
+            self.client.replace(grouping)?;
+        }
+        self.client.begin()?;
+        self.client.send(records, 0..records.len(), 0)?;
+        self.client.send_one(&note, records.len())?;
+        let suspect = self.client.commit()?.suspect;
+        if suspect {
             tracing::info!(
                 "the last commit was slow or saw a disconnect: the producer is replaced"
             );
-            self.client.replace(Grouping::Full).map_err(failed)?;
         }
-        self.client.begin().map_err(failed)?;
-        let sent = self.client.send(&records, 0..records.len(), 0);
-        sent.map_err(failed)?;
-        self.client.send_one(&note, records.len()).map_err(failed)?;
-        self.suspect = self.client.commit().map_err(failed)?.suspect;
+        self.spent = suspect || grouping == Grouping::Single;
         Ok(())
     }
 }
 
 fn failed(fault: Fault) -> Error {
-    let (kind, text) = fault.told();
-    Error::new(kind, text)
+    match fault {
+        Fault::Refused { refusal, .. } => Error::refused(refusal),
+        fault => {
+            let (kind, text) = fault.told();
+            Error::new(kind, text)
+        }
+    }
 }

@@ -18,7 +18,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::{runtime::Handle, sync::watch};
 use walferry_event::{Code, Relation};
-use walferry_kafka::{Noted, RecordBlock, TopicRecord};
+use walferry_kafka::{Noted, RecordBlock, Refused, TopicRecord};
 use walferry_postgres::{Catalog, TableInfo};
 use walferry_registry::Registry;
 
@@ -26,7 +26,8 @@ use crate::replay::letter::Letter;
 use walferry_pipeline::{
     config::{Config, Mask, Policy},
     encode::{
-        change_records::{self, Bookmark, Deletes},
+        change_records::Bookmark,
+        record_writer::{Again, RecordWriter},
         relations::{Entry, Relations, message_keys::MessageKeys, urgency::Urgency},
     },
     error::Error,
@@ -36,6 +37,7 @@ use walferry_pipeline::{
 
 /// The name of the note beside the connector's.
 const NOTE: &str = "replay";
+const NOT_FOLLOWED: &str = "the table is not followed any more";
 
 /// What to replay and how.
 #[derive(Clone, Debug, Default)]
@@ -102,7 +104,7 @@ pub async fn replay(config: &Config, what: Replay) -> Result<ReplayReport, Error
         let status = Arc::new(Status::new(config.name.as_str()));
         let relations = Relations::new(
             config.clone(),
-            status,
+            status.clone(),
             registry,
             runtime.clone(),
             stop,
@@ -111,7 +113,7 @@ pub async fn replay(config: &Config, what: Replay) -> Result<ReplayReport, Error
         let mut replayer = Replayer {
             catalog,
             tables,
-            relations,
+            writer: RecordWriter::new(config.clone(), status, relations),
             runtime,
             what,
             config,
@@ -148,7 +150,7 @@ struct Replayer {
     what: Replay,
     catalog: Catalog,
     tables: HashMap<String, TableInfo>,
-    relations: Relations,
+    writer: RecordWriter,
     runtime: Handle,
     /// As it was written last.
     note: Note,
@@ -179,7 +181,7 @@ impl Replayer {
         self.next = self.note.next.get(&topic).cloned().unwrap_or_default();
         let stop = AtomicBool::new(false);
         let ends = walferry_kafka::read_topic(&kafka, &topic, &stop, |record| {
-            self.one(&record)?;
+            self.one(&record, &mut noted)?;
             if self.block.bytes() as u64 >= self.config.publish.batch_bytes_max {
                 self.publish(&mut noted, &topic)?;
             }
@@ -207,18 +209,31 @@ impl Replayer {
 
     /// Publishes what stands in the block, with the note of it.
     fn publish(&mut self, noted: &mut Noted, topic: &str) -> Result<(), Error> {
+        Ok(self.send(noted, topic)??)
+    }
+
+    /// The same; what Kafka says against it stands apart.
+    fn send(
+        &mut self,
+        noted: &mut Noted,
+        topic: &str,
+    ) -> Result<Result<(), walferry_kafka::Error>, Error> {
         if self.note.next.get(topic).unwrap_or(&Tables::default()) == &self.next {
-            return Ok(());
+            return Ok(Ok(()));
         }
-        self.note.next.insert(topic.to_owned(), self.next.clone());
-        let text = serde_json::to_vec(&self.note)
+        let mut note = self.note.clone();
+        note.next.insert(topic.to_owned(), self.next.clone());
+        let text = serde_json::to_vec(&note)
             .map_err(|error| Error::internal(format!("the note cannot be written: {error}")))?;
-        noted.publish(self.block.take(), &text)?;
-        Ok(())
+        let sent = noted.publish(self.block.take(), &text);
+        if sent.is_ok() {
+            self.note = note;
+        }
+        Ok(sent)
     }
 
     /// One record of the topic.
-    fn one(&mut self, record: &TopicRecord<'_>) -> Result<(), Error> {
+    fn one(&mut self, record: &TopicRecord<'_>, noted: &mut Noted) -> Result<(), Error> {
         let Some(value) = record.value else {
             return Ok(());
         };
@@ -251,7 +266,12 @@ impl Replayer {
         let place = (table.clone(), record.partition);
         let outcome = match outcome {
             _ if self.blocked.contains(&place) => Err(None),
-            Ok(letter) => self.encode(letter)?.map_err(Some),
+            Ok(letter) => match self.encode(letter)? {
+                Again::Written => Ok(()),
+                Again::Doubtful => self.alone(letter, record, noted)?.map_err(Some),
+                Again::Refused(reason) => Err(Some(reason)),
+                Again::NotFollowed => Err(Some(NOT_FOLLOWED.to_owned())),
+            },
             Err(reason) => Err(Some(reason)),
         };
         let told = self.report.tables.entry(table.clone()).or_default();
@@ -269,61 +289,72 @@ impl Replayer {
                 told.left += 1;
             }
         }
-        let partitions = self.next.entry(table).or_default();
-        partitions.insert(record.partition, record.offset + 1);
+        self.pass(table, record);
         Ok(())
     }
 
-    /// Writes the records of a letter to the block, or says why they cannot be.
-    fn encode(&mut self, letter: &Letter) -> Result<Result<(), String>, Error> {
+    /// What comes next of a table stands behind this record.
+    fn pass(&mut self, table: String, record: &TopicRecord<'_>) {
+        let partitions = self.next.entry(table).or_default();
+        partitions.insert(record.partition, record.offset + 1);
+    }
+
+    /// Publishes a letter whose records only the broker can judge, in a transaction of its own; or says why it refuses them.
+    fn alone(
+        &mut self,
+        letter: &Letter,
+        record: &TopicRecord<'_>,
+        noted: &mut Noted,
+    ) -> Result<Result<(), String>, Error> {
+        let topic = self.config.errors.dead_letter_topic.clone();
+        self.publish(noted, &topic)?;
+        let before = self.next.clone();
+        match self.write(letter)? {
+            Again::Written | Again::Doubtful => self.pass(letter.table.clone(), record),
+            // Something else than before: it is left for another replay.
+            Again::Refused(reason) => return Ok(Err(reason)),
+            Again::NotFollowed => return Ok(Err(NOT_FOLLOWED.to_owned())),
+        }
+        let Err(error) = self.send(noted, &topic)? else {
+            return Ok(Ok(()));
+        };
+        self.next = before;
+        let refusal = error.refusal();
+        match refusal.filter(|it| it.refused != Refused::Topic) {
+            Some(refusal) => Ok(Err(refusal.reason.clone())),
+            None => Err(error.into()),
+        }
+    }
+
+    /// Writes the records of a letter to the block, unless they cannot stand there beside others.
+    fn encode(&mut self, letter: &Letter) -> Result<Again, Error> {
+        let bookmark = Bookmark::of(&mut self.block);
+        let again = self.write(letter)?;
+        if matches!(again, Again::Doubtful) {
+            bookmark.restore(&mut self.block);
+        }
+        Ok(again)
+    }
+
+    fn write(&mut self, letter: &Letter) -> Result<Again, Error> {
         let Some(oid) = self.relation(&letter.table)? else {
-            return Ok(Err("the table is not followed any more".to_owned()));
+            return Ok(Again::NotFollowed);
         };
         let origin = letter.origin();
-        self.relations.settle(oid, origin.lsn, Urgency::Waits)?;
-        let mut widened = 0;
-        loop {
-            let Some(Entry::Followed(plan)) = self.relations.entry(oid) else {
-                return Ok(Err("the table is not followed any more".to_owned()));
-            };
-            if let Some(reason) = &plan.refused {
-                return Ok(Err(reason.clone()));
-            }
-            let change = match letter.change(plan) {
-                Ok(change) => change,
-                Err(reason) => return Ok(Err(reason)),
-            };
-            let bookmark = Bookmark::of(&mut self.block);
-            let deletes = Deletes {
-                tombstones: self.config.tombstones(),
-                taken: false,
-            };
-            let untold = change.with(|change| change.untold(plan).map(str::to_owned));
-            if let Some(reason) = untold {
-                return Ok(Err(reason));
-            }
-            let written = change.with(|change| {
-                change_records::write(plan, change, &origin, deletes, &mut self.block)
-            });
-            let Err(error) = written else {
-                let bytes = bookmark.bytes_behind(&self.block);
-                if bytes <= plan.record_bytes_max {
-                    return Ok(Ok(()));
-                }
-                bookmark.restore(&mut self.block);
-                return Ok(Err(format!(
-                    "its record of {bytes} bytes may be larger than topic {:?} takes: max.message.bytes = {}",
-                    plan.topic, plan.record_bytes_max
-                )));
-            };
-            bookmark.restore(&mut self.block);
-            if !plan.can_widen(&error, widened) {
-                return Ok(Err(error.to_string()));
-            }
-            widened += 1;
-            self.relations
-                .widen(oid, error.column, error.kind, origin.lsn)?;
+        let relations = &mut self.writer.relations;
+        relations.settle(oid, origin.lsn, Urgency::Waits)?;
+        let Some(Entry::Followed(plan)) = relations.entry(oid) else {
+            return Ok(Again::NotFollowed);
+        };
+        if let Some(reason) = &plan.refused {
+            return Ok(Again::Refused(reason.clone()));
         }
+        // However the plan is widened for it, the columns are those of the same relation.
+        let change = match letter.change(plan) {
+            Ok(change) => change,
+            Err(reason) => return Ok(Again::Refused(reason)),
+        };
+        change.with(|change| self.writer.again(&mut self.block, oid, change, &origin))
     }
 
     /// The relation of a table as the publication shows it now; none when it is not followed.
@@ -332,10 +363,10 @@ impl Replayer {
             return Ok(None);
         };
         let oid = info.oid;
-        if self.relations.entry(oid).is_none() {
+        if self.writer.relations.entry(oid).is_none() {
             let asked = compile::shape(&self.config, &self.catalog, oid);
             let (relation, _): (Relation, _) = self.runtime.block_on(asked)?;
-            self.relations.learn(relation);
+            self.writer.relations.learn(relation);
         }
         Ok(Some(oid))
     }
