@@ -33,7 +33,7 @@ use crate::audit::{
     judge::Judge,
     moment::Moment,
     multiset::Multiset,
-    records::Records,
+    records::{Extent, Records},
     report::{AuditReport, TableAudit},
     subject::Subject,
 };
@@ -336,7 +336,7 @@ fn compare(
         return Ok(report);
     }
     let missing = walferry_kafka::topics_missing(&config.kafka, &[&subject.topic])?;
-    let (mut truncated, mut snapshot_until) = (None, None);
+    let mut extent = Extent::default();
     // A table that never had a row may have no topic yet.
     if missing.is_empty() {
         let mut records = Records::new(
@@ -350,8 +350,8 @@ fn compare(
         let take = |record: walferry_kafka::TopicRecord<'_>| records.take(record);
         let never = AtomicBool::new(false);
         let ends = walferry_kafka::read_topic(&config.kafka, &subject.topic, &never, take)?;
-        (truncated, snapshot_until) = (records.truncated, records.snapshot_until);
-        if records.truncated_while_read {
+        extent = records.extent();
+        if extent.truncated_while_read {
             // Not even a snapshot from before it sees the rows that a truncate removes.
             report.incomplete.push(format!(
                 "table {} was truncated between the moment of the audit and its reading; audit it again",
@@ -359,7 +359,7 @@ fn compare(
             ));
             return Ok(report);
         }
-        let unlike = records.unlike();
+        let unlike = extent.unlike();
         if unlike > 0 {
             report.incomplete.push(format!(
                 "table {} has no key, and {unlike} of its rows in the topic are of an older version of the table",
@@ -374,6 +374,7 @@ fn compare(
             ));
         }
     }
+    let (truncated, snapshot_until) = (extent.truncated, extent.snapshot_until);
     let columns: Vec<String> = subject.columns.iter().map(|it| it.0.clone()).collect();
     let key_text = |key: &[u8]| subject.key_text(key);
     let mut entries = sorter.merge().map_err(sorting)?;

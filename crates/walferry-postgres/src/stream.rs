@@ -9,6 +9,7 @@
 
 mod busy;
 mod event;
+mod flow;
 mod follow;
 mod gather;
 mod incoming;
@@ -23,7 +24,11 @@ use std::{
 
 use tokio::sync::{mpsc, watch};
 
-use self::{busy::Busy, follow::Follower, shown::Shown};
+use self::{
+    busy::Busy,
+    follow::{Follower, Taker},
+    shown::Shown,
+};
 pub use self::{
     event::{Block, StreamEvent},
     limits::StreamLimits,
@@ -195,12 +200,12 @@ fn run(
         let busy = Busy::new(stream.asked_at, stream.backend_pid);
         Follower::new(
             session,
-            (&stream.slot, busy),
+            &stream.slot,
+            busy,
             limits,
             feedback,
             shown,
-            events,
-            stop,
+            Taker { events, stop },
         )
         .follow()
         .await

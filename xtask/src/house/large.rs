@@ -167,27 +167,6 @@ const EXCUSES: &[Excuse] = &[
         2,
         APART,
     ),
-    excuse(
-        "crates/walferry-postgres/src/stream/follow.rs",
-        "Follower",
-        16,
-        1,
-        APART,
-    ),
-    excuse(
-        "crates/walferry-operations/src/audit/records.rs",
-        "Records",
-        19,
-        1,
-        APART,
-    ),
-    excuse(
-        "crates/walferry-operations/src/audit/subject.rs",
-        "Subject",
-        15,
-        1,
-        APART,
-    ),
     excuse("crates/walferry/src/migrate.rs", "Migration", 7, 5, APART),
     excuse(
         "crates/walferry-testkit/src/checker/judge.rs",

@@ -35,36 +35,68 @@ struct Tail {
     lsn: u64,
 }
 
-/// Takes the records of one topic.
-pub(super) struct Records<'a> {
-    subject: &'a Subject,
-    moment: &'a Moment,
+/// The schema versions that the topic's values have.
+struct Versions<'a> {
     registry: &'a Registry,
     runtime: tokio::runtime::Handle,
-    sorter: &'a mut Sorter,
-    report: &'a mut TableAudit,
-    differences_max: usize,
-    versions: HashMap<u32, Version>,
+    known: HashMap<u32, Version>,
     /// Of each schema that keys were written with: how to read those that have another form than the keys of now.
     forms: HashMap<u32, Option<KeyReader>>,
-    tails: HashMap<i32, Tail>,
-    /// The table's name, where other tables go to the topic too.
-    own: Option<u64>,
-    /// Partitions of such a topic whose last value was of the table: a tombstone goes with the record before it.
-    ours: HashSet<i32>,
+}
+
+/// Which records of a topic that others share are the table's.
+struct Own {
+    /// The table's name; none where the topic is its own.
+    table: Option<u64>,
+    /// Partitions whose last value was of the table: a tombstone goes with the record before it.
+    partitions: HashSet<i32>,
+}
+
+/// The columns of the last value, before its change and after.
+#[derive(Default)]
+struct Images {
     before: Vec<u64>,
-    hashes: Vec<u64>,
-    bytes: Vec<u8>,
-    /// Rows of a table without a key that could not be compared whole.
-    unlike: u64,
-    /// LSN of the last one of them.
-    unlike_until: u64,
+    after: Vec<u64>,
+}
+
+/// What the topic says of the table as a whole.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Extent {
     /// LSN of the last truncate that the moment holds.
     pub(super) truncated: Option<u64>,
     /// LSN of the last row of a snapshot.
     pub(super) snapshot_until: Option<u64>,
     /// The table was truncated between the moment and the end of its reading.
     pub(super) truncated_while_read: bool,
+    /// Rows of a table without a key that could not be compared whole.
+    unlike: u64,
+    /// LSN of the last one of them.
+    unlike_until: u64,
+}
+
+impl Extent {
+    /// Rows of a table without a key that could not be compared whole, unless a truncate has ended all of them.
+    pub(super) fn unlike(&self) -> u64 {
+        match self.truncated {
+            Some(lsn) if lsn >= self.unlike_until => 0,
+            _ => self.unlike,
+        }
+    }
+}
+
+/// Takes the records of one topic.
+pub(super) struct Records<'a> {
+    subject: &'a Subject,
+    moment: &'a Moment,
+    sorter: &'a mut Sorter,
+    report: &'a mut TableAudit,
+    differences_max: usize,
+    versions: Versions<'a>,
+    tails: HashMap<i32, Tail>,
+    own: Own,
+    images: Images,
+    bytes: Vec<u8>,
+    extent: Extent,
 }
 
 impl<'a> Records<'a> {
@@ -79,28 +111,32 @@ impl<'a> Records<'a> {
         Records {
             subject,
             moment,
-            registry,
-            runtime: tokio::runtime::Handle::current(),
             sorter,
             report,
             differences_max,
-            versions: HashMap::new(),
-            forms: HashMap::new(),
+            versions: Versions {
+                registry,
+                runtime: tokio::runtime::Handle::current(),
+                known: HashMap::new(),
+                forms: HashMap::new(),
+            },
             tails: HashMap::new(),
-            own: subject.shared.then(|| {
-                let relation = &subject.table.relation;
-                table_digest(relation.schema.as_bytes(), relation.name.as_bytes())
-            }),
-            ours: HashSet::new(),
-            before: Vec::new(),
-            hashes: Vec::new(),
+            own: Own {
+                table: subject.shared.then(|| {
+                    let relation = &subject.table.relation;
+                    table_digest(relation.schema.as_bytes(), relation.name.as_bytes())
+                }),
+                partitions: HashSet::new(),
+            },
+            images: Images::default(),
             bytes: Vec::new(),
-            unlike: 0,
-            unlike_until: 0,
-            truncated: None,
-            snapshot_until: None,
-            truncated_while_read: false,
+            extent: Extent::default(),
         }
+    }
+
+    /// What they have said of the table as a whole.
+    pub(super) fn extent(&self) -> Extent {
+        self.extent
     }
 
     /// The next record.
@@ -127,18 +163,14 @@ impl<'a> Records<'a> {
         }
         self.report.records += 1;
         if let Some(key) = record.key.filter(|_| key.is_some()) {
-            self.in_own_form(key, &mut entry)?;
+            if let (Some(own), Some((id, body))) = (&self.subject.keys, framed(key))
+                && let Some(key) = self.versions.key_in_form_of(own, id, body)?
+            {
+                (entry.key, entry.form) = (key, id);
+            }
             self.push(&entry)?;
         }
         Ok(())
-    }
-
-    /// Rows of a table without a key that could not be compared whole, unless a truncate has ended all of them.
-    pub(super) fn unlike(&self) -> u64 {
-        match self.truncated {
-            Some(lsn) if lsn >= self.unlike_until => 0,
-            _ => self.unlike,
-        }
     }
 
     fn push(&mut self, entry: &Entry) -> Result<(), Error> {
@@ -147,39 +179,21 @@ impl<'a> Records<'a> {
         pushed.map_err(|error| Error::failed(Code::TemporaryDisk, format!("sorting: {error}")))
     }
 
-    /// Gives the entry the key as it is written now, where it was written in another form.
-    fn in_own_form(&mut self, key: &[u8], entry: &mut Entry) -> Result<(), Error> {
-        let (Some(own), Some((id, body))) = (&self.subject.keys, framed(key)) else {
-            return Ok(());
-        };
-        if !self.forms.contains_key(&id) {
-            let schema = self.runtime.block_on(self.registry.schema(id))?;
-            let written = schema.and_then(|it| KeyReader::parse(&it).ok());
-            self.forms
-                .insert(id, written.filter(|it| it.has_another_form(own)));
-        }
-        if let Some(Some(written)) = self.forms.get(&id)
-            && let Some(key) = written.in_form_of(body, own)
-        {
-            (entry.key, entry.form) = (key, id);
-        }
-        Ok(())
-    }
-
     /// A record of a table without a key: the row that it brings, and the one that it takes away.
     fn images(&mut self, record: &Entry, has_row: bool, id: u32) -> Result<(), Error> {
-        let version = &self.versions[&id];
+        let version = &self.versions.known[&id];
         let mut images = Vec::new();
         if has_row {
-            images.push((b'c', version.columns(&self.hashes, self.subject)));
+            images.push((b'c', version.columns(&self.images.after, self.subject)));
         }
-        if !self.before.is_empty() {
-            images.push((b'd', version.columns(&self.before, self.subject)));
+        if !self.images.before.is_empty() {
+            images.push((b'd', version.columns(&self.images.before, self.subject)));
         }
         for (operation, columns) in images {
             if !columns.iter().all(|&it| entry::is_value(it)) {
-                self.unlike += u64::from(record.seen);
-                self.unlike_until = self.unlike_until.max(record.lsn);
+                let extent = &mut self.extent;
+                extent.unlike += u64::from(record.seen);
+                extent.unlike_until = extent.unlike_until.max(record.lsn);
                 continue;
             }
             self.push(&Entry {
@@ -195,8 +209,8 @@ impl<'a> Records<'a> {
     /// Whether a record without a value is of the table.
     fn tombstone(&self, partition: i32, key: &[u8]) -> bool {
         let end = self.subject.key_end();
-        match self.own {
-            Some(_) if end.is_empty() => self.ours.contains(&partition),
+        match self.own.table {
+            Some(_) if end.is_empty() => self.own.partitions.contains(&partition),
             Some(_) => key.ends_with(end),
             None => true,
         }
@@ -217,22 +231,17 @@ impl<'a> Records<'a> {
             )
         })?;
         let place = place();
-        self.learn(id, &place)?;
-        let version = &self.versions[&id];
+        self.versions.learn(id, &place, self.subject)?;
+        let version = &self.versions.known[&id];
+        let Images { before, after } = &mut self.images;
         let read = match &self.subject.keys {
-            Some(_) => version.reader.read(body, &mut self.hashes),
-            None => version
-                .reader
-                .read_both(body, &mut self.before, &mut self.hashes),
+            Some(_) => version.reader.read(body, after),
+            None => version.reader.read_both(body, before, after),
         };
         let found = read
             .map_err(|error| Error::failed(Code::TopicUnreadable, format!("{place}: {error}")))?;
-        if self.own.is_some_and(|own| own != found.table) {
-            self.ours.remove(&record.partition);
+        if !self.own.takes(found.table, record.partition) {
             return Ok(false);
-        }
-        if self.own.is_some() {
-            self.ours.insert(record.partition);
         }
         entry.lsn = found.lsn.unwrap_or_default();
         entry.operation = found.operation;
@@ -245,16 +254,17 @@ impl<'a> Records<'a> {
         if self.subject.keys.is_none() {
             self.images(entry, found.has_row, id)?;
         } else if found.has_row {
-            entry.columns = version.columns(&self.hashes, self.subject);
+            entry.columns = version.columns(&self.images.after, self.subject);
         }
+        let extent = &mut self.extent;
         if found.operation == b'r' {
-            self.snapshot_until = self.snapshot_until.max(Some(entry.lsn));
+            extent.snapshot_until = extent.snapshot_until.max(Some(entry.lsn));
         }
         if found.operation == b't' {
             if entry.seen {
-                self.truncated = self.truncated.max(Some(entry.lsn));
+                extent.truncated = extent.truncated.max(Some(entry.lsn));
             } else {
-                self.truncated_while_read |= entry.lsn <= self.subject.read_until.0;
+                extent.truncated_while_read |= entry.lsn <= self.subject.read_until.0;
             }
         }
         let behind = self.tails.entry(record.partition).or_default().follow(
@@ -275,10 +285,46 @@ impl<'a> Records<'a> {
         }
         Ok(true)
     }
+}
+
+impl Own {
+    /// Whether a value of this table is the table's own; the partition's next tombstone goes with it.
+    fn takes(&mut self, table: u64, partition: i32) -> bool {
+        match self.table {
+            Some(own) if own != table => {
+                self.partitions.remove(&partition);
+                false
+            }
+            Some(_) => {
+                self.partitions.insert(partition);
+                true
+            }
+            None => true,
+        }
+    }
+}
+
+impl Versions<'_> {
+    /// The key as it is written now, where it was written in another form.
+    fn key_in_form_of(
+        &mut self,
+        own: &KeyReader,
+        id: u32,
+        body: &[u8],
+    ) -> Result<Option<Vec<u8>>, Error> {
+        if !self.forms.contains_key(&id) {
+            let schema = self.runtime.block_on(self.registry.schema(id))?;
+            let written = schema.and_then(|it| KeyReader::parse(&it).ok());
+            let other = written.filter(|it| it.has_another_form(own));
+            self.forms.insert(id, other);
+        }
+        let written = self.forms.get(&id).and_then(Option::as_ref);
+        Ok(written.and_then(|it| it.in_form_of(body, own)))
+    }
 
     /// Asks the registry for a schema that has not been seen yet.
-    fn learn(&mut self, id: u32, place: &str) -> Result<(), Error> {
-        if self.versions.contains_key(&id) {
+    fn learn(&mut self, id: u32, place: &str, subject: &Subject) -> Result<(), Error> {
+        if self.known.contains_key(&id) {
             return Ok(());
         }
         let schema = self.runtime.block_on(self.registry.schema(id))?;
@@ -294,7 +340,7 @@ impl<'a> Records<'a> {
                 format!("{place}: schema id {id}: {error}"),
             )
         })?;
-        let columns = self.subject.columns.iter().map(|(name, form)| {
+        let columns = subject.columns.iter().map(|(name, form)| {
             match reader.columns().enumerate().find(|(_, it)| it.0 == name) {
                 None => Err(ABSENT),
                 Some((_, (_, other))) if other != form => Err(OTHER),
@@ -302,7 +348,7 @@ impl<'a> Records<'a> {
             }
         });
         let columns = columns.collect();
-        self.versions.insert(id, Version { reader, columns });
+        self.known.insert(id, Version { reader, columns });
         Ok(())
     }
 }

@@ -33,13 +33,18 @@ pub(super) struct Subject {
     pub(super) unread: Option<String>,
     /// Where the WAL ended when its last row had been read.
     pub(super) read_until: Lsn,
-    plan: EncodePlan,
-    reader: EnvelopeReader,
+    digester: Digester,
     pub(super) keys: Option<KeyReader>,
     /// Name and form of each column in the schema of now.
     pub(super) columns: Vec<(String, String)>,
     /// The hash of each column's placeholder for an unchanged value, where its type has one.
     pub(super) placeholders: Vec<Option<u64>>,
+}
+
+/// Encodes rows as the connector would, and reads them as from a topic.
+struct Digester {
+    plan: EncodePlan,
+    reader: EnvelopeReader,
     record: Vec<u8>,
     hashes: Vec<u64>,
 }
@@ -64,11 +69,13 @@ impl Subject {
             contents: None,
             unread: None,
             read_until: Lsn::ZERO,
-            plan,
-            reader,
+            digester: Digester {
+                plan,
+                reader,
+                record: Vec::new(),
+                hashes: Vec::new(),
+            },
             placeholders: Vec::new(),
-            record: Vec::new(),
-            hashes: Vec::new(),
             table,
         };
         subject.placeholders = subject.find_placeholders(config)?;
@@ -111,13 +118,9 @@ impl Subject {
         let encoded = self.encode(config, datums)?;
         let mut key = Vec::new();
         // A row that has no key because of a NULL in it is in no topic, and missing.
-        let keyed = self.plan.key(datums, &mut key).is_ok();
+        let keyed = self.digester.plan.key(datums, &mut key).is_ok();
         let columns = if encoded {
-            let body = self.record.get(FRAME_BYTES..).unwrap_or_default();
-            self.reader
-                .read(body, &mut self.hashes)
-                .map_err(unreadable)?;
-            self.hashes.iter().map(|&hash| entry::hash(hash)).collect()
+            self.digester.columns()?
         } else {
             vec![OTHER; self.columns.len()]
         };
@@ -142,8 +145,7 @@ impl Subject {
     /// Encodes a row; the schema is widened as the connector would widen it.
     fn encode(&mut self, config: &Config, datums: &[Datum<'_>]) -> Result<bool, Error> {
         loop {
-            self.record.clear();
-            let Err(error) = write(&self.plan, datums, &mut self.record) else {
+            let Err(error) = self.digester.write(datums) else {
                 return Ok(true);
             };
             let Some(column) = self.table.columns.get_mut(error.column) else {
@@ -157,13 +159,13 @@ impl Subject {
             if std::mem::replace(place, true) {
                 return Ok(false);
             }
-            (self.plan, self.reader) = compile(config, &self.table, &self.topic)?;
+            (self.digester.plan, self.digester.reader) = compile(config, &self.table, &self.topic)?;
         }
     }
 
     /// What its keys end with, where that tells it apart from other tables of its topic.
     pub(super) fn key_end(&self) -> &[u8] {
-        self.plan.key_end()
+        self.digester.plan.key_end()
     }
 
     /// A key as text.
@@ -172,6 +174,21 @@ impl Subject {
             || "a row of a table without a key".to_owned(),
             |it| it.text(key),
         )
+    }
+}
+
+impl Digester {
+    fn write(&mut self, datums: &[Datum<'_>]) -> Result<(), walferry_avro::EncodeError> {
+        self.record.clear();
+        write(&self.plan, datums, &mut self.record)
+    }
+
+    /// The columns of the row that was written last.
+    fn columns(&mut self) -> Result<Vec<u64>, Error> {
+        let body = self.record.get(FRAME_BYTES..).unwrap_or_default();
+        let read = self.reader.read(body, &mut self.hashes);
+        read.map_err(unreadable)?;
+        Ok(self.hashes.iter().map(|&hash| entry::hash(hash)).collect())
     }
 }
 

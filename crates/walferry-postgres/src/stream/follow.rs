@@ -35,6 +35,7 @@ use walferry_pgoutput::Shorten;
 use super::{
     busy::Busy,
     event::{Block, StreamEvent},
+    flow::{FLOW_BYTES, Flow},
     gather::Gather,
     incoming::Incoming,
     limits::StreamLimits,
@@ -48,11 +49,6 @@ use crate::{
     session::{Session, unexpected},
 };
 
-/// A read that brings as much shows that more is on its way.
-const FLOW_BYTES: usize = 4 << 10;
-/// As many reads within [`FLOW_WINDOW`] show the same when each brings little.
-const FLOW_READS: u32 = 8;
-const FLOW_WINDOW: Duration = Duration::from_millis(2);
 /// The doubling of `silent_ms` ends here.
 const SILENCE_DOUBLINGS_MAX: u32 = 6;
 /// How long to look for the server's reason after it has closed the connection.
@@ -73,33 +69,44 @@ pub(super) struct Follower {
     limits: StreamLimits,
     feedback: Arc<Feedback>,
     shown: Arc<Shown>,
-    events: mpsc::UnboundedSender<StreamEvent>,
-    stop: watch::Receiver<bool>,
-    /// Whether the stream comes in bursts now.
-    flowing: bool,
+    taker: Taker,
+    flow: Flow,
     gather: Gather,
-    /// Reads since `window`, while idle.
-    reads: u32,
-    window: Instant,
     /// Whether the last block said that more follows.
     announced: bool,
     /// When the last byte came, or since when the sink takes blocks again.
     heard: Instant,
-    /// When feedback was last sent, and what it confirmed.
-    told: Instant,
-    told_flush: Option<Lsn>,
+    told: Told,
     busy: Busy,
+}
+
+/// Who takes the blocks, and says when there are enough.
+pub(super) struct Taker {
+    pub(super) events: mpsc::UnboundedSender<StreamEvent>,
+    pub(super) stop: watch::Receiver<bool>,
+}
+
+impl Taker {
+    fn has_enough(&self) -> bool {
+        *self.stop.borrow() || self.stop.has_changed().is_err() || self.events.is_closed()
+    }
+}
+
+/// When feedback was last sent, and what it confirmed.
+struct Told {
+    at: Instant,
+    flushed: Option<Lsn>,
 }
 
 impl Follower {
     pub(super) fn new(
         session: Session,
-        (slot, busy): (&str, Busy),
+        slot: &str,
+        busy: Busy,
         limits: StreamLimits,
         feedback: Arc<Feedback>,
         shown: Arc<Shown>,
-        events: mpsc::UnboundedSender<StreamEvent>,
-        stop: watch::Receiver<bool>,
+        taker: Taker,
     ) -> Follower {
         let now = Instant::now();
         shown.hear(now);
@@ -111,16 +118,15 @@ impl Follower {
             limits,
             feedback,
             shown,
-            events,
-            stop,
-            flowing: false,
+            taker,
+            flow: Flow::new(now),
             gather,
-            reads: 0,
-            window: now,
             announced: false,
             heard: now,
-            told: now,
-            told_flush: None,
+            told: Told {
+                at: now,
+                flushed: None,
+            },
             busy,
         }
     }
@@ -132,23 +138,19 @@ impl Follower {
         loop {
             self.hand_on(more).await?;
             self.tell_if_due().await?;
-            if self.stop_asked() {
+            if self.taker.has_enough() {
                 return self.end().await;
             }
-            more = if self.flowing {
+            more = if self.flow.is_on {
                 let gained = self.burst().await?;
-                self.flowing = gained > 0;
+                self.flow.is_on = gained > 0;
                 gained >= FLOW_BYTES
             } else {
                 self.wait_for_bytes().await?;
                 // The burst that follows a first big read decides what is said of it.
-                self.flowing
+                self.flow.is_on
             };
         }
-    }
-
-    fn stop_asked(&self) -> bool {
-        *self.stop.borrow() || self.stop.has_changed().is_err() || self.events.is_closed()
     }
 
     /// Waits for one read, or until something else is due.
@@ -158,12 +160,7 @@ impl Follower {
             return Ok(());
         };
         let count = self.take(read).await?;
-        let now = self.heard;
-        if now.duration_since(self.window) > FLOW_WINDOW {
-            (self.window, self.reads) = (now, 0);
-        }
-        self.reads += 1;
-        self.flowing = count >= FLOW_BYTES || self.reads >= FLOW_READS;
+        self.flow.read(count, self.heard);
         Ok(())
     }
 
@@ -261,7 +258,7 @@ impl Follower {
                 break;
             }
             self.tell_if_due().await?;
-            if self.stop_asked() {
+            if self.taker.has_enough() {
                 return Ok(false);
             }
             self.input.make_room();
@@ -290,7 +287,7 @@ impl Follower {
                     return Ok(false);
                 }
                 // Much may have gathered meanwhile: the next burst tells.
-                (self.flowing, more) = (true, true);
+                (self.flow.is_on, more) = (true, true);
             }
         }
         self.announced = more;
@@ -300,7 +297,7 @@ impl Follower {
             _permit: permit,
         };
         // A receiver that is gone counts as a stop.
-        Ok(self.events.send(StreamEvent::Block(block)).is_ok())
+        Ok(self.taker.events.send(StreamEvent::Block(block)).is_ok())
     }
 
     /// Waits until the sink has room; the server is kept told. `None` when it was asked to stop first.
@@ -316,7 +313,7 @@ impl Follower {
                 return Err(self.lost(io::ErrorKind::UnexpectedEof.into()).await);
             }
             self.tell_if_due().await?;
-            if self.stop_asked() {
+            if self.taker.has_enough() {
                 break None;
             }
         };
@@ -333,8 +330,8 @@ impl Follower {
         let mut room = (&mut self.input.buffer).limit(self.input.read_bytes);
         tokio::select! {
             biased;
-            _ = self.stop.changed() => Woken::Due,
-            () = self.events.closed() => Woken::Due,
+            _ = self.taker.stop.changed() => Woken::Due,
+            () = self.taker.events.closed() => Woken::Due,
             // Once something is to be confirmed, the time to do so is in `due`.
             () = self.feedback.changed(), if !unconfirmed => Woken::Due,
             permit = self.shown.room.clone().acquire_many_owned(wanted.unwrap_or(0)), if wanted.is_some() => {
@@ -347,7 +344,7 @@ impl Follower {
 
     /// Whether there is a flush that the server has not been told of.
     fn unconfirmed(&self) -> bool {
-        Some(self.feedback.flushed()) > self.told_flush
+        Some(self.feedback.flushed()) > self.told.flushed
     }
 
     /// When feedback is due, or the peer's silence is too long.
@@ -357,7 +354,7 @@ impl Follower {
         } else {
             self.limits.feedback_ms
         };
-        let feedback = self.told + Duration::from_millis(since_told);
+        let feedback = self.told.at + Duration::from_millis(since_told);
         feedback.min(self.heard + self.silent_max())
     }
 
@@ -403,8 +400,10 @@ impl Follower {
         let update = status_update(self.feedback.received(), flushed, reply);
         self.write(&update).await?;
         self.input.scan.reply_requested = false;
-        self.told = Instant::now();
-        self.told_flush = Some(flushed);
+        self.told = Told {
+            at: Instant::now(),
+            flushed: Some(flushed),
+        };
         self.feedback.set_confirmed(flushed);
         Ok(())
     }
