@@ -25,7 +25,7 @@ mod beside;
 mod holders;
 mod snapshot;
 
-use beside::Beside;
+use beside::{Beside, Told};
 use holders::Holders;
 
 /// Bytes of expected rows that are kept for examples; beyond it a difference is told without the expected row.
@@ -348,9 +348,14 @@ impl Judge {
             chain.0 = expected.next;
         }
         if matches!(self.rules.start, Start::Beside(_)) {
-            let rows = (before.as_ref(), after.as_ref());
-            self.beside
-                .follow(&mut self.base, (index, key, keyed), event, rows);
+            let told = Told {
+                table: index,
+                key,
+                keyed,
+                before: before.as_ref(),
+                after: after.as_ref(),
+            };
+            self.beside.follow(&mut self.base, event, told);
         }
         let expected = &self.expected[number as usize];
         let columns = &self.column_lists[expected.before_columns as usize];

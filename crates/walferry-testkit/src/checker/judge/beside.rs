@@ -27,6 +27,15 @@ pub(super) struct Beside {
     rows: HashMap<(u32, u64), u32>,
 }
 
+/// What an event of the topic tells of a row.
+pub(super) struct Told<'a> {
+    pub(super) table: u32,
+    pub(super) key: u64,
+    pub(super) keyed: bool,
+    pub(super) before: Option<&'a Row>,
+    pub(super) after: Option<&'a Row>,
+}
+
 impl Beside {
     /// A change from before the stream, of a table without a key.
     pub(super) fn fold(&mut self, table: u32, op: Op, old: Option<&Row>, new: Option<&Row>) {
@@ -75,13 +84,14 @@ impl Beside {
     }
 
     /// An event of the topic moves the truth on.
-    pub(super) fn follow(
-        &mut self,
-        base: &mut Base,
-        (table, key, keyed): (u32, u64, bool),
-        event: &Event,
-        (before, after): (Option<&Row>, Option<&Row>),
-    ) {
+    pub(super) fn follow(&mut self, base: &mut Base, event: &Event, told: Told<'_>) {
+        let Told {
+            table,
+            key,
+            keyed,
+            before,
+            after,
+        } = told;
         let removed = self.removed.take().filter(|(lsn, _)| *lsn == event.lsn);
         if event.op == Op::Truncate {
             base.retain(|(of, _), _| *of != table);

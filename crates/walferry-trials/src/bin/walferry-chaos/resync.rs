@@ -62,7 +62,7 @@ pub(crate) fn campaign(plan: &Plan, stack: &Stack, folder: &Path) -> Result<bool
     let (mut kills, mut resyncs) = (0, 0);
     while kills < plan.kills && plan.until.is_none_or(|it| begun.elapsed() < it) {
         let wanted = KILLS_EACH.min(plan.kills - kills);
-        kills += campaign.round(&mut random, resyncs, (plan.rows, wanted))?;
+        kills += campaign.round(&mut random, resyncs, plan.rows, wanted)?;
         resyncs += 1;
     }
     let _walferry = campaign.streaming(None)?;
@@ -97,7 +97,7 @@ pub(crate) fn campaign(plan: &Plan, stack: &Stack, folder: &Path) -> Result<bool
 
 impl Campaign<'_> {
     /// One resync with its kills.
-    fn round(&self, random: &mut StdRng, number: u32, (rows, wanted): (u64, u32)) -> Result<u32> {
+    fn round(&self, random: &mut StdRng, number: u32, rows: u64, wanted: u32) -> Result<u32> {
         let mut walferry = self.streaming(None)?;
         walferry.wait_status("every row is read", TAKEN, |status| {
             let tables = status["snapshot"].as_array().map_or(&[][..], Vec::as_slice);

@@ -35,8 +35,7 @@ pub(crate) fn campaign(plan: &Plan, stack: &mut Stack, folder: &Path) -> Result<
         first_start.as_millis()
     ));
     let load = MixedLoad::start(&url, &plan.mixed)?;
-    let place = (url.as_str(), tables.as_slice());
-    let outcome = killing(plan, stack, place, &settings, folder, &mut walferry)?;
+    let outcome = killing(plan, stack, &url, &tables, &settings, folder, &mut walferry)?;
     let counts = load.stop();
     print_line(&format!(
         "load: {} transactions committed, {} rolled back, {} failed with their server, {} statements",
@@ -79,7 +78,8 @@ struct Outcome {
 fn killing(
     plan: &Plan,
     stack: &mut Stack,
-    (url, tables): (&str, &[String]),
+    url: &str,
+    tables: &[String],
     settings: &Settings,
     folder: &Path,
     walferry: &mut Walferry,
