@@ -341,3 +341,50 @@ fn each_line_of_the_log_of_two_connectors_names_its_own() {
     }
     assert_eq!(seen.len(), 2, "{seen:?}");
 }
+
+#[test]
+fn status_tells_of_tables_that_were_renamed_or_dropped() {
+    let place = Place::shared("gone");
+    for table in ["old", "dropped", "\"With space\""] {
+        place.sql(&format!("create table {table} (id int primary key)"));
+    }
+    let mut walferry = place.streaming(&place.all());
+    let insert = "insert into dropped values (1); insert into \"With space\" values (1)";
+    place.drain(&format!("insert into old values (1); {insert}"));
+    let of = |it: &Json, name: &str| {
+        let tables = it["tables"].as_array().unwrap().iter();
+        let found = tables.clone().find(|it| it["name"] == name);
+        found.map_or((String::new(), String::new()), |it| {
+            let word = |key: &str| it[key].as_str().unwrap_or_default().to_owned();
+            (word("state"), word("reason"))
+        })
+    };
+    walferry.wait_status("all are met", READY, |it| {
+        ["public.old", "public.dropped", "public.With space"]
+            .iter()
+            .all(|name| of(it, name).0 == "streaming")
+    });
+    place.sql("alter table old rename to new; drop table dropped");
+    walferry.wait_status("both are told of", READY, |it| {
+        let (old, dropped) = (of(it, "public.old"), of(it, "public.dropped"));
+        old.0 == "gone"
+            && old.1.contains("renamed to public.new")
+            && dropped.0 == "gone"
+            && dropped.1.contains("dropped")
+            && of(it, "public.With space").0 == "streaming"
+    });
+    let (_, text) = output(&["status", "--admin", walferry.admin_url()]);
+    let line = format!(
+        "gone: it was dropped; what was published of it stays in topic {}",
+        place.topic("public.dropped")
+    );
+    assert!(text.contains(&line), "{text}");
+    // One that is there again under its name is followed.
+    place.sql("create table dropped (id int primary key)");
+    place.drain("insert into dropped values (2); insert into new values (2)");
+    walferry.wait_status("they are followed", READY, |it| {
+        of(it, "public.dropped").0 == "streaming" && of(it, "public.new").0 == "streaming"
+    });
+    walferry.sigterm();
+    assert_eq!(walferry.wait_exit(READY), Some(0));
+}

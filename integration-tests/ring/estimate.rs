@@ -91,10 +91,9 @@ fn an_estimate_counts_what_a_connector_publishes() {
     let seen = format!(
         "select bool_and(confirmed_flush_lsn >= '{end}' or not temporary) from pg_replication_slots where database = current_database()"
     );
+    let published = bytes(&walferry) - before;
     let begun = Instant::now();
     while place.value(&seen).as_deref() != Some("t") {
-        // An idle database's slot moves on with the next commit.
-        place.sql("insert into many values (0, '') on conflict do nothing; select pg_logical_emit_message(true, 'any', '')");
         assert!(begun.elapsed() < READY, "it does not count on");
     }
     Command::new("kill")
@@ -116,12 +115,6 @@ fn an_estimate_counts_what_a_connector_publishes() {
         (&largest["changes"], &largest["tables"][0]),
         (&500.into(), &"public.t".into())
     );
-    walferry.wait_status("all of it", READY, |it| {
-        let tables = it["tables"].as_array().cloned().unwrap_or_default();
-        let changes = tables.iter().filter_map(|it| it["changes"].as_u64());
-        changes.sum::<u64>() == 1561
-    });
-    let published = bytes(&walferry) - before;
     let estimated = figure(&report, "avro_rate") * figure(&report, "measured");
     let off = (estimated - published).abs() / published;
     assert!(off < 0.01, "{estimated} estimated, {published} published");

@@ -134,7 +134,7 @@ async fn measure<'a>(
         match event {
             Some(StreamEvent::Block(block)) => {
                 load.block(&block.bytes).await?;
-                feedback.set_flushed(load.last_commit);
+                feedback.set_flushed(load.seen);
             }
             Some(StreamEvent::Ended(outcome)) => break outcome.map_err(Error::from),
             None => break Ok(()),

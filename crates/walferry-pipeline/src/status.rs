@@ -370,6 +370,25 @@ impl Status {
             .collect()
     }
 
+    /// A table is there no more under its name, for this reason; without one it is there.
+    pub(crate) fn set_gone(&self, name: &str, reason: Option<String>) {
+        let mut inner = self.inner();
+        let Some(table) = inner.tables.get_mut(name) else {
+            return;
+        };
+        let was_gone = table.state == TableActivity::Gone;
+        match reason {
+            Some(reason) => {
+                if !was_gone {
+                    tracing::info!(table = name, reason, "a table is gone");
+                }
+                (table.state, table.reason) = (TableActivity::Gone, Some(reason));
+            }
+            None if was_gone => (table.state, table.reason) = (TableActivity::Streaming, None),
+            None => {}
+        }
+    }
+
     pub(crate) fn count_changes(&self, table: &str, changes: u64) {
         if let Some(table) = self.inner().tables.get_mut(table) {
             table.changes += changes;

@@ -77,7 +77,9 @@ pub(super) struct Load<'a> {
     /// Messages that were too long to be kept.
     pub(super) cut: u64,
     /// Up to where everything has been seen.
-    pub(super) last_commit: Lsn,
+    pub(super) seen: Lsn,
+    /// The end of the last transaction.
+    last_commit: Lsn,
     open: Option<Open>,
 }
 
@@ -106,6 +108,7 @@ impl<'a> Load<'a> {
             avro_seconds: Vec::new(),
             busy: Duration::ZERO,
             cut: 0,
+            seen: Lsn::ZERO,
             last_commit: Lsn::ZERO,
             open: None,
         }
@@ -117,6 +120,10 @@ impl<'a> Load<'a> {
         let mut rows = Rows::default();
         for frame in walferry_pgoutput::frames(bytes) {
             match frame.map_err(malformed)? {
+                // A quiet database's slot must not keep what others write.
+                Frame::Keepalive(keepalive) if self.open.is_none() => {
+                    self.seen = self.seen.max(keepalive.wal_end);
+                }
                 Frame::Keepalive(_) => {}
                 Frame::Cut(_) => self.cut += 1,
                 Frame::XLogData(data) => {
@@ -160,6 +167,7 @@ impl<'a> Load<'a> {
             }
             Message::Commit(commit) => {
                 self.last_commit = commit.end_lsn;
+                self.seen = self.seen.max(commit.end_lsn);
                 self.commit();
             }
             Message::Insert(insert) => {

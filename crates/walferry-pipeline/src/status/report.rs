@@ -95,6 +95,8 @@ pub enum TableActivity {
     Incomplete,
     /// It is published, and its topic holds rows that the table has no more, for the reason that is given.
     Surplus,
+    /// It was published, and is there no more under its name, for the reason that is given.
+    Gone,
 }
 
 /// A table that the connector has met.
@@ -112,7 +114,7 @@ pub struct TableStatus {
     pub changes: u64,
     /// Ids of the schemas in use.
     pub schema_ids: SchemaIds,
-    /// `streaming`, `parked`, `catching-up`, `left-out`, `incomplete` or `surplus`.
+    /// `streaming`, `parked`, `catching-up`, `left-out`, `incomplete`, `surplus` or `gone`.
     pub state: TableActivity,
     /// Since when it waits or has waited, while it does.
     pub parked_since: Option<String>,

@@ -52,7 +52,7 @@ pub(crate) fn run(command: Snapshot) -> Result<(), Failure> {
             };
             let all = said["snapshots"].as_array().cloned().unwrap_or_default();
             let lines: String = all.iter().map(line).collect();
-            print(lines.as_bytes())
+            print(format!("ID\tTABLE\tSTATE\tROWS\tROWS ESTIMATED\n{lines}").as_bytes())
         }
         Snapshot::Cancel { id, process } => {
             about(Method::DELETE, &format!("/snapshots/{id}"), &process)

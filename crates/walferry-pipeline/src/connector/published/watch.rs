@@ -23,7 +23,7 @@ use crate::{
         },
     },
     error::Error,
-    position::published_record::{Lack, Mend},
+    position::published_record::{Lack, Mend, Record},
     snapshot::mailbox::{Handle, Refused},
     status::{Status, state::State},
 };
@@ -135,6 +135,7 @@ impl Watch {
             choice::take_out(&config, &catalog, &now.left_out).await?;
             now.without_refused(Some(&known.record));
             self.tell_broken(&now);
+            self.tell_gone(&catalog, &known.record, &now).await?;
             let renewed = self
                 .renewal
                 .as_ref()
@@ -192,5 +193,31 @@ impl Watch {
         for (table, reason) in now.broken.iter().filter(|(name, _)| !told.contains(*name)) {
             tracing::warn!(target: "audit", table, "{reason}");
         }
+    }
+
+    /// Says of tables that were met whether they are there no more, and what has become of them.
+    async fn tell_gone(&self, catalog: &Catalog, before: &Record, now: &Look) -> Result<(), Error> {
+        for (name, topic) in self.status.table_topics() {
+            if now.tables.contains_key(&name) || now.refused.contains_key(&name) {
+                self.status.set_gone(&name, None);
+                continue;
+            }
+            let Some(entry) = before.tables.get(&name) else {
+                continue;
+            };
+            let is_it = |quoted: &String| quoted.replace('"', "") == name.replace('"', "");
+            let reason = match catalog.quoted_name(entry.oid).await? {
+                // It is there, and not chosen any more.
+                Some(other) if is_it(&other) => continue,
+                Some(other) => {
+                    format!(
+                        "it was renamed to {other}; what was published before stays in topic {topic}"
+                    )
+                }
+                None => format!("it was dropped; what was published of it stays in topic {topic}"),
+            };
+            self.status.set_gone(&name, Some(reason));
+        }
+        Ok(())
     }
 }
