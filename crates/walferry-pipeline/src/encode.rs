@@ -462,15 +462,15 @@ impl Encoder {
         {
             return Ok(());
         }
-        let place = (tx.commit_lsn, tx.ordinal);
-        if self.parks_again(oid, place) {
+        let (commit_lsn, ordinal) = (tx.commit_lsn, tx.ordinal);
+        if self.parks_again(oid, commit_lsn, ordinal) {
             return Ok(());
         }
         let parked = self.tell(due, |encoder, told| {
-            encoder.written(oid, change, at, (left, told))
+            encoder.written(oid, change, at, left, told)
         })?;
         if let Some((table, obstacle)) = parked {
-            self.park(&table, obstacle, place);
+            self.park(&table, obstacle, commit_lsn, ordinal);
         }
         Ok(())
     }
@@ -480,7 +480,8 @@ impl Encoder {
         oid: u32,
         change: Change<'_>,
         at: Lsn,
-        (left, told): (Left, Option<&mut Told>),
+        left: Left,
+        told: Option<&mut Told>,
     ) -> Result<Option<(Arc<str>, Obstacle)>, Error> {
         let Some(tx) = &self.transaction else {
             return Ok(None);

@@ -142,14 +142,14 @@ const EXCUSES: &[Excuse] = &[
     excuse(
         "crates/walferry-pipeline/src/encode/relations.rs",
         "Relations",
-        18,
-        6,
+        13,
+        5,
         APART,
     ),
     excuse(
         "crates/walferry-pipeline/src/snapshot/engine.rs",
         "Engine",
-        25,
+        24,
         7,
         APART,
     ),

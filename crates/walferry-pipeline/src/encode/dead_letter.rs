@@ -21,11 +21,12 @@ pub(crate) fn write(
     plan: &Plan,
     change: Change<'_>,
     origin: &Origin<'_>,
-    error: (&str, &str),
+    kind: &str,
+    reason: &str,
     topic: &Arc<str>,
     block: &mut RecordBlock,
 ) {
-    let letter = letter(plan, change, origin, error, topic);
+    let letter = letter(plan, change, origin, kind, reason, topic);
     let mut span = |bytes: Option<Vec<u8>>| bytes.map(|bytes| block.append(&bytes));
     let (key, value) = (span(letter.key), span(letter.value));
     let index = block.topic(topic);
@@ -37,7 +38,8 @@ pub(crate) fn letter(
     plan: &Plan,
     change: Change<'_>,
     origin: &Origin<'_>,
-    (kind, reason): (&str, &str),
+    kind: &str,
+    reason: &str,
     topic: &Arc<str>,
 ) -> OwnedRecord {
     let (old, new) = match change {

@@ -91,8 +91,8 @@ fn judge(
     match plan.policy {
         Policy::DeadLetter => {
             let topic = context.dead_letters;
-            let error = (expected.0, expected.1.as_str());
-            let letter = dead_letter::letter(plan, change, origin, error, topic);
+            let (kind, reason) = expected;
+            let letter = dead_letter::letter(plan, change, origin, kind, reason, topic);
             let held = letter.value.as_ref().map_or(0, Vec::len);
             let judge = move |refusal: &Refusal, asked| {
                 if asked > 0 {

@@ -50,12 +50,7 @@ impl Encoder {
     }
 
     /// The table waits at the change `ordinal` of the open transaction.
-    pub(super) fn park(
-        &mut self,
-        table: &str,
-        obstacle: Obstacle,
-        (commit_lsn, ordinal): (Lsn, u64),
-    ) {
+    pub(super) fn park(&mut self, table: &str, obstacle: Obstacle, commit_lsn: Lsn, ordinal: u64) {
         tracing::error!(target: "audit", table, lsn = %commit_lsn, ordinal, error = obstacle.reason,
             "the table is parked: the others go on");
         let parked = Parked {
@@ -84,7 +79,7 @@ impl Encoder {
 
 impl Encoder {
     /// Parks the table of a change that Kafka has refused before. Whether it was one.
-    pub(super) fn parks_again(&mut self, oid: u32, (commit_lsn, ordinal): (Lsn, u64)) -> bool {
+    pub(super) fn parks_again(&mut self, oid: u32, commit_lsn: Lsn, ordinal: u64) -> bool {
         if self.refused.is_empty() {
             return false;
         }
@@ -101,7 +96,7 @@ impl Encoder {
             reason: self.refused.swap_remove(at).reason,
             offers: Vec::new(),
         };
-        self.park(&table, obstacle, (commit_lsn, ordinal));
+        self.park(&table, obstacle, commit_lsn, ordinal);
         true
     }
 }

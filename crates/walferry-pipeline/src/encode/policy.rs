@@ -30,7 +30,8 @@ pub(super) fn unwritable(
     block: &mut RecordBlock,
     change: Change<'_>,
     origin: &Origin<'_>,
-    (kind, reason): (&'static str, &str),
+    kind: &'static str,
+    reason: &str,
     context: &Context<'_>,
 ) -> Result<Option<(Arc<str>, Obstacle)>, Error> {
     let stage = "encode";
@@ -64,7 +65,8 @@ pub(super) fn unwritable(
                 plan,
                 change,
                 origin,
-                (kind, reason),
+                kind,
+                reason,
                 context.dead_letters,
                 block,
             );

@@ -114,7 +114,7 @@ impl RecordWriter {
                     Ok(None)
                 }
                 Err((kind, reason)) => {
-                    unwritable(plan, block, change, origin, (kind, &reason), &context)
+                    unwritable(plan, block, change, origin, kind, &reason, &context)
                 }
             },
         );
