@@ -38,6 +38,7 @@ use crate::audit::{
     subject::Subject,
 };
 use walferry_pipeline::{
+    blocking::blocking,
     config::Config,
     connector::choice,
     error::Error,
@@ -114,7 +115,7 @@ pub async fn audit(config: &Config, what: Audit, say: impl Fn(&str)) -> Result<A
             moment.clone(),
             registry.clone(),
         );
-        let judged = tokio::task::spawn_blocking(move || {
+        let judged = blocking("comparing", move || {
             let (config, differences_max, moment, registry) = whole;
             compare(
                 &config,
@@ -125,9 +126,7 @@ pub async fn audit(config: &Config, what: Audit, say: impl Fn(&str)) -> Result<A
                 differences_max,
             )
         });
-        let judged = judged.await;
-        let mut table =
-            judged.map_err(|error| Error::internal(format!("comparing: {error}")))??;
+        let mut table = judged.await?;
         note_parked(&checkpoint, moment.lsn, &mut table);
         if origins_left_out {
             unseen::left_out_origins(&mut table);

@@ -24,6 +24,7 @@ use walferry_registry::Registry;
 
 use crate::replay::letter::Letter;
 use walferry_pipeline::{
+    blocking::blocking,
     config::{Config, Mask, Policy},
     encode::{
         change_records::Bookmark,
@@ -98,7 +99,7 @@ pub async fn replay(config: &Config, what: Replay) -> Result<ReplayReport, Error
     let registry = Arc::new(Registry::new(config.registry.clone())?);
     registry.ping().await?;
     let runtime = Handle::current();
-    let whole = tokio::task::spawn_blocking(move || {
+    let whole = blocking("replaying", move || {
         // Nobody asks it to stop: the process ends with its signal, and loses nothing.
         let (_go, stop) = watch::channel(false);
         let status = Arc::new(Status::new(config.name.as_str()));
@@ -125,9 +126,7 @@ pub async fn replay(config: &Config, what: Replay) -> Result<ReplayReport, Error
         };
         replayer.all().map(|()| replayer.report)
     });
-    whole
-        .await
-        .map_err(|error| Error::internal(format!("replaying: {error}")))?
+    whole.await
 }
 
 /// What a letter shows of a masked column is the mask; and a schema that is refused keeps one table back, not all.

@@ -10,6 +10,7 @@ use walferry_kafka::Checkpoint;
 use walferry_postgres::{Catalog, Replication};
 
 use walferry_pipeline::{
+    blocking::blocking,
     config::Config,
     connector::startup,
     error::Error,
@@ -207,13 +208,11 @@ async fn look(config: &Config) -> Result<(Catalog, Server, Slot), Error> {
 
 async fn topic_missing(config: &Config) -> Result<bool, Error> {
     let kafka = config.kafka.clone();
-    let asked = tokio::task::spawn_blocking(move || {
+    let asked = blocking("asking for the checkpoint topic", move || {
         let topic = kafka.checkpoint_topic.as_str();
-        Ok::<_, Error>(!walferry_kafka::topics_missing(&kafka, &[topic])?.is_empty())
+        Ok(!walferry_kafka::topics_missing(&kafka, &[topic])?.is_empty())
     });
-    asked
-        .await
-        .map_err(|error| Error::internal(format!("asking for the checkpoint topic: {error}")))?
+    asked.await
 }
 
 async fn amend(
@@ -222,13 +221,11 @@ async fn amend(
     change: impl FnOnce(Option<Checkpoint>) -> Result<Option<Checkpoint>, Error> + Send + 'static,
 ) -> Result<Option<Checkpoint>, Error> {
     let kafka = config.kafka.clone();
-    let amended = tokio::task::spawn_blocking(move || {
+    let amended = blocking("changing the checkpoint", move || {
         if create {
             walferry_kafka::ensure_checkpoint_topic(&kafka)?;
         }
         walferry_kafka::amend_checkpoint(&kafka, change)
     });
-    amended
-        .await
-        .map_err(|error| Error::internal(format!("changing the checkpoint: {error}")))?
+    amended.await
 }

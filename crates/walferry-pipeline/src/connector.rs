@@ -5,7 +5,6 @@
 //! on, and nothing is streamed before the connector is claimed in Kafka; a server that is away is waited for without an end.
 //! Start reading at `run`; a start is `Start::prepare`.
 
-mod blocking;
 pub mod choice;
 mod claimant;
 mod create;
@@ -37,9 +36,9 @@ use walferry_postgres::{Catalog, Replication};
 use walferry_registry::Registry;
 
 use crate::{
+    blocking::blocking,
     config::{Config, InForce},
     connector::{
-        blocking::blocking,
         claimant::{Claimant, Claimed},
         monitor::Monitor,
         published::act,

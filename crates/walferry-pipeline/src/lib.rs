@@ -8,8 +8,10 @@
 //! Start reading at `connector::run`, then `connector::ring`, `encode` and `publish` in the order in which a change meets them.
 
 // From the bottom.
+pub mod blocking;
 pub mod clock;
 pub mod error;
+pub mod kept;
 pub mod retry;
 pub mod sorter;
 

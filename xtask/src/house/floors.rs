@@ -20,7 +20,10 @@ const fn floor(rooms: &'static [&'static str], acquainted: bool) -> Floor {
 
 /// From the bottom. Above the top stands `walferry-operations`, a crate of its own: cargo keeps it there.
 const FLOORS: &[Floor] = &[
-    floor(&["error", "clock", "sorter", "retry"], true),
+    floor(
+        &["blocking", "error", "clock", "kept", "sorter", "retry"],
+        true,
+    ),
     floor(&["config"], false),
     floor(&["position"], false),
     floor(&["tables"], false),

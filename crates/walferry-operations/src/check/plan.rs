@@ -16,6 +16,7 @@ use crate::{
     schema::subject,
 };
 use walferry_pipeline::{
+    blocking::blocking,
     config::{Config, Envelope, Operation, Policy, SnapshotMode},
     connector::startup,
     position::{
@@ -43,15 +44,14 @@ pub(super) async fn topics(config: &Config, source: &Examined, findings: &mut Ve
         )
         .collect();
     let kafka = config.kafka.clone();
-    let asked = tokio::task::spawn_blocking(move || {
+    let asked = blocking("looking at topics", move || {
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
         let planned = walferry_kafka::plan_topics(&kafka, &names)?;
         let concerns = walferry_kafka::topic_safety(&kafka, &names)?;
-        Ok::<_, walferry_kafka::Error>((planned, concerns, walferry_kafka::request_limit(&kafka)?))
+        Ok((planned, concerns, walferry_kafka::request_limit(&kafka)?))
     });
     // That no broker answers has been said already.
-    let asked = asked.await.ok().and_then(Result::ok);
-    let (planned, concerns, limit) = asked.unwrap_or_default();
+    let (planned, concerns, limit) = asked.await.unwrap_or_default();
     findings.extend(limit.map(|it| Finding::new(Severity::Warning, "kafka", it)));
     for concern in concerns {
         // With one broker nothing better is to be had.
@@ -169,11 +169,11 @@ async fn compacted(config: &Config, source: &Examined) -> HashSet<String> {
         .map(|it| config.topic(&it.schema, &it.name))
         .collect();
     let kafka = config.kafka.clone();
-    let asked = tokio::task::spawn_blocking(move || {
+    let asked = blocking("looking for compacted topics", move || {
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
-        walferry_kafka::compacted_topics(&kafka, &names)
+        Ok(walferry_kafka::compacted_topics(&kafka, &names)?)
     });
-    asked.await.ok().and_then(Result::ok).unwrap_or_default()
+    asked.await.unwrap_or_default()
 }
 
 /// Records without a key that a compacted topic does not take.

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use walferry_kafka::{Checkpoint, Publisher};
 
 use crate::{
-    connector::{blocking::blocking, ring::Begin},
+    blocking::blocking,
+    connector::ring::Begin,
     error::Error,
     position::{checkpoint_writer::CheckpointWriter, committed::Committed},
 };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time;
 use walferry_postgres::Catalog;
 
-use crate::{connector::Start, error::Error, retry, status::state::Peer};
+use crate::{connector::Start, error::Error, kept::taken_or_opened, retry, status::state::Peer};
 
 /// How often it is asked what is waited for, and how long the answer may take.
 const LOOK: Duration = Duration::from_secs(1);
@@ -55,10 +55,8 @@ impl Start {
         catalog: &mut Option<Catalog>,
         pid: i32,
     ) -> Result<Option<String>, walferry_postgres::Error> {
-        let open = match catalog.take() {
-            Some(open) => open,
-            None => Catalog::connect(&self.config.source.connect).await?,
-        };
+        let connect = Catalog::connect(&self.config.source.connect);
+        let open = taken_or_opened(catalog, connect).await?;
         let answer = open.waits_for(pid).await?;
         *catalog = Some(open);
         Ok(answer)

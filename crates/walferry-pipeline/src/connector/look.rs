@@ -11,10 +11,10 @@ use walferry_event::Code;
 use walferry_kafka::Checkpoint;
 
 use crate::{
+    blocking::blocking,
     config::SnapshotMode,
     connector::{
         Start,
-        blocking::blocking,
         startup::{self, Found},
     },
     error::Error,

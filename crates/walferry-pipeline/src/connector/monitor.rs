@@ -19,6 +19,7 @@ use crate::{
     config::{Config, InForce},
     connector::parked_retry,
     encode::block::Memory,
+    kept::taken_or_opened,
     status::{Status, report::Lag, state::Peer},
 };
 
@@ -252,10 +253,8 @@ async fn ask_lag(
     status: &Status,
     catalog: &mut Option<Catalog>,
 ) -> Result<(Lsn, Option<u64>), walferry_postgres::Error> {
-    let open = match catalog.take() {
-        Some(open) => open,
-        None => Catalog::connect(&config.source.connect).await?,
-    };
+    let connect = Catalog::connect(&config.source.connect);
+    let open = taken_or_opened(catalog, connect).await?;
     let lsn = open.current_wal().await?;
     let slot = open.slot(&config.source.slot).await?;
     let synchronous = open.is_synchronous(&config.source.slot).await?;

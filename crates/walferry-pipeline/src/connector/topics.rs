@@ -12,6 +12,7 @@ use walferry_kafka::{Checkpoint, Difference, TopicLook};
 use walferry_postgres::TableInfo;
 
 use crate::{
+    blocking::blocking,
     config::{Config, InForce},
     position::published_record::Lack,
     status::Status,
@@ -47,8 +48,10 @@ pub(crate) async fn begin(
         side.iter().any(|it| it == topic) || tables.iter().any(|(_, it)| it == topic)
     });
     let kafka = config.kafka.clone();
-    let looked = tokio::task::spawn_blocking(move || TopicLook::new(&kafka)?.look()).await;
-    if let Ok(Err(error)) = looked {
+    let looked = blocking("looking at topics", move || {
+        Ok(TopicLook::new(&kafka)?.look()?)
+    });
+    if let Err(error) = looked.await {
         tracing::warn!(%error, "whether the topics are those of before is not known yet");
     }
     tell(config, status, tables, &mut BTreeMap::new());
@@ -63,18 +66,17 @@ pub(crate) async fn watch(config: InForce, status: Arc<Status>, tables: TableTop
         let config = config.now();
         let kafka = config.kafka.clone();
         let open = look.take();
-        let looked = tokio::task::spawn_blocking(move || {
+        let looked = blocking("looking at topics", move || {
             let open = match open {
                 Some(open) => open,
                 None => Arc::new(TopicLook::new(&kafka)?),
             };
             open.look()?;
-            Ok::<_, walferry_kafka::Error>(open)
+            Ok(open)
         });
         match looked.await {
-            Ok(Ok(open)) => look = Some(open),
+            Ok(open) => look = Some(open),
             // That Kafka does not answer is told by the monitor.
-            Ok(Err(error)) => tracing::debug!(%error, "looking at topics"),
             Err(error) => tracing::debug!(%error, "looking at topics"),
         }
         let mut all: Vec<(String, String)> = tables.to_vec();

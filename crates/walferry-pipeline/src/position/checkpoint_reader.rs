@@ -6,17 +6,15 @@ use std::sync::atomic::AtomicBool;
 
 use walferry_kafka::Checkpoint;
 
-use crate::{config::Config, error::Error};
+use crate::{blocking::blocking, config::Config, error::Error};
 
 /// The connector's checkpoint record as it is committed by now; none when the topic or the record does not exist.
 pub async fn checkpoint(config: &Config) -> Result<Option<Checkpoint>, Error> {
     config.kafka.check()?;
     let kafka = config.kafka.clone();
-    let read = tokio::task::spawn_blocking(move || {
-        walferry_kafka::look_at_checkpoint(&kafka, &AtomicBool::new(false))
+    let read = blocking("reading the checkpoint", move || {
+        let go = AtomicBool::new(false);
+        Ok(walferry_kafka::look_at_checkpoint(&kafka, &go)?)
     });
-    let read = read
-        .await
-        .map_err(|error| Error::internal(format!("reading the checkpoint: {error}")))?;
-    Ok(read?)
+    read.await
 }

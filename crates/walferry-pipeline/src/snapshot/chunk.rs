@@ -19,6 +19,7 @@ use crate::{
     config::{Config, InForce},
     encode::recent_transactions::Streamed,
     error::Error,
+    kept::taken_or_opened,
     snapshot::{
         base,
         readers::{last_key, pace},
@@ -144,10 +145,7 @@ impl Sessions {
 
     /// Reads a chunk. A session that failed, or did not read its rows to the end, is not used again.
     pub(crate) async fn read(&self, order: &Order) -> Result<Read, walferry_postgres::Error> {
-        let session = match self.take() {
-            Some(session) => session,
-            None => self.open().await?,
-        };
+        let session = taken_or_opened(&mut self.take(), self.open()).await?;
         let (read, whole) = read(&session, &self.config.now(), order).await?;
         if whole {
             self.keep(session);
@@ -164,10 +162,7 @@ impl Sessions {
         columns: &[usize],
         each: impl FnMut(&[Datum<'_>]) -> Result<(), Error>,
     ) -> Result<Option<KeyChunk>, KeyError> {
-        let session = match self.take() {
-            Some(session) => session,
-            None => self.open().await?,
-        };
+        let session = taken_or_opened(&mut self.take(), self.open()).await?;
         let chunk = read_keys(&session, &self.config.now(), order, relation, columns, each).await?;
         self.keep(session);
         Ok(chunk)
@@ -194,10 +189,7 @@ impl Sessions {
         &self,
         table: u32,
     ) -> Result<(Relation, TableScan, Contents), walferry_postgres::Error> {
-        let session = match self.take() {
-            Some(session) => session,
-            None => self.open().await?,
-        };
+        let session = taken_or_opened(&mut self.take(), self.open()).await?;
         let (relation, filter) =
             compile::shape(&self.config.now(), &session.catalog, table).await?;
         let scan = session.reader.scan(&relation).await?;
@@ -212,10 +204,7 @@ impl Sessions {
         table: &TableName,
         condition: &str,
     ) -> Result<(), walferry_postgres::Error> {
-        let session = match self.take() {
-            Some(session) => session,
-            None => self.open().await?,
-        };
+        let session = taken_or_opened(&mut self.take(), self.open()).await?;
         session.catalog.check_condition(table, condition).await?;
         self.keep(session);
         Ok(())
@@ -223,10 +212,7 @@ impl Sessions {
 
     /// What rows of a table without a key have to be as old as, for a snapshot that begins now; and where that is in the log.
     pub(crate) async fn base(&self) -> Result<(String, Lsn), walferry_postgres::Error> {
-        let session = match self.take() {
-            Some(session) => session,
-            None => self.open().await?,
-        };
+        let session = taken_or_opened(&mut self.take(), self.open()).await?;
         let (seen, at) = base::base(&self.config.now().source.connect, &session.reader).await?;
         self.keep(session);
         Ok((seen.to_string(), at))
@@ -234,10 +220,7 @@ impl Sessions {
 
     /// Lets the server flush its WAL: a transaction that does nothing but end.
     pub(crate) async fn nudge(&self) -> Result<(), walferry_postgres::Error> {
-        let session = match self.take() {
-            Some(session) => session,
-            None => self.open().await?,
-        };
+        let session = taken_or_opened(&mut self.take(), self.open()).await?;
         session.reader.nudge().await?;
         self.keep(session);
         Ok(())
@@ -245,10 +228,7 @@ impl Sessions {
 
     /// Where the WAL ends now.
     pub(crate) async fn wal_insert(&self) -> Result<Lsn, walferry_postgres::Error> {
-        let session = match self.take() {
-            Some(session) => session,
-            None => self.open().await?,
-        };
+        let session = taken_or_opened(&mut self.take(), self.open()).await?;
         let end = session.reader.wal_insert().await?;
         self.keep(session);
         Ok(end)

@@ -20,6 +20,7 @@ use walferry_postgres::{
 use crate::{
     config::{ConnectConfig, Errors, Snapshot},
     error::Passing,
+    kept::taken_or_opened,
     retry::{self, Retry},
 };
 
@@ -186,10 +187,7 @@ async fn ask_age(
     asking: &mut Option<SnapshotReader>,
     visibility: &Visibility,
 ) -> Result<u64, walferry_postgres::Error> {
-    let open = match asking.take() {
-        Some(open) => open,
-        None => SnapshotReader::connect(connect, 0).await?,
-    };
+    let open = taken_or_opened(asking, SnapshotReader::connect(connect, 0)).await?;
     let age = open.age(visibility).await?;
     *asking = Some(open);
     Ok(age)

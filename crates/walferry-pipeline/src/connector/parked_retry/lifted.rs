@@ -7,7 +7,7 @@
 use walferry_kafka::{BlockPool, Noted};
 use walferry_registry::{Lifted, Registry};
 
-use crate::config::InForce;
+use crate::{blocking::blocking, config::InForce};
 
 const NAME: &str = "level";
 
@@ -49,7 +49,7 @@ impl LevelNote {
 
     async fn read(&self) -> Result<Option<Lifted>, String> {
         let kafka = self.config.now().kafka.clone();
-        let note = blocking(move || Noted::read(&kafka, NAME)).await?;
+        let note = said(move || Noted::read(&kafka, NAME)).await?;
         match note {
             Some(note) => serde_json::from_slice(&note)
                 .map_err(|error| format!("the note of a lifted level cannot be read: {error}")),
@@ -61,7 +61,7 @@ impl LevelNote {
     pub(crate) async fn write(&self, lifted: Option<&Lifted>) -> Result<(), String> {
         let kafka = self.config.now().kafka.clone();
         let note = serde_json::to_vec(&lifted).map_err(|error| error.to_string())?;
-        blocking(move || {
+        said(move || {
             let (mut noted, _) = Noted::open(&kafka, NAME)?;
             noted.publish(BlockPool::new(0, 0).block(), &note)
         })
@@ -69,15 +69,10 @@ impl LevelNote {
     }
 }
 
-async fn blocking<T: Send + 'static>(
+async fn said<T: Send + 'static>(
     body: impl FnOnce() -> Result<T, walferry_kafka::Error> + Send + 'static,
 ) -> Result<T, String> {
-    let span = tracing::Span::current();
-    let done = tokio::task::spawn_blocking(move || {
-        let _named = span.enter();
-        body()
-    });
-    done.await
-        .map_err(|error| error.to_string())?
+    let done = blocking("the note of lifted levels", move || Ok(body())).await;
+    done.map_err(|error| error.to_string())?
         .map_err(|error| error.to_string())
 }

@@ -6,6 +6,7 @@
 use walferry_postgres::{Catalog, TableInfo, quote_ident};
 
 use crate::{
+    blocking::blocking,
     config::{Config, Envelope, Operation},
     connector::published::{
         compare::{Change, Difference},
@@ -47,15 +48,12 @@ pub(super) async fn topics_missing(
         return Ok(topics);
     }
     let kafka = config.kafka.clone();
-    let asked = tokio::task::spawn_blocking(move || {
+    let asked = blocking("looking for topics", move || {
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
         let missing = walferry_kafka::topics_missing(&kafka, &names)?;
-        Ok::<_, walferry_kafka::Error>(missing.into_iter().map(|it| it.to_string()).collect())
+        Ok(missing.into_iter().map(|it| it.to_string()).collect())
     });
-    let missing = asked
-        .await
-        .map_err(|error| Error::internal(format!("looking for topics: {error}")))?;
-    Ok(missing?)
+    asked.await
 }
 
 pub(super) async fn case(

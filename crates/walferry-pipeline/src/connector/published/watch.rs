@@ -23,6 +23,7 @@ use crate::{
         },
     },
     error::Error,
+    kept::taken_or_opened,
     position::published_record::{Lack, Mend, Record},
     snapshot::mailbox::{Handle, Refused},
     status::{Status, state::State},
@@ -104,10 +105,8 @@ struct Watch {
 impl Watch {
     async fn step(&mut self) -> Result<(), Error> {
         let config = self.config.now();
-        let catalog = match self.catalog.take() {
-            Some(open) => open,
-            None => Catalog::connect(&config.source.connect).await?,
-        };
+        let connect = Catalog::connect(&config.source.connect);
+        let catalog = taken_or_opened(&mut self.catalog, connect).await?;
         let version = catalog.tables_version(&config.source.publication).await?;
         let status = self.status.clone();
         let handle = self.handle.clone();

@@ -12,9 +12,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::watch, task, time};
+use tokio::{sync::watch, time};
 
 use crate::{
+    blocking::blocking,
     config::Config,
     error::{Error, Passing},
     retry,
@@ -40,15 +41,14 @@ pub(super) async fn ask(
     stop: &watch::Receiver<bool>,
 ) -> Result<Claim, Error> {
     let given_up = Arc::new(AtomicBool::new(false));
-    let asked = task::spawn_blocking({
+    let asked = blocking("reading the checkpoint", {
         let (kafka, given_up) = (config.kafka.clone(), given_up.clone());
-        move || walferry_kafka::read_checkpoint(&kafka, &given_up)
+        move || Ok(walferry_kafka::read_checkpoint(&kafka, &given_up))
     });
     let mut stop = stop.clone();
     let away = status.is_away(Peer::Kafka);
     let answer = tokio::select! {
-        answer = asked => answer
-            .map_err(|error| Error::internal(format!("reading the checkpoint: {error}")))?,
+        answer = asked => answer?,
         () = retry::asked(&mut stop) => {
             given_up.store(true, Ordering::Relaxed);
             return Err(Error::stopped());

@@ -16,6 +16,7 @@ use walferry_postgres::{Catalog, KeyRules};
 use walferry_registry::Registry;
 
 use crate::{
+    blocking::blocking,
     config::Config,
     encode::{
         relations::{refusal::Refusal, servers::Servers, urgency::Urgency},
@@ -223,18 +224,9 @@ impl Servers for LiveServers {
         let address = first.and_then(|it| it.trim().rsplit_once(':'));
         let address = address.and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
         let takes = loop {
-            let asked = self.runtime.spawn_blocking({
-                let (kafka, topic) = (self.config.kafka.clone(), topic.clone());
-                let span = tracing::Span::current();
-                move || {
-                    let _named = span.enter();
-                    ensure(&kafka, &topic)
-                }
-            });
-            let answer = self.ask(asked)?;
-            let answer =
-                answer.map_err(|error| Error::internal(format!("making a topic: {error}")))?;
-            match answer {
+            let (kafka, topic) = (self.config.kafka.clone(), topic.clone());
+            let asked = blocking("making a topic", move || Ok(ensure(&kafka, &topic)));
+            match self.ask(asked)?? {
                 Ok(takes) => break takes,
                 Err(error) => {
                     self.wait(&mut retry, Peer::Kafka, "topics", error, address.clone())?;
@@ -283,13 +275,11 @@ impl Servers for LiveServers {
         topics.retain(|topic| !self.known_topics.iter().any(|(known, _)| known == topic));
         topics.sort();
         topics.dedup();
-        let made = self.runtime.spawn_blocking({
+        let made = blocking("making topics", {
             let (kafka, topics) = (self.config.kafka.clone(), topics.clone());
-            let span = tracing::Span::current();
             move || {
-                let _named = span.enter();
                 let names: Vec<&str> = topics.iter().map(AsRef::as_ref).collect();
-                walferry_kafka::ensure_topics(&kafka, &names)
+                Ok(walferry_kafka::ensure_topics(&kafka, &names)?)
             }
         });
         let versions: Vec<_> = versions.iter().map(pairs).collect();
@@ -297,8 +287,7 @@ impl Servers for LiveServers {
         let (made, ()) = self
             .runtime
             .block_on(async { tokio::join!(made, registered) });
-        let takes = made.map_err(|error| Error::internal(format!("making topics: {error}")))??;
-        self.known_topics.extend(topics.into_iter().zip(takes));
+        self.known_topics.extend(topics.into_iter().zip(made?));
         Ok(())
     }
 

@@ -24,6 +24,7 @@ use walferry_kafka::TopicRecord;
 use walferry_registry::Registry;
 
 use crate::{
+    blocking::blocking,
     config::Config,
     encode::gone::{Gone, taken_apart},
     error::{Error, Passing},
@@ -107,13 +108,11 @@ impl<E: Send + Sync + 'static> Search<E> {
         self.flushed().await?;
         let search = Arc::new(self);
         let reading = search.clone();
-        let compared = tokio::task::spawn_blocking(move || {
+        let compared = blocking("comparing keys", move || {
             reading.topic(&mut sorter)?;
             compare(sorter)
         });
-        let (gone, ids) = compared
-            .await
-            .map_err(|error| Error::internal(format!("comparing keys: {error}")))??;
+        let (gone, ids) = compared.await?;
         let mut readers = HashMap::new();
         for id in ids {
             let schema = search.schema(id).await?;
