@@ -172,7 +172,7 @@ async fn describe(
     let mut subjects = Vec::new();
     for table in tables {
         let (relation, row_filter) = compile::shape(config, catalog, table.oid).await?;
-        let version = catalog.table(&relation, config.key_rules()).await?;
+        let version = compile::version(config, catalog, &relation).await?;
         let mut subject = Subject::new(config, version)?;
         let scan = reader.scan(&relation).await?;
         match reader.contents(&scan, row_filter.as_deref()).await {

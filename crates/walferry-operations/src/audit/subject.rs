@@ -9,11 +9,7 @@ use walferry_event::{Code, Datum, Lsn, Operation, Origin, Table};
 use walferry_postgres::Contents;
 
 use crate::audit::entry::{self, Entry, OTHER, Side};
-use walferry_pipeline::{
-    config::Config,
-    error::Error,
-    tables::{compile, key::choose_key},
-};
+use walferry_pipeline::{config::Config, error::Error, tables::compile};
 
 /// Magic byte and schema id.
 pub(super) const FRAME_BYTES: usize = 5;
@@ -50,8 +46,7 @@ struct Digester {
 }
 
 impl Subject {
-    pub(super) fn new(config: &Config, mut table: Table) -> Result<Subject, Error> {
-        choose_key(config, &mut table)?;
+    pub(super) fn new(config: &Config, table: Table) -> Result<Subject, Error> {
         let relation = &table.relation;
         let topic = config.topic(&relation.schema, &relation.name);
         let (plan, reader) = compile(config, &table, &topic)?;

@@ -14,7 +14,7 @@ use walferry_pipeline::{
     config::{Config, Tombstones},
     encode::change_records::{Change, Old},
     error::Error,
-    tables::{compile, key::choose_key},
+    tables::compile,
 };
 
 /// The records of one change.
@@ -60,9 +60,7 @@ impl<'a> Encoding<'a> {
             self.plans.remove(&relation.oid);
             return Ok(());
         }
-        let rules = self.config.key_rules();
-        let mut table = self.catalog.table(relation, rules).await?;
-        choose_key(self.config, &mut table)?;
+        let table = compile::version(self.config, self.catalog, relation).await?;
         let encode = compile::compile(self.config, &table, &[])?.encode;
         let planned = Planned {
             name: name.into(),

@@ -13,7 +13,7 @@ use crate::{
     tables::{key::choose_key, options::names::Alias},
 };
 
-/// A table as the catalog has it now, with the key that its messages have.
+/// A table as it is published now.
 pub async fn described(
     config: &Config,
     catalog: &Catalog,
@@ -21,7 +21,16 @@ pub async fn described(
 ) -> Result<Table, Error> {
     let publication = &config.source.publication;
     let relation = catalog.published_relation(publication, info.oid).await?;
-    let mut table = catalog.table(&relation, config.key_rules()).await?;
+    version(config, catalog, &relation).await
+}
+
+/// What the catalog says of a version of a table now, with the key that its messages have.
+pub async fn version(
+    config: &Config,
+    catalog: &Catalog,
+    relation: &Relation,
+) -> Result<Table, Error> {
+    let mut table = catalog.table(relation, config.key_rules()).await?;
     choose_key(config, &mut table)?;
     Ok(table)
 }
@@ -172,9 +181,7 @@ pub(crate) async fn has_key(
     catalog: &Catalog,
     table: &TableInfo,
 ) -> Result<bool, Error> {
-    let (relation, _) = shape(config, catalog, table.oid).await?;
-    let mut version = catalog.table(&relation, config.key_rules()).await?;
-    choose_key(config, &mut version)?;
+    let version = described(config, catalog, table).await?;
     let compiled = compile(config, &version, &[])?;
     Ok(compiled.encode.key_schema().is_some())
 }

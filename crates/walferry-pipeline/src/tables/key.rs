@@ -7,7 +7,7 @@ use walferry_event::{Code, Table};
 use crate::{config::Config, error::Error};
 
 /// Replaces the key by the configured one.
-pub fn choose_key(config: &Config, table: &mut Table) -> Result<(), Error> {
+pub(crate) fn choose_key(config: &Config, table: &mut Table) -> Result<(), Error> {
     let name = table.relation.qualified_name();
     let Some(key) = config.table(&name).and_then(|t| t.key.as_ref()) else {
         return Ok(());

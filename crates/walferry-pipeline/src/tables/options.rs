@@ -25,7 +25,7 @@ use walferry_postgres::{
 use crate::{
     config::{Config, TableConfig, selection},
     error::Error,
-    tables::{compile::encode_plan, key::choose_key},
+    tables::compile::{self, encode_plan},
 };
 
 /// The first version that has row filters and column lists.
@@ -154,9 +154,9 @@ pub async fn wanted(
     let Some(own) = config.table(&name).filter(|own| own.limits()) else {
         return Ok(wanted);
     };
+    // With every column: what is published of them is decided here.
     let relation = catalog.relation(table.oid).await?;
-    let mut version = catalog.table(&relation, config.key_rules()).await?;
-    choose_key(config, &mut version)?;
+    let version = compile::version(config, catalog, &relation).await?;
     named_columns(own, &name, &version)?;
     let topic = config.topic(&table.schema, &table.name);
     encode_plan(config, &version, &topic, &[])?;
