@@ -31,6 +31,7 @@
 //! | `schemas` | a table changes while it is followed; dead letters |
 //! | `situations` | what PostgreSQL and others test of the same kind, and had no test here |
 //! | `kafka` | what Kafka refuses for good, rights that are missing, topics that change |
+//! | `broker_tls` | a broker with TLS and a log-in, and one whose authority is not trusted |
 //! | `sizes` | rows of every size, in the stream and in snapshots, under each policy |
 //! | `oversize` | a record that its topic refuses for its size |
 //! | `replay` | dead letters are published once when what kept them back is mended |
@@ -54,6 +55,8 @@
 //! | `codes` | the code of each failure, and what `explain` says of it |
 //! | `init` | a first file from the catalog, and the SQL of a role that may no more than follow it |
 //! | `estimate` | a forecast counts what a connector publishes of the same load, and leaves nothing |
+//! | `deployment` | compose file, manifests, image and unit of `deploy` |
+//! | `monitoring` | alerts, dashboard and receivers of `deploy`, with a real Prometheus and Alertmanager |
 //! | `commands` | check, tail, status, checkpoint |
 //!
 //! Each test has its own database, slot and topics; one that harms a server has its own servers.
@@ -61,6 +64,7 @@
 #![allow(clippy::unwrap_used, reason = "what cannot be had fails the test")]
 
 mod audit;
+mod broker_tls;
 mod canaries;
 mod changes;
 mod check_findings;
@@ -69,6 +73,7 @@ mod commands;
 mod compat;
 mod contents;
 mod crash;
+mod deployment;
 mod doors;
 mod estimate;
 mod first_start;
@@ -84,6 +89,7 @@ mod keys;
 mod memory;
 mod messages;
 mod migrate;
+mod monitoring;
 mod old_rows;
 mod options;
 mod outage;

@@ -119,7 +119,7 @@ fn a_walsender_that_is_ended_is_replaced() {
     place.verdict(&checker).assert_clean(100);
 }
 
-fn host(url: &str) -> String {
+pub(crate) fn host(url: &str) -> String {
     let rest = url.split("//").nth(1).unwrap();
     let rest = rest.rsplit('@').next().unwrap();
     rest.split('/').next().unwrap().to_owned()

@@ -4,6 +4,7 @@
 //! Never: changes a file.
 //! Start reading at [`examine`]. The rules themselves are in `docs/STYLE.md`.
 
+mod alerts;
 mod arrows;
 mod circles;
 mod file;
@@ -45,6 +46,7 @@ pub fn examine_tree(tree: &Tree) -> Vec<Finding> {
     findings.extend(file::unsafe_places(tree));
     findings.extend(file::lint_tables(tree));
     findings.extend(promises::examine(tree));
+    findings.extend(alerts::examine(tree));
     findings.extend(situations::examine(tree));
     let imports = circles::Imports::of(tree);
     findings.extend(circles::examine(&imports));

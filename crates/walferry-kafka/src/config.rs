@@ -2,7 +2,7 @@
 //!
 //! Owns how they are put together. Those that would break the guarantee are refused in `property_check`; which properties are whose is decided one by one in `properties`.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, env, fmt, sync::Arc, time::Duration};
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use walferry_event::Secret;
@@ -64,6 +64,8 @@ pub(crate) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) const RETRY_BACKOFF_MS: u64 = 250;
 /// How long those who ask beside the producer wait for one answer, in milliseconds.
 const ASK_TIMEOUT_MS: &str = "4000";
+/// Where OpenSSL is told by the environment which authorities to trust.
+const AUTHORITIES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 /// Records that librdkafka may queue. Fewer make it wake for each (measured: under 20 000 costs half the rate).
 pub(crate) const QUEUE_MESSAGES_MAX: i32 = 30_000;
 
@@ -88,6 +90,10 @@ impl Config {
         client.set("client.id", format!("walferry-{}", self.connector));
         client.set("log.connection.close", "true");
         client.set_log_level(RDKafkaLogLevel::Info);
+        // OpenSSL is part of the binary: of its own accord it looks for authorities where it was built for, not where it runs.
+        if AUTHORITIES.iter().all(|it| env::var_os(it).is_none()) {
+            client.set("ssl.ca.location", "probe");
+        }
         for (name, value) in DEFAULTS.iter().filter(|(name, _)| is_common(name)) {
             client.set(*name, *value);
         }
@@ -231,5 +237,18 @@ mod tests {
         let producer: Result<rdkafka::producer::BaseProducer, _> =
             example().producer().unwrap().create();
         assert!(producer.is_ok(), "{:?}", producer.err());
+    }
+
+    #[test]
+    fn authorities_are_looked_for_where_the_system_keeps_them_unless_the_file_names_them() {
+        let mut config = example();
+        let location = |config: &Config| {
+            let client = config.client().unwrap();
+            client.get("ssl.ca.location").map(str::to_owned)
+        };
+        assert_eq!(location(&config).as_deref(), Some("probe"));
+        let (name, file) = ("ssl.ca.location", "/etc/ours.pem");
+        config.properties.insert(name.into(), file.into());
+        assert_eq!(location(&config).as_deref(), Some(file));
     }
 }

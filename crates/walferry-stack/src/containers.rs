@@ -1,4 +1,4 @@
-//! The same three servers as containers, by the `docker-compose.yml` at the root of the project.
+//! The same three servers as containers, by the `docker-compose.yml` at the root of the project, of which the others stay down.
 //!
 //! Owns: the compose project `walferry`. Never: pulls or starts anything unless an engine answers.
 //! Start reading at [`up`].
@@ -17,6 +17,7 @@ pub(super) fn up(postgres_major: u32) -> Result<Coordinates> {
     let numbers = [&postgres, &kafka, &registry].map(|port| port.number().to_string());
     let output = compose(engine)?
         .args(["up", "--detach", "--wait", "--quiet-pull"])
+        .args(["postgres", "kafka", "registry"])
         .env("WALFERRY_POSTGRES_VERSION", postgres_major.to_string())
         .env("WALFERRY_POSTGRES_PORT", &numbers[0])
         .env("WALFERRY_KAFKA_PORT", &numbers[1])

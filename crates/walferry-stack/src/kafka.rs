@@ -5,6 +5,7 @@
 //! front of it sees all that they send.
 //! Start reading at [`KafkaServer::start`].
 
+mod certificate;
 mod program;
 
 use std::ffi::OsString;
@@ -21,6 +22,7 @@ use super::artifacts;
 use super::cache::RunFolder;
 use super::port::Port;
 use super::process::{Launch, ServerProcess};
+use certificate::Certificate;
 pub(super) use program::format_template;
 use program::{ACL_TOOL, KafkaProgram};
 
@@ -30,6 +32,7 @@ pub struct KafkaOptions {
     settings: Vec<(String, String)>,
     doors: usize,
     users: Vec<(String, String)>,
+    tls: bool,
     heap_mib: u32,
 }
 
@@ -47,6 +50,7 @@ impl KafkaOptions {
             settings: Vec::new(),
             doors: 0,
             users: Vec::new(),
+            tls: false,
             heap_mib: 1024,
         }
     }
@@ -70,6 +74,13 @@ impl KafkaOptions {
     #[must_use]
     pub fn user(mut self, name: &str, password: &str) -> Self {
         self.users.push((name.into(), password.into()));
+        self
+    }
+
+    /// The users' listener speaks TLS; [`KafkaServer::authority`] is what a client has to trust.
+    #[must_use]
+    pub fn tls(mut self) -> Self {
+        self.tls = true;
         self
     }
 }
@@ -104,6 +115,7 @@ pub struct KafkaServer {
     folder: RunFolder,
     ports: Ports,
     program: KafkaProgram,
+    certificate: Option<Certificate>,
 }
 
 #[derive(Debug)]
@@ -137,7 +149,15 @@ impl KafkaServer {
         };
         let properties = folder.path().join("server.properties");
         let data = folder.path().join("data");
-        fs::write(&properties, server_properties(&data, &ports, &options))?;
+        let certificate = match options.tls {
+            true => Some(Certificate::make(&program.java, folder.path())?),
+            false => None,
+        };
+        let mut text = server_properties(&data, &ports, &options);
+        if let Some(certificate) = &certificate {
+            text.push_str(&certificate.settings("SASL"));
+        }
+        fs::write(&properties, text)?;
         program.lay_out(&data)?;
         let mut arguments: Vec<OsString> = vec![
             format!("-Xmx{}m", options.heap_mib).into(),
@@ -167,6 +187,7 @@ impl KafkaServer {
             folder,
             ports,
             program,
+            certificate,
         })
     }
 
@@ -246,6 +267,12 @@ impl KafkaServer {
         format!("127.0.0.1:{}", self.ports.sasl.number())
     }
 
+    /// The PEM file with the authority behind the certificate of that listener, where it speaks TLS.
+    #[must_use]
+    pub fn authority(&self) -> Option<&Path> {
+        self.certificate.as_ref().map(|it| it.authority.as_path())
+    }
+
     /// The listeners for proxies, as many as were asked for.
     #[must_use]
     pub fn doors(&self) -> &[Door] {
@@ -283,7 +310,7 @@ struct Listener {
     protocol: &'static str,
 }
 
-fn listeners(ports: &Ports, with_users: bool) -> Vec<Listener> {
+fn listeners(ports: &Ports, options: &KafkaOptions) -> Vec<Listener> {
     let plain = |name: String, port: u16, advertised: Option<u16>| Listener {
         name,
         port,
@@ -299,13 +326,16 @@ fn listeners(ports: &Ports, with_users: bool) -> Vec<Listener> {
         let name = format!("DOOR{index}");
         all.push(plain(name, door.upstream(), Some(door.advertised())));
     }
-    if with_users {
+    if !options.users.is_empty() {
         let port = ports.sasl.number();
         all.push(Listener {
             name: "SASL".to_owned(),
             port,
             advertised: Some(port),
-            protocol: "SASL_PLAINTEXT",
+            protocol: match options.tls {
+                true => "SASL_SSL",
+                false => "SASL_PLAINTEXT",
+            },
         });
     }
     all
@@ -320,7 +350,7 @@ fn server_properties(data: &Path, ports: &Ports, options: &KafkaOptions) -> Stri
         }
         text.push_str(";\n");
     }
-    let all = listeners(ports, !options.users.is_empty());
+    let all = listeners(ports, options);
     let (mut listen, mut advertise, mut protocols) = (Vec::new(), Vec::new(), Vec::new());
     for Listener {
         name,

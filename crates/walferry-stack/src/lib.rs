@@ -13,6 +13,7 @@ mod connect;
 mod containers;
 mod java;
 mod kafka;
+mod monitoring;
 mod port;
 mod postgres;
 mod process;
@@ -33,12 +34,15 @@ pub use cache::{cache_folder, say};
 pub use clients::{JavaClient, confluent_kafka, flink, registry_deserialiser};
 pub use connect::{ConnectServer, DEBEZIUM_VERSION};
 pub use kafka::{Door, KafkaOptions, KafkaServer};
+pub use monitoring::{PrometheusServer, monitoring_program};
 pub use port::Port;
 pub use postgres::{PostgresOptions, PostgresServer};
-pub use python::{FASTAVRO_VERSION, fastavro};
+pub use python::{FASTAVRO_VERSION, fastavro, python_package};
 pub use registry::{RegistryOptions, RegistryServer};
 pub use state::{DevelopmentStack, Engine};
-pub use tools::{BROWSER_TOOLS, BUILD_TOOLS, JAVA_TOOLS, PYTHON_TOOLS, SERVER_TOOLS, Tool, ensure};
+pub use tools::{
+    BROWSER_TOOLS, BUILD_TOOLS, JAVA_TOOLS, PYTHON_TOOLS, SERVER_TOOLS, SYSTEMD_TOOLS, Tool, ensure,
+};
 
 /// Where a stack's servers answer.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,6 @@
-//! Python with fastavro, the second judge of our records.
+//! Python packages that judge what we make: fastavro our records, others our files.
 //!
-//! Owns: the version, and where it lies in the cache. Never: touches the machine's own Python packages.
+//! Owns: where they lie in the cache. Never: touches the machine's own Python packages.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -18,13 +18,21 @@ pub const FASTAVRO_VERSION: &str = "1.13.1";
 /// # Errors
 /// Python is missing and may not be installed, or the download failed.
 pub fn fastavro() -> Result<PathBuf> {
+    python_package("fastavro", FASTAVRO_VERSION)
+}
+
+/// The folder with this version of a package, for `PYTHONPATH` of `python3`.
+///
+/// # Errors
+/// As [`fastavro`].
+pub fn python_package(name: &str, version: &str) -> Result<PathBuf> {
     ensure(PYTHON_TOOLS)?;
-    install(&format!("fastavro-{FASTAVRO_VERSION}"), |folder| {
-        say(&format!("fetching fastavro {FASTAVRO_VERSION}"));
+    install(&format!("{name}-{version}"), |folder| {
+        say(&format!("fetching {name} {version}"));
         let output = Command::new("python3")
             .args(["-m", "pip", "install", "--quiet", "--no-input", "--target"])
             .arg(folder)
-            .arg(format!("fastavro=={FASTAVRO_VERSION}"))
+            .arg(format!("{name}=={version}"))
             .output()?;
         if !output.status.success() {
             bail!("pip: {}", String::from_utf8_lossy(&output.stderr).trim());

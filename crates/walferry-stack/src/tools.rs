@@ -134,6 +134,13 @@ pub const BROWSER_TOOLS: &[Tool] = &[
     },
 ];
 
+/// What judges the unit that we ship.
+pub const SYSTEMD_TOOLS: &[Tool] = &[Tool {
+    name: "systemd-analyze",
+    packages: &["systemd"],
+    probe: command(&["systemd-analyze", "--version"]),
+}];
+
 /// OpenSSL's Configure uses these modules, which Debian's perl-base lacks.
 const PERL: &[&str] = &[
     "perl",

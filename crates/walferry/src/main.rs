@@ -6,6 +6,7 @@
 
 mod admin;
 mod bars;
+mod certificates;
 mod command_line;
 mod commands;
 mod configuration;

@@ -111,6 +111,7 @@ pub(crate) const METRICS: &[Metric] = &[
     metric("walferry_position_lsn", "gauge", "position", "received, published, checkpointed and confirmed position, as a byte position in the WAL"),
     metric("walferry_source_lag_bytes", "gauge", "", "WAL of the server that the topics do not hold yet"),
     metric("walferry_slot_retained_bytes", "gauge", "", "WAL that the server keeps for the slot"),
+    metric("walferry_slot_retained_bytes_max", "gauge", "", "WAL that it may keep: source.slot_retained_bytes_max; absent where that is 0"),
     metric("walferry_freshness_seconds", "histogram", "", "from the commit in PostgreSQL to the commit in Kafka"),
     metric("walferry_changes_total", "counter", "table, op", "changes published"),
     metric("walferry_records_total", "counter", "topic", "records committed to Kafka, without checkpoints"),
@@ -132,6 +133,7 @@ pub(crate) const METRICS: &[Metric] = &[
     metric("walferry_snapshot_progress_ratio", "gauge", "table", "part of a table that a snapshot has read, 0 to 1"),
     metric("walferry_schema_versions_total", "counter", "table", "schema versions taken into use"),
     metric("walferry_parked_tables", "gauge", "", "tables that wait, or catch up after they have waited"),
+    metric("walferry_certificate_end_timestamp_seconds", "gauge", "key", "Unix time at which the certificates end that a key of the configuration names; of authorities the last, of our own the first of its file"),
     metric("walferry_build_info", "gauge", "version", "always 1"),
 ];
 

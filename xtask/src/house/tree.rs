@@ -16,7 +16,7 @@ pub struct Source {
     pub text: String,
 }
 
-/// All files that rules look at: Rust, manifests, documents, and the corpus of SQL.
+/// All files that rules look at: Rust, manifests, documents, the corpus of SQL, and what lies in `deploy`.
 #[derive(Debug, Clone, Default)]
 pub struct Tree(pub Vec<Source>);
 
@@ -58,9 +58,10 @@ fn read_folder(folder: &Path, prefix: &str, files: &mut Vec<Source>) -> Result<(
             if name != "target" && !name.starts_with('.') {
                 read_folder(&entry.path(), &format!("{path}/"), files)?;
             }
-        } else if [".rs", ".toml", ".md", ".sql"]
-            .iter()
-            .any(|end| name.ends_with(end))
+        } else if path.starts_with("deploy/")
+            || [".rs", ".toml", ".md", ".sql"]
+                .iter()
+                .any(|end| name.ends_with(end))
         {
             let text = fs::read_to_string(entry.path()).with_context(|| path.clone())?;
             files.push(Source { path, text });

@@ -203,6 +203,10 @@ async fn watch_lag(config: InForce, status: Arc<Status>, stream: Watched) {
     let connector = || name.clone();
     let source = metrics::gauge!("walferry_source_lag_bytes", "connector" => connector());
     let retained = metrics::gauge!("walferry_slot_retained_bytes", "connector" => connector());
+    if let Some(budget) = config.now().source.slot_retained_bytes_max {
+        metrics::gauge!("walferry_slot_retained_bytes_max", "connector" => connector())
+            .set(budget as f64);
+    }
     let mut catalog: Option<Catalog> = None;
     loop {
         let config = config.now();

@@ -21,7 +21,7 @@ use walferry_pipeline::Handle;
 
 use super::sighup;
 use crate::{
-    Failure, admin,
+    Failure, admin, certificates,
     configuration::{self, Choices, Loaded},
     logs, metrics,
 };
@@ -74,6 +74,7 @@ pub(super) fn connectors(
 
 async fn all(loaded: Vec<Loaded>, statuses: Vec<Arc<Handle>>) -> Result<(), Failure> {
     let exporter = metrics::install(&statuses)?;
+    tokio::spawn(certificates::watch(certificates::named(&loaded)));
     // One admin server is for all connectors, and so is its token.
     let token = loaded.iter().find_map(|one| one.token.clone());
     let listen = loaded[0].listen;
