@@ -222,6 +222,16 @@ pub fn give_back_large_buffers() {
     }
 }
 
+/// Makes the producer one that was fenced.
+#[cfg(test)]
+pub(crate) fn fence(producer: &BaseProducer<Events>, why: &CStr) {
+    let code = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__FENCED;
+    // SAFETY: the producer's handle is live, and the reason ends with a zero and is copied.
+    unsafe {
+        sys::rd_kafka_test_fatal_error(producer.client().native_ptr(), code, why.as_ptr());
+    }
+}
+
 /// The names of librdkafka's properties, as its default configuration has them.
 #[cfg(test)]
 pub(crate) fn property_names() -> Vec<String> {

@@ -36,7 +36,7 @@ use crate::{
 };
 
 use calls::Failed;
-use faults::{denied, error_fault, fault, no_producer, unended};
+use faults::{denied, error_fault, fault, first_cause, no_producer, unended};
 use live::Live;
 use spoilt::spoilt;
 
@@ -314,21 +314,15 @@ impl Librdkafka {
         };
         (self.sent_bytes, self.sent_records) = (0, 0);
     }
-}
 
-impl Transactions for Librdkafka {
-    fn begin(&mut self) -> Result<(), Fault> {
-        if let Some(committed_at) = self.committed_at {
-            std::thread::sleep(self.pause.saturating_sub(committed_at.elapsed()));
+    fn whole(&self, fault: Fault) -> Fault {
+        match &self.live {
+            Some(live) => first_cause(&live.producer, fault),
+            None => fault,
         }
-        let live = self.live()?;
-        live.producer.context().watch_connections();
-        live.producer
-            .begin_transaction()
-            .map_err(|error| fault(&error, ""))
     }
 
-    fn send(
+    fn send_records(
         &mut self,
         block: &Arc<RecordBlock>,
         records: Range<usize>,
@@ -345,7 +339,7 @@ impl Transactions for Librdkafka {
                 self.send_run(block, run.clone(), sequence)?;
             } else {
                 for (index, place) in run.clone().zip(sequence..) {
-                    self.send_one(&block.record(index), place)?;
+                    self.send_record(&block.record(index), place)?;
                 }
             }
             sequence += run.len();
@@ -353,7 +347,7 @@ impl Transactions for Librdkafka {
         Ok(())
     }
 
-    fn send_one(&mut self, record: &RecordRef<'_>, sequence: usize) -> Result<(), Fault> {
+    fn send_record(&mut self, record: &RecordRef<'_>, sequence: usize) -> Result<(), Fault> {
         self.admit(1, record.value_len())?;
         self.sent_records += 1;
         self.sent_bytes += record.value_len();
@@ -373,7 +367,7 @@ impl Transactions for Librdkafka {
         }
     }
 
-    fn commit(&mut self) -> Result<Timing, Fault> {
+    fn flush_and_end(&mut self) -> Result<Timing, Fault> {
         let started = Instant::now();
         self.flush()?;
         let flushed = Instant::now();
@@ -389,6 +383,38 @@ impl Transactions for Librdkafka {
         };
         self.adapt(timing.flush);
         Ok(timing)
+    }
+}
+
+impl Transactions for Librdkafka {
+    fn begin(&mut self) -> Result<(), Fault> {
+        if let Some(committed_at) = self.committed_at {
+            std::thread::sleep(self.pause.saturating_sub(committed_at.elapsed()));
+        }
+        let live = self.live()?;
+        live.producer.context().watch_connections();
+        let begun = live.producer.begin_transaction();
+        begun.map_err(|error| self.whole(fault(&error, "")))
+    }
+
+    fn send(
+        &mut self,
+        block: &Arc<RecordBlock>,
+        records: Range<usize>,
+        sequence: usize,
+    ) -> Result<(), Fault> {
+        let sent = self.send_records(block, records, sequence);
+        sent.map_err(|fault| self.whole(fault))
+    }
+
+    fn send_one(&mut self, record: &RecordRef<'_>, sequence: usize) -> Result<(), Fault> {
+        let sent = self.send_record(record, sequence);
+        sent.map_err(|fault| self.whole(fault))
+    }
+
+    fn commit(&mut self) -> Result<Timing, Fault> {
+        let committed = self.flush_and_end();
+        committed.map_err(|fault| self.whole(fault))
     }
 
     fn abort(&mut self) {

@@ -4,13 +4,17 @@
 
 use std::collections::BTreeSet;
 
-use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::{
+    error::{KafkaError, RDKafkaErrorCode as Code},
+    producer::{BaseProducer, Producer},
+};
 use walferry_event::Disposition;
 
 use crate::{
     Config, Error,
     answers::{Meaning, meaning, remedy},
     error::Kind,
+    events::Events,
     transactions::Fault,
 };
 
@@ -82,9 +86,45 @@ pub(super) fn fault(error: &KafkaError, topic: &str) -> Fault {
     }
 }
 
+/// A producer that was fenced takes nothing any more, and each call says so in words of its own, most of them "fatal error". Whoever
+/// has fenced it may need time for its claim, so what was first counts.
+pub(super) fn first_cause(producer: &BaseProducer<Events>, fault: Fault) -> Fault {
+    match producer.client().fatal_error() {
+        Some((code, text))
+            if meaning(code) == Meaning::Fenced && !matches!(fault, Fault::Stopped) =>
+        {
+            Fault::Fenced(text)
+        }
+        _ => fault,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use rdkafka::config::ClientConfig;
+
     use super::*;
+    use crate::{native, veil::Veil};
+
+    #[test]
+    fn a_fence_is_one_in_whatever_words_a_call_meets_it() {
+        let producer: BaseProducer<Events> = ClientConfig::new()
+            .set("bootstrap.servers", "localhost:1")
+            .set("transactional.id", "x")
+            .create_with_context(Events::new(usize::MAX, Veil::default()))
+            .unwrap();
+        let doubt = || Fault::Doubt("Message production error: Fatal".into());
+        assert_eq!(first_cause(&producer, doubt()), doubt());
+        native::fence(&producer, c"a newer one");
+        for fault in [doubt(), Fault::Away("x".into())] {
+            let found = first_cause(&producer, fault);
+            assert!(
+                matches!(&found, Fault::Fenced(text) if text.contains("a newer one")),
+                "{found:?}"
+            );
+        }
+        assert_eq!(first_cause(&producer, Fault::Stopped), Fault::Stopped);
+    }
 
     #[test]
     fn an_outage_is_no_doubt_whatever_call_meets_it() {

@@ -2,6 +2,7 @@
 
 use std::{
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -123,6 +124,30 @@ fn a_second_instance_fences_the_first_which_then_touches_nothing() {
     let report = second.commit(checkpoint("second", 3)).unwrap();
     assert!(!report.replaced, "the newer instance was fenced");
     assert_eq!(place.numbers(&topic), (10..20).collect::<Vec<_>>());
+}
+
+/// A start fences first and claims a little later. Whichever call of the older one meets the fence, it must not fence back.
+#[test]
+fn who_is_fenced_gives_the_newer_one_time_to_claim_however_it_learns_of_it() {
+    let mut place = Place::shared();
+    let topic = place.topic("a", &[]);
+    let mut first = place.publisher("first");
+    first.append(&numbers(&topic, 0..10, 100), 0..10).unwrap();
+    first.commit(checkpoint("first", 2)).unwrap();
+    let (mut second, found) = place.open("second");
+    assert_eq!(found.unwrap().counter, 2);
+    let error = thread::scope(|scope| {
+        let older = scope.spawn(|| {
+            // Without a pause: the client learns of the fence while it is given records.
+            let record = numbers(&topic, 10..11, 100);
+            std::iter::repeat_with(|| first.append(&record, 0..1)).find_map(Result::err)
+        });
+        thread::sleep(Duration::from_millis(800));
+        second.claim(checkpoint("second", 3)).unwrap();
+        older.join().unwrap().unwrap()
+    });
+    assert!(error.is_fenced(), "{error}");
+    assert_eq!(place.checkpoint().unwrap().instance, "second");
 }
 
 #[test]
