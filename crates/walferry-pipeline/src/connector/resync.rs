@@ -68,6 +68,12 @@ impl Start {
             return Ok(progress);
         };
         let mut progress = progress.unwrap_or_default();
+        let is_named = |it: &&choice::LeftOut| names.contains(&it.table.qualified_name());
+        if let Some(it) = found.left_out.iter().find(is_named) {
+            let (name, what, remedy) = (it.table.qualified_name(), &it.what, &it.remedy);
+            let text = format!("table {name:?} is left out and not read again: {what}; {remedy}");
+            return Err(Error::invalid(Code::TableLeftOut, text));
+        }
         let tables = named(&self.config, &found.tables, names)?;
         let infos: Vec<TableInfo> = tables.into_iter().cloned().collect();
         for job in jobs(&self.config, &found.catalog, &infos, &found.tables).await? {

@@ -285,10 +285,18 @@ pub(crate) enum Mend {
     Part,
     /// Partitions have their changes in the WAL again, and the rows of the table are read again.
     Logged,
+    /// The publication publishes all operations again, and the rows of the table are read again.
+    Published,
 }
 
 impl Mend {
-    pub(crate) const ALL: [Mend; 4] = [Mend::Whole, Mend::Sweep, Mend::Part, Mend::Logged];
+    pub(crate) const ALL: [Mend; 5] = [
+        Mend::Whole,
+        Mend::Sweep,
+        Mend::Part,
+        Mend::Logged,
+        Mend::Published,
+    ];
 
     /// Whether a run of this mends what waits for a run of `other`.
     pub(crate) fn covers(self, other: Mend) -> bool {

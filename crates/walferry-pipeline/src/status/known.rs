@@ -15,8 +15,8 @@ pub(crate) struct Known {
     pub(crate) record: Record,
     /// Tables that are left out because of what is published of them.
     pub(crate) left_out: std::collections::BTreeSet<String>,
-    /// Tables with partitions whose changes are not in the WAL.
-    pub(crate) unlogged: std::collections::BTreeSet<String>,
+    /// Tables of which changes are missing for as long as something stands, and what mends that.
+    pub(crate) standing: std::collections::BTreeSet<(String, Mend)>,
 }
 
 impl Known {

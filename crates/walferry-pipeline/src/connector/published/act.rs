@@ -68,7 +68,7 @@ impl Plan {
         for it in &self.told {
             it.tell(status);
         }
-        known.unlogged = self.unlogged.iter().cloned().collect();
+        known.standing = self.standing.iter().cloned().collect();
     }
 
     /// The snapshots that are under way, with those of the plan.

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What the publication published once and does not publish now.
-fn narrowed(before: &Record, now: &Look) -> Option<String> {
+pub(super) fn narrowed(before: &Record, now: &Look) -> Option<String> {
     let (before, now) = (before.publication.as_ref()?, now.publication.as_ref()?);
     let words = [
         ('i', "inserts"),

@@ -9,7 +9,7 @@ use crate::{
     config::Config,
     connector::published::{
         compare::{Change, Difference, differences},
-        facts::{case, topics_missing},
+        facts::{case, narrowed, topics_missing},
         look::{Look, Seen},
         remedy::{self, Case, Remedy},
         renewal::is_stale,
@@ -38,8 +38,8 @@ pub(crate) struct Plan {
     pub(crate) left_out: Vec<(String, String)>,
     /// What is said of tables that are followed.
     pub(crate) told: Vec<Told>,
-    /// Tables with partitions whose changes are not in the WAL.
-    pub(crate) unlogged: Vec<String>,
+    /// Tables of which changes are missing for as long as something stands, and what mends that.
+    pub(crate) standing: Vec<(String, Mend)>,
     /// Differences that wait until the stream has begun anew.
     pub(crate) stale: Vec<Difference>,
 }
@@ -105,6 +105,7 @@ pub(crate) async fn plan(
             .await?;
     }
     plan.unlogged(catalog, before, now).await?;
+    plan.narrowed(config, before, now);
     let publication = now.publication.as_ref().map(|it| Publication {
         operations: united(before.publication.as_ref(), it),
         ..it.clone()
@@ -220,7 +221,10 @@ impl Plan {
         }
         let lack = lack.map(|remedy| KnownLack {
             surplus: row.remedy == Remedy::TellSurplus,
-            until: row.remedy.mends(),
+            until: match case.narrowed {
+                Some(_) if row.remedy == Remedy::Tell => Mend::Published,
+                _ => row.remedy.mends(),
+            },
             reason: format!("{}; {remedy}", remedy::words(case)),
         });
         let quiet = matches!(case.change, Change::Joined)
@@ -250,17 +254,11 @@ impl Plan {
         now: &Look,
     ) -> Result<(), Error> {
         for (name, seen) in &now.tables {
-            let changed = self.change.entries.iter_mut().find(|it| it.0 == *name);
-            let old = before.tables.get(name);
-            let followed = match &changed {
-                Some((_, entry)) => entry.is_some(),
-                None => old.is_some(),
-            };
-            let leaf = seen.leaves.iter().find(|it| it.unlogged && followed);
-            let Some(leaf) = leaf else {
+            let leaf = seen.leaves.iter().find(|it| it.unlogged);
+            let Some(leaf) = leaf.filter(|_| self.follows(before, name)) else {
                 continue;
             };
-            self.unlogged.push(name.clone());
+            self.standing.push((name.clone(), Mend::Logged));
             let Some(leaf) = catalog.quoted_name(leaf.oid).await? else {
                 continue;
             };
@@ -272,28 +270,67 @@ impl Plan {
                      streamed; ALTER TABLE {leaf} SET LOGGED (it is read again then)"
                 ),
             };
-            if old.is_some_and(|it| it.lacks.contains(&lack)) {
-                continue;
-            }
-            match (changed, old) {
-                (Some((_, Some(entry))), _) => entry.lacks.push(lack.clone()),
-                (_, Some(old)) => {
-                    let entry = Entry {
-                        lacks: vec![lack.clone()],
-                        ..old.clone()
-                    };
-                    self.change.entries.push((name.clone(), Some(entry)));
-                }
-                _ => {}
-            }
-            self.told.push(Told {
-                table: name.clone(),
-                row: "unlogged partitions",
-                words: None,
-                lack: Some(lack),
-            });
+            self.stands(before, name, "unlogged partitions", lack);
         }
         Ok(())
+    }
+
+    /// Operations that the publication does not publish any more are missing of each table, whatever else is read and mended, and
+    /// of one that is new as well.
+    fn narrowed(&mut self, config: &Config, before: &Record, now: &Look) {
+        let Some(missing) = narrowed(before, now) else {
+            return;
+        };
+        for name in now.tables.keys() {
+            if !self.follows(before, name) {
+                continue;
+            }
+            self.standing.push((name.clone(), Mend::Published));
+            let lack = KnownLack {
+                surplus: false,
+                until: Mend::Published,
+                reason: format!(
+                    "{}; {}",
+                    remedy::not_published(&missing),
+                    publishing_again(config)
+                ),
+            };
+            self.stands(before, name, "operations not published", lack);
+        }
+    }
+
+    /// Whether the table is in the record when this is done.
+    fn follows(&self, before: &Record, name: &str) -> bool {
+        match self.change.entries.iter().find(|it| it.0 == *name) {
+            Some((_, entry)) => entry.is_some(),
+            None => before.tables.contains_key(name),
+        }
+    }
+
+    /// What stands for as long as its cause does is in the record, and told once.
+    fn stands(&mut self, before: &Record, name: &str, row: &'static str, lack: KnownLack) {
+        let old = before.tables.get(name);
+        if old.is_some_and(|it| it.lacks.contains(&lack)) {
+            return;
+        }
+        match (self.change.entries.iter_mut().find(|it| it.0 == *name), old) {
+            (Some((_, Some(entry))), _) if entry.lacks.contains(&lack) => return,
+            (Some((_, Some(entry))), _) => entry.lacks.push(lack.clone()),
+            (_, Some(old)) => {
+                let entry = Entry {
+                    lacks: vec![lack.clone()],
+                    ..old.clone()
+                };
+                self.change.entries.push((name.to_owned(), Some(entry)));
+            }
+            _ => {}
+        }
+        self.told.push(Told {
+            table: name.to_owned(),
+            row,
+            words: None,
+            lack: Some(lack),
+        });
     }
 
     /// A snapshot of the rows of each partition that has come with rows.
@@ -333,12 +370,8 @@ fn left_out(config: &Config, case: &Case) -> String {
 
 /// What a person has to do.
 fn mending(config: &Config, case: &Case, name: &str) -> String {
-    let ident = quote_ident(&config.source.publication);
     if case.narrowed.is_some() {
-        return format!(
-            "changes are missing: ALTER PUBLICATION {ident} SET (publish = {}); it is read again then",
-            quote_literal("insert, update, delete, truncate")
-        );
+        return publishing_again(config);
     }
     if let Some(other) = &case.other_rows {
         return other.clone();
@@ -357,6 +390,15 @@ fn mending(config: &Config, case: &Case, name: &str) -> String {
         Some(why) => why.clone(),
         None => format!("`walferry resync {name} -c FILE` makes its topic agree with it"),
     }
+}
+
+/// What a person has to do about operations that are not published.
+fn publishing_again(config: &Config) -> String {
+    format!(
+        "changes are missing: ALTER PUBLICATION {} SET (publish = {}); it is read again then",
+        quote_ident(&config.source.publication),
+        quote_literal("insert, update, delete, truncate")
+    )
 }
 
 /// Tables with partitions whose changes are not in the WAL.

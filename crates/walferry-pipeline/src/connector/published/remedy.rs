@@ -137,7 +137,7 @@ pub(super) fn words(case: &Case) -> String {
             "it was taken out of the publication and put back, or other columns or rows of it are published".into()
         }
         Change::Altered => match &case.narrowed {
-            Some(missing) => format!("the publication does not publish {missing}"),
+            Some(missing) => not_published(missing),
             None => "the publication was altered or created anew".into(),
         },
         Change::Attached(_) => "partitions with rows were attached".into(),
@@ -147,6 +147,11 @@ pub(super) fn words(case: &Case) -> String {
         Change::Logged => "partitions are logged again, whose changes were not in the WAL".into(),
         Change::Emptied => "partitions were emptied by TRUNCATE, which makes no event, or written anew".into(),
     }
+}
+
+/// Of operations that the publication does not publish any more.
+pub(super) fn not_published(missing: &str) -> String {
+    format!("the publication does not publish {missing}")
 }
 
 #[cfg(test)]

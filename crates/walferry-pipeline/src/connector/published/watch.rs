@@ -111,16 +111,16 @@ impl Watch {
         let status = self.status.clone();
         let handle = self.handle.clone();
         let mut known = handle.published.lock().await;
-        let untold = |it: &String| {
+        let untold = |(table, until): &(String, Mend)| {
             let findings = &status.findings;
-            !findings.knows(it, Mend::Logged, Lack::Incomplete)
+            !findings.knows(table, *until, Lack::Incomplete)
         };
         let met = known.meet(&self.handle.strange);
         let due = match &self.seen {
             Some((seen, at)) => {
                 *seen != version
                     || self.renewal.is_some()
-                    || known.unlogged.iter().any(untold)
+                    || known.standing.iter().any(untold)
                     || met
                     || ((!known.left_out.is_empty() || known.has_strange())
                         && at.elapsed() >= AGAIN)
