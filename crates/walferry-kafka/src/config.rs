@@ -90,9 +90,8 @@ impl Config {
         client.set("client.id", format!("walferry-{}", self.connector));
         client.set("log.connection.close", "true");
         client.set_log_level(RDKafkaLogLevel::Info);
-        // OpenSSL is part of the binary: of its own accord it looks for authorities where it was built for, not where it runs.
-        if AUTHORITIES.iter().all(|it| env::var_os(it).is_none()) {
-            client.set("ssl.ca.location", "probe");
+        if let Some(place) = authorities(|it| env::var_os(it).is_some()) {
+            client.set("ssl.ca.location", place);
         }
         for (name, value) in DEFAULTS.iter().filter(|(name, _)| is_common(name)) {
             client.set(*name, *value);
@@ -186,6 +185,13 @@ impl Config {
     }
 }
 
+/// Where authorities are looked for, unless a variable or the file says it: OpenSSL is part of the binary, and of its own accord it
+/// looks where it was built for, not where it runs.
+fn authorities(is_set: impl Fn(&str) -> bool) -> Option<&'static str> {
+    let said = AUTHORITIES.iter().any(|it| is_set(it));
+    (!said).then_some("probe")
+}
+
 /// Producer settings mean nothing to a consumer, which would warn of each.
 fn is_common(name: &str) -> bool {
     [
@@ -240,15 +246,14 @@ mod tests {
     }
 
     #[test]
-    fn authorities_are_looked_for_where_the_system_keeps_them_unless_the_file_names_them() {
-        let mut config = example();
-        let location = |config: &Config| {
-            let client = config.client().unwrap();
-            client.get("ssl.ca.location").map(str::to_owned)
-        };
-        assert_eq!(location(&config).as_deref(), Some("probe"));
+    fn authorities_are_looked_for_where_the_system_keeps_them_unless_somebody_says_where() {
+        assert_eq!(authorities(|_| false), Some("probe"));
+        for variable in AUTHORITIES {
+            assert_eq!(authorities(|it| it == variable), None);
+        }
         let (name, file) = ("ssl.ca.location", "/etc/ours.pem");
+        let mut config = example();
         config.properties.insert(name.into(), file.into());
-        assert_eq!(location(&config).as_deref(), Some(file));
+        assert_eq!(config.client().unwrap().get(name), Some(file));
     }
 }
