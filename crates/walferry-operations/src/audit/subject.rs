@@ -4,7 +4,7 @@
 //! one form. Never: registers a schema, publishes anything.
 //! Start reading at `Subject::row`.
 
-use walferry_avro::{EncodeErrorKind, EncodePlan, EnvelopeReader, KeyReader, Row};
+use walferry_avro::{EncodePlan, EnvelopeReader, KeyReader, Row};
 use walferry_event::{Code, Datum, Lsn, Operation, Origin, Table};
 use walferry_postgres::Contents;
 
@@ -143,15 +143,7 @@ impl Subject {
             let Err(error) = self.digester.write(datums) else {
                 return Ok(true);
             };
-            let Some(column) = self.table.columns.get_mut(error.column) else {
-                return Ok(false);
-            };
-            let place = match error.kind {
-                EncodeErrorKind::NullInRequired => &mut column.nullable,
-                EncodeErrorKind::Shape => &mut column.any_shape,
-                _ => return Ok(false),
-            };
-            if std::mem::replace(place, true) {
+            if !compile::widen(&mut self.table, error.column, error.kind) {
                 return Ok(false);
             }
             (self.digester.plan, self.digester.reader) = compile(config, &self.table, &self.topic)?;

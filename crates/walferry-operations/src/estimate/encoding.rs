@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use walferry_avro::{EncodeError, EncodeErrorKind, EncodePlan, Row};
+use walferry_avro::{EncodeError, EncodePlan, Row};
 use walferry_event::{Datum, Operation, Origin, Relation, Table};
 use walferry_postgres::Catalog;
 
@@ -87,8 +87,7 @@ impl<'a> Encoding<'a> {
         let Some(planned) = self.plans.get_mut(&oid) else {
             return Ok(Ok(Records::default()));
         };
-        // Each column is widened twice at most: to be NULL, and to have another shape.
-        for _ in 0..=2 * planned.table.columns.len() {
+        loop {
             let mut writing = Writing {
                 plan: &planned.encode,
                 origin,
@@ -99,20 +98,11 @@ impl<'a> Encoding<'a> {
                 Ok(()) => return Ok(Ok(writing.records)),
                 Err(error) => error,
             };
-            let Some(column) = planned.table.columns.get_mut(error.column) else {
+            if !compile::widen(&mut planned.table, error.column, error.kind) {
                 return Ok(Err(error));
-            };
-            match error.kind {
-                EncodeErrorKind::NullInRequired => column.nullable = true,
-                EncodeErrorKind::Shape if !column.any_shape => column.any_shape = true,
-                _ => return Ok(Err(error)),
             }
             planned.encode = compile::compile(self.config, &planned.table, &[])?.encode;
         }
-        Err(Error::internal(format!(
-            "table {}: its plan is widened without an end",
-            planned.name
-        )))
     }
 }
 

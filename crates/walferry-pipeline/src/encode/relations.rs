@@ -271,12 +271,7 @@ impl Relations {
                 return self.replace(oid, now, at, Urgency::Waits);
             }
         }
-        if let Some(column) = table.columns.get_mut(column) {
-            match kind {
-                EncodeErrorKind::Shape => column.any_shape = true,
-                _ => column.nullable = true,
-            }
-        }
+        compile::widen(&mut table, column, kind);
         self.replace(oid, table, at, Urgency::Waits)
     }
 

@@ -3,7 +3,7 @@
 //! Owns the way from the catalog to the plan. Never: registers a schema.
 //! Start reading at `described`, then `compile`.
 
-use walferry_avro::{EncodePlan, Naming, Treatment, Treatments};
+use walferry_avro::{EncodeErrorKind, EncodePlan, Naming, Treatment, Treatments};
 use walferry_event::{Code, Relation, Table};
 use walferry_postgres::{Catalog, TableInfo};
 
@@ -48,6 +48,20 @@ pub fn compile(config: &Config, table: &Table, aliases: &[Alias]) -> Result<Comp
     let topic = config.topic(&table.relation.schema, &table.relation.name);
     let encode = encode_plan(config, table, &topic, aliases)?;
     Ok(Compiled { topic, encode })
+}
+
+/// Widens the column that had no place for a value: to be NULL, or to have another shape. Whether it was not so wide before, so
+/// that it is worth another try.
+pub fn widen(table: &mut Table, column: usize, kind: EncodeErrorKind) -> bool {
+    let Some(column) = table.columns.get_mut(column) else {
+        return false;
+    };
+    let wide = match kind {
+        EncodeErrorKind::NullInRequired => &mut column.nullable,
+        EncodeErrorKind::Shape => &mut column.any_shape,
+        _ => return false,
+    };
+    !std::mem::replace(wide, true)
 }
 
 /// A table as the publication shows it now, and the filter on its rows: what a snapshot has to read.
