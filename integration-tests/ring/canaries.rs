@@ -5,7 +5,8 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use walferry_testkit::process::{Settings, Walferry, free_port};
+use walferry_stack::Port;
+use walferry_testkit::process::{Settings, Walferry};
 
 use crate::place::{Place, READY, told};
 
@@ -122,7 +123,8 @@ fn a_secret_in_any_place_is_in_no_output_whichever_peer_fails() {
     let database = |port: u16| format!("postgresql://app:{CANARY}-url@127.0.0.1:{port}/shop");
     let registry = |port: u16| format!("http://user:{CANARY}-registry@127.0.0.1:{port}");
     let broker = |port: u16| format!("127.0.0.1:{port}");
-    let nobody = || free_port().unwrap();
+    let free = Port::reserve().unwrap();
+    let nobody = || free.number();
     let with = |key: &str, value: String| {
         let mut settings = sown(&place);
         settings.set_text(key, &value);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::Value as Json;
-use walferry_testkit::process::free_port;
+use walferry_stack::Port;
 
 use crate::place::{Place, READY, told};
 
@@ -72,10 +72,9 @@ fn what_is_waited_for_has_its_code_wherever_it_is_told() {
     let place = Place::shared("codes");
     place.sql("create table t (id int primary key)");
     let mut settings = place.all();
-    settings.set_text(
-        "registry.url",
-        &format!("http://127.0.0.1:{}", free_port().unwrap()),
-    );
+    let nobody = Port::reserve().unwrap();
+    let url = format!("http://127.0.0.1:{}", nobody.number());
+    settings.set_text("registry.url", &url);
     let mut walferry = place.start(&settings);
     let ready = walferry.wait_not_ready("[WF0602]", READY);
     let status = walferry.status().unwrap();

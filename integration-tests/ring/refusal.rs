@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use walferry_stack::Port;
 use walferry_stack::{Coordinates, KafkaOptions, KafkaServer, PostgresServer, Stack};
 use walferry_testkit::checker::Session;
-use walferry_testkit::process::{Settings, free_port};
+use walferry_testkit::process::Settings;
 
 use crate::codes::code_of;
 use crate::place::{Place, REFUSED, own_postgres};
@@ -173,7 +174,8 @@ fn a_missing_registry() {
     let place = Place::shared("registry");
     place.sql(TABLE);
     let mut settings = place.all();
-    let url = format!("http://127.0.0.1:{}", free_port().unwrap());
+    let nobody = Port::reserve().unwrap();
+    let url = format!("http://127.0.0.1:{}", nobody.number());
     settings.set_text("registry.url", &url);
     waits(&place, &settings, &["registry", &url]);
 }
@@ -183,7 +185,8 @@ fn a_missing_broker() {
     let place = Place::shared("broker");
     place.sql(TABLE);
     let mut settings = place.all();
-    let brokers = format!("127.0.0.1:{}", free_port().unwrap());
+    let nobody = Port::reserve().unwrap();
+    let brokers = format!("127.0.0.1:{}", nobody.number());
     settings.set_text("kafka.brokers", &brokers);
     waits(&place, &settings, &["kafka"]);
 }

@@ -5,7 +5,6 @@
 
 mod arguments;
 pub mod http;
-mod port;
 mod settings;
 mod usage;
 
@@ -22,7 +21,6 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value as Json;
 
 pub use arguments::{Arguments, print_line};
-pub use port::free_port;
 pub use settings::Settings;
 pub use usage::{Usage, children, machine_cores};
 

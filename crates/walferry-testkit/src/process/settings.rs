@@ -6,16 +6,17 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
-
-use super::port::free_port;
+use walferry_stack::Port;
 
 /// The keys and values of one connector. Values are TOML literals.
 #[derive(Clone, Debug)]
 pub struct Settings {
     name: String,
-    port: u16,
+    /// Of the admin server. Reserved, so that nothing takes it while the connector is down between two starts.
+    port: Arc<Port>,
     /// Section (empty for the root) to keys to literals.
     sections: BTreeMap<String, BTreeMap<String, String>>,
     tables: Vec<String>,
@@ -32,10 +33,11 @@ impl Settings {
         topic_prefix: &str,
         registry_url: &str,
     ) -> Result<Settings> {
-        let port = free_port().context("no free port for the admin server")?;
+        let port = Port::reserve().context("no free port for the admin server")?;
+        let listen = listen_on(&port);
         let mut settings = Settings {
             name: name.to_owned(),
-            port,
+            port: Arc::new(port),
             sections: BTreeMap::new(),
             tables: Vec::new(),
             environment: BTreeMap::new(),
@@ -48,7 +50,7 @@ impl Settings {
             .set("kafka.brokers", &text(brokers))
             .set("kafka.topic_prefix", &text(topic_prefix))
             .set("registry.url", &text(registry_url))
-            .set("admin.listen", &text(&format!("127.0.0.1:{port}")))
+            .set("admin.listen", &listen)
             .set("log.format", &text("json"));
         Ok(settings)
     }
@@ -117,9 +119,8 @@ impl Settings {
     /// Another connector of the same name and settings, with its admin server on another port.
     pub fn twin(&self) -> Result<Settings> {
         let mut twin = self.clone();
-        twin.port = free_port()?;
-        let listen = text(&format!("127.0.0.1:{}", twin.port));
-        twin.set("admin.listen", &listen);
+        twin.port = Arc::new(Port::reserve()?);
+        twin.set("admin.listen", &listen_on(&twin.port));
         Ok(twin)
     }
 
@@ -130,7 +131,7 @@ impl Settings {
 
     /// Root of its admin server.
     pub fn admin_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://127.0.0.1:{}", self.port.number())
     }
 
     pub(super) fn environment(&self) -> &BTreeMap<String, String> {
@@ -157,7 +158,7 @@ impl Settings {
     /// Writes `folder/NAME-PORT.toml` and returns its path.
     pub fn write(&self, folder: &Path) -> Result<PathBuf> {
         fs::create_dir_all(folder)?;
-        let path = folder.join(format!("{}-{}.toml", self.name, self.port));
+        let path = folder.join(format!("{}-{}.toml", self.name, self.port.number()));
         fs::write(&path, self.to_toml())
             .with_context(|| format!("cannot write {}", path.display()))?;
         Ok(path)
@@ -173,6 +174,11 @@ fn text(value: &str) -> String {
             .replace('"', "\\\"")
             .replace('\n', "\\n")
     )
+}
+
+/// The literal of an address of the admin server.
+fn listen_on(port: &Port) -> String {
+    text(&format!("127.0.0.1:{}", port.number()))
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use walferry_stack::Port;
 
 use kafka::{Holdback, read_frame, rewrite};
 use lock::lock;
@@ -50,10 +51,11 @@ impl Proxy {
             .with_context(|| format!("cannot resolve {upstream}"))?
             .find(SocketAddr::is_ipv4)
             .with_context(|| format!("{upstream} has no IPv4 address"))?;
-        let listener = TcpListener::bind("127.0.0.1:0").context("no free port for the proxy")?;
+        let port = Port::reserve().context("no free port for the proxy")?;
+        let listener = TcpListener::bind(("127.0.0.1", port.number()))?;
         let shared = Arc::new(Shared {
             upstream,
-            port: listener.local_addr()?.port(),
+            port,
             kafka,
             mode: Mutex::new(Mode::Pass),
             changed: Condvar::new(),
@@ -73,12 +75,12 @@ impl Proxy {
 
     /// The port that clients connect to.
     pub fn port(&self) -> u16 {
-        self.shared.port
+        self.shared.port.number()
     }
 
     /// `127.0.0.1:port`.
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.shared.port)
+        format!("127.0.0.1:{}", self.shared.port.number())
     }
 
     /// Changes what happens from now on.
@@ -157,7 +159,7 @@ fn accept(shared: &Arc<Shared>, listener: TcpListener) {
             continue;
         }
         let Some(open) = &listener else {
-            listener = TcpListener::bind(("127.0.0.1", shared.port)).ok();
+            listener = TcpListener::bind(("127.0.0.1", shared.port.number())).ok();
             thread::sleep(Duration::from_millis(1));
             continue;
         };
@@ -235,7 +237,7 @@ fn requests(shared: &Shared, number: u64, mut client: TcpStream, mut broker: Tcp
 /// Carries answers to the client, with the proxy's port in place of the broker's.
 fn answers(shared: &Shared, number: u64, mut broker: TcpStream, mut client: TcpStream) {
     while let Ok(Some(mut frame)) = read_frame(&mut broker) {
-        rewrite(&mut frame, shared.upstream, shared.port);
+        rewrite(&mut frame, shared.upstream, shared.port.number());
         if !shared.forward(number, &mut client, &frame) {
             break;
         }

@@ -9,6 +9,8 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use walferry_stack::Port;
+
 use super::kafka::Holdback;
 use super::lock::lock;
 
@@ -25,7 +27,8 @@ pub enum Mode {
 
 pub(super) struct Shared {
     pub(super) upstream: SocketAddr,
-    pub(super) port: u16,
+    /// Reserved, so that nothing takes it while connections are refused.
+    pub(super) port: Port,
     pub(super) kafka: bool,
     pub(super) mode: Mutex<Mode>,
     pub(super) changed: Condvar,
