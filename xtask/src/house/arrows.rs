@@ -54,6 +54,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "walferry-operations",
         ],
     ),
+    // Which OpenSSL librdkafka is linked with.
+    ("openssl-sys", &[]),
     // Never shipped. The testkit judges the product from outside, so that it shares no mistake with it.
     ("walferry-stack", &[]),
     ("walferry-testkit", &["walferry-stack"]),
