@@ -14,13 +14,20 @@ use crate::refusal::beside_postgres;
 
 const SECRET: &str = "Tr0ub4dor-and-3";
 
-/// All findings, each as one line: severity, subject, message, remedy, SQL.
-fn findings(place: &Place, settings: &Settings) -> Vec<String> {
+/// All findings, each as one line: severity, subject, message, remedy, SQL, lines for Kafka.
+pub(crate) fn findings(place: &Place, settings: &Settings) -> Vec<String> {
     let path = settings.write(&place.folder).unwrap();
     let (_, text) = told(&["check", "--json", "-c", path.to_str().unwrap()]);
     let all: Json = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}"));
     let line = |it: &Json| {
-        let words = ["severity", "subject", "message", "remedy", "fix_sql"];
+        let words = [
+            "severity",
+            "subject",
+            "message",
+            "remedy",
+            "fix_sql",
+            "fix_kafka",
+        ];
         let words = words.map(|word| it[word].as_str().unwrap_or("-").to_owned());
         words.join(" | ")
     };
@@ -33,7 +40,7 @@ fn findings(place: &Place, settings: &Settings) -> Vec<String> {
 }
 
 /// One of the findings has all of `parts`, of which the first two are its severity and the beginning of its subject.
-fn says(findings: &[String], parts: &[&str]) {
+pub(crate) fn says(findings: &[String], parts: &[&str]) {
     let start = format!("{} | {}", parts[0], parts[1]);
     let fits = |it: &&String| it.starts_with(&start) && parts.iter().all(|part| it.contains(part));
     assert!(
@@ -44,9 +51,14 @@ fn says(findings: &[String], parts: &[&str]) {
 }
 
 fn fix_sql(place: &Place, settings: &Settings) -> (String, String) {
+    fix(place, settings, "--fix-sql")
+}
+
+/// What `check` prints with one of its two options alone, and what it says beside that.
+pub(crate) fn fix(place: &Place, settings: &Settings, option: &str) -> (String, String) {
     let path = settings.write(&place.folder).unwrap();
     let output = std::process::Command::new(walferry_testkit::process::binary().unwrap())
-        .args(["check", "--fix-sql", "-c", path.to_str().unwrap()])
+        .args(["check", option, "-c", path.to_str().unwrap()])
         .output()
         .unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();

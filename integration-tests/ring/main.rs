@@ -52,6 +52,7 @@
 //! | `hand` | the position moved or forgotten by hand, and all of a connector removed |
 //! | `migrate` | a Debezium configuration becomes a file that goes on where its slot stands |
 //! | `check_findings` | what `check` says before anything is created, with reason and remedy |
+//! | `fix_kafka` | what `check` says of topics, rights and brokers, and that the lines it prints mend them |
 //! | `codes` | the code of each failure, and what `explain` says of it |
 //! | `init` | a first file from the catalog, and the SQL of a role that may no more than follow it |
 //! | `estimate` | a forecast counts what a connector publishes of the same load, and leaves nothing |
@@ -77,6 +78,7 @@ mod deployment;
 mod doors;
 mod estimate;
 mod first_start;
+mod fix_kafka;
 mod flat;
 mod grants;
 mod hand;

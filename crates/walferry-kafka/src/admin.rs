@@ -4,18 +4,24 @@
 //! Invariant: when a call has returned, each of its topics exists and has a leader.
 //! Start reading at [`ensure_checkpoint_topic`].
 
+mod brokers;
+mod commands;
+mod concern;
+mod fitness;
 mod names;
+mod new_topic;
 mod questions;
 mod requests;
+mod rights;
 mod safety;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::BTreeMap,
     time::{Duration, Instant},
 };
 
 use rdkafka::{
-    admin::{NewTopic, TopicReplication},
+    admin::NewTopic,
     error::{KafkaError, RDKafkaErrorCode as Code},
     metadata::MetadataTopic,
 };
@@ -27,27 +33,21 @@ use crate::{
     native,
 };
 
+use fitness::check_checkpoint_topic;
 use names::{collide, collision};
-use questions::{
-    ANSWER, Admin, client, failed, metadata, missing, names, options, setting, settings,
-};
+use new_topic::{MESSAGE_BYTES_MAX, wanted};
+use questions::{ANSWER, Admin, client, failed, metadata, missing, names, options, settings};
+
+pub use brokers::{broker_settings, unreachable_brokers};
+pub use commands::{NOBODY, alter_line, create_line};
+pub use concern::{Concern, Gravity};
+pub use fitness::topic_fitness;
 pub use requests::request_limit;
-pub use safety::{Concern, topic_safety};
+pub use rights::missing_rights;
+pub use safety::topic_safety;
 
 /// Between two looks at whether a new topic has its leader.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
-
-/// Settings of the checkpoint topic: it is read whole at every start, so it has to stay short, and it must never expire.
-const CHECKPOINT_TOPIC: &[(&str, &str)] = &[
-    ("cleanup.policy", "compact"),
-    ("segment.ms", "600000"),
-    ("segment.bytes", "16777216"),
-    ("min.cleanable.dirty.ratio", "0.1"),
-    ("max.compaction.lag.ms", "3600000"),
-];
-
-/// Kafka's default of `max.message.bytes`.
-const MESSAGE_BYTES_MAX: usize = 1_048_588;
 
 /// What a topic takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,8 +97,8 @@ pub fn ensure_topics(config: &Config, topics: &[&str]) -> Result<Vec<TopicTakes>
     Ok(topics.iter().map(takes).collect())
 }
 
-/// Those of `topics` that take no record without a key: that exist and are compacted, or would be created so.
-pub fn compacted_topics(config: &Config, topics: &[&str]) -> Result<HashSet<String>, Error> {
+/// Those of `topics` that take no record without a key, and whether each exists: else it would be created so.
+pub fn compacted_topics(config: &Config, topics: &[&str]) -> Result<BTreeMap<String, bool>, Error> {
     let admin = client(config)?;
     let there = names(&admin)?;
     let (there, missing): (Vec<&str>, Vec<&str>) =
@@ -106,15 +106,12 @@ pub fn compacted_topics(config: &Config, topics: &[&str]) -> Result<HashSet<Stri
     let settings = settings(&admin, &there, &["cleanup.policy"]).unwrap_or_default();
     let compacted = |policy: &String| policy.contains("compact");
     let found = settings.into_iter().filter(|(_, policy)| compacted(policy));
-    let mut all: HashSet<String> = found.map(|((topic, _), _)| topic).collect();
-    if config
-        .topic_config
-        .get("cleanup.policy")
-        .is_some_and(compacted)
-    {
+    let mut all: BTreeMap<String, bool> = found.map(|((topic, _), _)| (topic, true)).collect();
+    let policy = config.topic_config.get("cleanup.policy");
+    if policy.is_some_and(compacted) {
         let letters = |topic: &&str| *topic == config.dead_letter_topic;
         let missing = missing.into_iter().filter(|it| !letters(it));
-        all.extend(missing.map(str::to_owned));
+        all.extend(missing.map(|it| (it.to_owned(), false)));
     }
     Ok(all)
 }
@@ -204,8 +201,7 @@ fn ensure(config: &Config, admin: &Admin, topics: &[&str]) -> Result<(), Error> 
     await_leaders(admin, &missing)
 }
 
-/// Those of `topics` that do not exist, each with whether it could be created; changes nothing. A checkpoint topic among
-/// them that does exist has to be one that can serve.
+/// Those of `topics` that do not exist, each with whether it could be created; changes nothing.
 pub fn plan_topics(config: &Config, topics: &[&str]) -> Result<Vec<PlannedTopic>, Error> {
     let admin = client(config)?;
     let there = names(&admin)?;
@@ -214,14 +210,7 @@ pub fn plan_topics(config: &Config, topics: &[&str]) -> Result<Vec<PlannedTopic>
         .copied()
         .filter(|it| !there.contains(*it))
         .collect();
-    let checkpoint = config.checkpoint_topic.as_str();
     let mut planned = Vec::new();
-    if topics.contains(&checkpoint)
-        && !missing.contains(&checkpoint)
-        && let Err(error) = check_checkpoint_topic(config, &admin)
-    {
-        planned.push((checkpoint.to_owned(), Err(error)));
-    }
     let mut new = Vec::new();
     for (at, name) in missing.iter().enumerate() {
         let others = there
@@ -247,42 +236,6 @@ pub fn plan_topics(config: &Config, topics: &[&str]) -> Result<Vec<PlannedTopic>
         }
     }));
     Ok(planned)
-}
-
-/// A topic as it is to be created: what each of our own takes of kafka.topics stands here.
-fn wanted<'a>(config: &'a Config, name: &'a str) -> NewTopic<'a> {
-    let replication = TopicReplication::Fixed(config.topic_replication);
-    if name == config.checkpoint_topic {
-        let topic = NewTopic::new(name, 1, replication);
-        // What makes the data safe has to hold for the position, too; how long it is kept is ours.
-        let ours = |name: &str| CHECKPOINT_TOPIC.iter().any(|it| it.0 == name);
-        let theirs = config.topic_config.iter();
-        let theirs = theirs.filter(|(name, value)| !ours(name) && serves_checkpoint(name, value));
-        let topic = theirs.fold(topic, |topic, (name, value)| topic.set(name, value));
-        let settings = CHECKPOINT_TOPIC.iter();
-        return settings.fold(topic, |topic, (name, value)| topic.set(name, value));
-    }
-    let topic = NewTopic::new(name, config.topic_partitions, replication);
-    // Letters of changes without a key go there, which a compacted topic does not take.
-    let letters = name == config.dead_letter_topic;
-    let settings = config.topic_config.iter();
-    let settings = settings.map(|(name, value)| match (letters, name.as_str()) {
-        (true, "cleanup.policy") => (name, "delete"),
-        _ => (name, value.as_str()),
-    });
-    settings.fold(topic, |topic, (name, value)| topic.set(name, value))
-}
-
-/// Whether a setting of kafka.topics may hold for the checkpoint topic: not one that would let it expire or grow, or refuse
-/// the record.
-fn serves_checkpoint(name: &str, value: &str) -> bool {
-    match name {
-        "max.message.bytes" => value
-            .parse()
-            .is_ok_and(|max: usize| max >= MESSAGE_BYTES_MAX),
-        "min.compaction.lag.ms" | "delete.retention.ms" => false,
-        _ => !name.starts_with("retention.") && !name.starts_with("local.retention."),
-    }
 }
 
 /// Those of `topics` that do not exist.
@@ -377,65 +330,5 @@ fn await_leaders(admin: &Admin, topics: &[&str]) -> Result<(), Error> {
             ));
         }
         std::thread::sleep(LOOK_PAUSE);
-    }
-}
-
-/// Refuses a checkpoint topic from which the position could be lost, or in which it could lie twice.
-fn check_checkpoint_topic(config: &Config, admin: &Admin) -> Result<(), Error> {
-    let name = config.checkpoint_topic.as_str();
-    let metadata = metadata(admin, Some(name))?;
-    let topic = metadata.topics().iter().find(|t| t.name() == name);
-    let partitions = topic.map_or(0, |t| t.partitions().len());
-    if partitions > 1 {
-        return Err(Error::new(
-            Kind::Config,
-            format!(
-                "checkpoint topic {name:?} has {partitions} partitions and must have one: name another in \
-                 kafka.checkpoint_topic, which will then be created"
-            ),
-        ));
-    }
-    match setting(admin, name, "cleanup.policy") {
-        Ok(policy) if policy == "compact" => Ok(()),
-        Ok(policy) => Err(Error::new(
-            Kind::Config,
-            format!(
-                "checkpoint topic {name:?} has cleanup.policy = {policy}, so that the position would be deleted one day: \
-                 set it to compact (kafka-configs --alter --topic {name} --add-config cleanup.policy=compact)"
-            ),
-        )),
-        Err(Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
-            tracing::warn!(
-                topic = name,
-                "whether the checkpoint topic is compacted is not known: grant DESCRIBE_CONFIGS on it (kafka-acls --add \
-                 --allow-principal … --operation DescribeConfigs --topic {name})"
-            );
-            Ok(())
-        }
-        Err(code) => Err(failed(
-            admin,
-            &format!("for the settings of checkpoint topic {name:?}"),
-            &KafkaError::AdminOp(code),
-        )),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_makes_data_safe_holds_for_the_position_and_what_lets_it_expire_does_not() {
-        for (name, value, serves) in [
-            ("min.insync.replicas", "2", true),
-            ("unclean.leader.election.enable", "false", true),
-            ("max.message.bytes", "10000000", true),
-            ("max.message.bytes", "1000", false),
-            ("retention.ms", "1000", false),
-            ("retention.bytes", "1000", false),
-            ("min.compaction.lag.ms", "1", false),
-        ] {
-            assert_eq!(serves_checkpoint(name, value), serves, "{name}");
-        }
     }
 }

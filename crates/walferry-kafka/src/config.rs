@@ -169,7 +169,7 @@ impl Config {
     /// Settings of a consumer of the checkpoint topic.
     pub(crate) fn consumer(&self, isolation: &str) -> Result<ClientConfig, Error> {
         let mut client = self.client()?;
-        client.set("group.id", format!("walferry-{}", self.connector));
+        client.set("group.id", self.group());
         client.set("enable.auto.commit", "false");
         client.set("enable.auto.offset.store", "false");
         client.set("auto.offset.reset", "earliest");
@@ -177,6 +177,11 @@ impl Config {
         let receive = self.sizes().receive;
         client.set("receive.message.max.bytes", receive.to_string());
         Ok(client)
+    }
+
+    /// The group of those who read the checkpoint; it has no members and commits nothing.
+    pub(crate) fn group(&self) -> String {
+        format!("walferry-{}", self.connector)
     }
 
     /// One id per connector, so that the newest instance fences every older one.

@@ -18,6 +18,7 @@ pub struct Error {
 /// | kind | what the operator sees | what to do |
 /// |---|---|---|
 /// | Config | a property that would break the guarantee | take it out |
+/// | Unfit | a topic that cannot serve as it is set | change it as the message says |
 /// | NoTopic | a topic that does not exist | create it, or let it be created |
 /// | Denied | topic, group or transactional id not authorised | grant it |
 /// | Unreachable | no broker answers | mend the cluster |
@@ -32,6 +33,7 @@ pub struct Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Config,
+    Unfit,
     NoTopic,
     Denied,
     Unreachable,
@@ -117,6 +119,7 @@ impl Error {
     pub fn code(&self) -> Code {
         match self.kind {
             Kind::Config => Code::KafkaSettings,
+            Kind::Unfit => Code::TopicUnfit,
             Kind::NoTopic => Code::TopicMissing,
             Kind::Denied => Code::KafkaDenied,
             Kind::Unreachable => Code::KafkaUnreachable,
@@ -153,7 +156,7 @@ impl Error {
     /// The `kind` label of the error metric.
     pub fn kind(&self) -> &'static str {
         match self.kind {
-            Kind::Config | Kind::NoTopic | Kind::Unreadable => "validation",
+            Kind::Config | Kind::Unfit | Kind::NoTopic | Kind::Unreadable => "validation",
             Kind::Denied => "auth",
             Kind::Unreachable => "connection",
             Kind::TooLarge => "too_large",

@@ -38,9 +38,10 @@ mod waits;
 mod watch;
 
 pub use admin::{
-    Concern, PlannedTopic, TopicLook, TopicTakes, compacted_topics, ensure_checkpoint_topic,
-    ensure_roomy_topic, ensure_topic, ensure_topics, plan_topics, request_limit, topic_safety,
-    topics_missing,
+    Concern, Gravity, NOBODY, PlannedTopic, TopicLook, TopicTakes, alter_line, broker_settings,
+    compacted_topics, create_line, ensure_checkpoint_topic, ensure_roomy_topic, ensure_topic,
+    ensure_topics, missing_rights, plan_topics, request_limit, topic_fitness, topic_safety,
+    topics_missing, unreachable_brokers,
 };
 pub use background_drop::wait_for_clients;
 pub use block::{BlockPool, Headers, Judge, OwnedRecord, RecordBlock, RecordRef, Verdict};

@@ -24,7 +24,7 @@ use rdkafka_sys as sys;
 
 use crate::{RecordBlock, events::Events, partitioner::partition_of};
 
-pub(crate) use describe::{Described, describe_topics};
+pub(crate) use describe::{Described, Operation, describe_group, describe_topics};
 
 /// `RD_KAFKA_PARTITION_UA`: the partitioner chooses.
 const ANY_PARTITION: i32 = -1;

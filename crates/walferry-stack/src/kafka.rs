@@ -301,6 +301,15 @@ impl Drop for KafkaServer {
     }
 }
 
+/// Runs lines of `kafka-topics`, `kafka-configs` and `kafka-acls` as a shell does that has these tools, up to the first that
+/// fails.
+///
+/// # Errors
+/// A line fails; the message has what it said.
+pub fn kafka_shell(lines: &str) -> Result<()> {
+    KafkaProgram::find(&artifacts::kafka()?)?.shell(lines)
+}
+
 /// A line of the broker's three lists of listeners.
 struct Listener {
     name: String,

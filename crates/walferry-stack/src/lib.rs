@@ -33,7 +33,7 @@ pub use artifacts::{KAFKA_VERSION, POSTGRES_MAJOR_DEFAULT, POSTGRES_MAJORS, REGI
 pub use cache::{cache_folder, say};
 pub use clients::{JavaClient, confluent_kafka, flink, registry_deserialiser};
 pub use connect::{ConnectServer, DEBEZIUM_VERSION};
-pub use kafka::{Door, KafkaOptions, KafkaServer};
+pub use kafka::{Door, KafkaOptions, KafkaServer, kafka_shell};
 pub use monitoring::{PrometheusServer, monitoring_program};
 pub use port::Port;
 pub use postgres::{PostgresOptions, PostgresServer};

@@ -78,6 +78,9 @@ pub(crate) enum Command {
         /// Print only the SQL that mends the source; again after it has run, until nothing is printed
         #[arg(long, conflicts_with = "json")]
         fix_sql: bool,
+        /// Print only the lines of Kafka's tools that mend topics and rights; again after they have run, until nothing is printed
+        #[arg(long, conflicts_with_all = ["json", "fix_sql"])]
+        fix_kafka: bool,
         /// Print JSON
         #[arg(long)]
         json: bool,

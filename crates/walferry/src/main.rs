@@ -31,6 +31,7 @@ pub(crate) use failure::Failure;
 pub(crate) use output::{print, tell};
 
 use command_line::{Checkpoint, Command, CommandLine, Document, Migrate, Schema};
+use commands::check::Form;
 
 /// How far this process stands back behind the servers of its machine (`nice(2)`): what it asks of them comes first.
 const GIVES_WAY: i32 = 5;
@@ -97,8 +98,17 @@ fn run(line: CommandLine) -> Result<(), Failure> {
         Command::Check {
             file,
             fix_sql,
+            fix_kafka,
             json,
-        } => commands::check::run(&file.path, fix_sql, json),
+        } => {
+            let form = match (fix_sql, fix_kafka, json) {
+                (true, ..) => Form::Sql,
+                (_, true, _) => Form::Kafka,
+                (_, _, true) => Form::Json,
+                _ => Form::Text,
+            };
+            commands::check::run(&file.path, form)
+        }
         Command::Audit { file, arguments } => commands::audit::run(&file.path, arguments),
         Command::Tail {
             config,

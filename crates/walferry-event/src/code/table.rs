@@ -75,6 +75,9 @@ codes! {
     11 Stalled "A stage shows no progress",
         "A thread of the connector has done nothing for longer than its limit, or the machine stands still.",
         "Let the supervisor restart the process (it goes on at the checkpoint), and report it with the log.";
+    12 ClearText "A secret goes over the network in clear text",
+        "The protocol of the message neither encrypts nor hides the password or token.",
+        "Use TLS (https, ssl, sasl_ssl), or a log-in that does not send the secret, such as SCRAM-SHA-512.";
     101 SourceUnreachable "PostgreSQL does not answer",
         "The server is down, restarting or not reachable from here.",
         "Bring it back; Walferry waits for it and goes on by itself.";
@@ -121,6 +124,18 @@ codes! {
     115 OriginFilter "The server cannot leave out origins",
         "source.origin needs PostgreSQL 16 or later.",
         "Take source.origin out, or upgrade the server.";
+    116 StartWaits "Sessions keep a start waiting",
+        "The creation of a slot waits for transactions that run, that of a publication for locks on its tables.",
+        "Let the sessions of the message end, or end them with its SQL.";
+    117 ConnectionsFull "There is no room for the connector's sessions",
+        "max_connections, or the CONNECTION LIMIT of the role or the database, is used up.",
+        "Raise the limit of the message, end sessions that nobody needs, or set snapshot.readers lower.";
+    118 RolePower "The role may do more than it needs",
+        "source.url logs in as a superuser: whoever changes the configuration or holds admin.token acts with its rights.",
+        "Give the connector a role of its own; `walferry init` prints the SQL of one that may no more than follow its tables.";
+    119 CommitsWait "Commits on the server wait for the connector",
+        "synchronous_standby_names counts the connector's session as a standby.",
+        "Name the standbys alone in synchronous_standby_names, and not `*`.";
     201 SlotForeign "The slot is not one of this connector",
         "A slot of that name exists with another output plugin, as a physical one, or in another database.",
         "Choose another source.slot, or drop that slot if nobody needs it.";
@@ -142,6 +157,12 @@ codes! {
     207 SlotGrows "The slot keeps more WAL than its budget",
         "The connector, or a parked table, is behind, or an old transaction is open on the server.",
         "Read docs/runbooks/slot-grows.md before the disk is full.";
+    208 SlotGivenUp "The server would give the slot up early",
+        "max_slot_wal_keep_size or idle_replication_slot_timeout is less than an outage of the connector or of Kafka may last.",
+        "Raise the setting of the message; a slot that is lost needs `walferry resync -c FILE`.";
+    209 SlotsFull "No replication slot or walsender is free",
+        "max_replication_slots or max_wal_senders is used up.",
+        "Drop a slot that nobody reads, or raise the setting of the message and restart the server.";
     301 NoTables "No table is followed",
         "source.tables matches no table of the database.",
         "Mend source.tables; patterns are schema.table with `*`.";
@@ -226,6 +247,16 @@ codes! {
     511 KafkaBroken "Kafka's client cannot go on",
         "librdkafka met an error that it calls fatal, or too many doubts came one after another.",
         "Start again; read the brokers' logs at that time.";
+    512 TopicUnfit "A topic cannot serve as it is set",
+        "Its partitions, cleanup.policy, min.insync.replicas or max.message.bytes do not fit what is written to it.",
+        "Run the lines of `walferry check -c FILE --fix-kafka`, or name another topic.";
+    513 TopicUnsafe "What is committed to a topic can be lost with a broker",
+        "It has one replica, min.insync.replicas = 1, or unclean leader elections.",
+        "Raise its replicas to 3 and min.insync.replicas to 2; `walferry check -c FILE --fix-kafka` prints what a command can do.";
+    514 TransactionsRefused "The brokers cannot carry transactions",
+        "transaction.max.timeout.ms, the replicas of the topic that keeps the transactions, or the broker itself does not allow \
+         what exactly once needs.",
+        "Change the brokers' setting that the message names, and restart them.";
     601 RegistryLate "The schema registry does not answer in time",
         "It is overloaded, or its store is.",
         "Nothing: Walferry waits for it and goes on by itself.";

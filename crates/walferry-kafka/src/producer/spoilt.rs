@@ -49,7 +49,10 @@ pub(super) fn spoilt(live: &Live, config: &Config, error: &native::TransactionEr
 /// A topic of the open transaction to which we may not write.
 fn forbidden_topic(live: &Live) -> Option<String> {
     topic_that(live, |answer| match answer {
-        Ok(topic) => topic.may_write == Some(false),
+        Ok(topic) => {
+            let allowed = topic.allowed.as_ref();
+            allowed.is_some_and(|it| !it.contains(&native::Operation::Write))
+        }
         Err(code) => code == Code::TopicAuthorizationFailed,
     })
 }

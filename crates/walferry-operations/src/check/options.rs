@@ -2,6 +2,7 @@
 //!
 //! Owns the wording. Never: decides anything; the rules are in `options`, what `run` does with them in `publication`.
 
+use walferry_event::Code;
 use walferry_postgres::{Catalog, PublicationInfo, Publish, TableInfo};
 
 use crate::check::finding::{Finding, Severity};
@@ -24,7 +25,11 @@ pub(super) async fn findings(
     let wanted = match options::wanted(config, catalog, table).await {
         Ok(wanted) => wanted,
         Err(error) => {
-            findings.push(Finding::new(Severity::Error, subject, error.to_string()));
+            findings.push(Finding::error(
+                Code::TableOption,
+                subject,
+                error.to_string(),
+            ));
             return Ok(Publish::whole(table.table_name()));
         }
     };
@@ -48,7 +53,7 @@ pub(super) async fn findings(
 
 /// Who carries out which option.
 fn say(own: &TableConfig, left_out_here: Option<&str>, subject: &str, findings: &mut Vec<Finding>) {
-    let mut say = |message: String| findings.push(Finding::new(Severity::Ok, subject, message));
+    let mut say = |message: String| findings.push(Finding::ok(subject, message));
     let excluded = own.exclude_columns.join(", ");
     match left_out_here {
         Some(why) => say(format!(
@@ -78,18 +83,18 @@ fn say(own: &TableConfig, left_out_here: Option<&str>, subject: &str, findings: 
 fn differs(config: &Config, limits: &Limits, subject: &str) -> Option<Finding> {
     let why = limits.differs.clone()?;
     if !limits.wanted.managed {
-        return Some(Finding::new(Severity::Warning, subject, why));
+        return Some(Finding::warning(Code::PublicationLacks, subject, why));
     }
     if limits.can_change && config.source.create {
         let message = format!("{why}; run changes it");
-        return Some(Finding::new(Severity::Plan, subject, message));
+        return Some(Finding::plan(subject, message));
     }
     let severity = match limits.breaks {
         true => Severity::Error,
         false => Severity::Warning,
     };
     Some(
-        Finding::new(severity, subject, why)
+        Finding::of(severity, Code::PublicationLacks, subject, why)
             .remedy("let the publication hold what the configuration says")
             .sql(limits.sql(&config.source.publication)),
     )
@@ -102,6 +107,8 @@ pub(super) fn unmatched(config: &Config, tables: &[TableInfo], findings: &mut Ve
             true => Severity::Warning,
             false => Severity::Error,
         };
-        findings.push(Finding::new(severity, "[[table]]", it.what()).remedy(it.remedy()));
+        findings.push(
+            Finding::of(severity, Code::TableOption, "[[table]]", it.what()).remedy(it.remedy()),
+        );
     }
 }

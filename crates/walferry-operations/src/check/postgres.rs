@@ -1,14 +1,12 @@
 //! The PostgreSQL side of `walferry check`: server, role, limits; tables, publication and slot are gathered for `tables`
 //! and `plan`.
 
+use walferry_event::Code;
 use walferry_postgres::{
     Catalog, Identity, PublicationInfo, Publish, Replication, TableInfo, quote_ident,
 };
 
-use crate::check::{
-    finding::{Finding, Severity},
-    options, surroundings,
-};
+use crate::check::{finding::Finding, options, surroundings};
 use walferry_pipeline::{
     config::Config,
     connector::{
@@ -60,7 +58,7 @@ pub(super) async fn look_again(examined: &mut Option<Examined>, findings: &mut V
 }
 
 fn unreachable(error: &Error) -> Finding {
-    Finding::new(Severity::Error, "postgresql", error.to_string())
+    Finding::error(Code::SourceAnswer, "postgresql", error.to_string())
 }
 
 async fn look(config: &Config, findings: &mut Vec<Finding>) -> Result<Examined, Error> {
@@ -73,8 +71,8 @@ async fn look(config: &Config, findings: &mut Vec<Finding>) -> Result<Examined, 
     limits(&catalog, &slot, findings).await?;
     let mut replication = Replication::connect(&config.source.connect).await?;
     if let Err(error) = replication.expect_primary().await {
-        findings.push(Finding::new(
-            Severity::Error,
+        findings.push(Finding::error(
+            Code::SourceAnswer,
             "postgresql",
             error.to_string(),
         ));
@@ -82,7 +80,7 @@ async fn look(config: &Config, findings: &mut Vec<Finding>) -> Result<Examined, 
     let identity = replication.identify().await?;
     describe(&identity, findings);
     if let Some(reason) = followed::origin_unknown(&config.source, identity.server_version) {
-        findings.push(Finding::new(Severity::Error, "source.origin", reason));
+        findings.push(Finding::error(Code::OriginFilter, "source.origin", reason));
     }
     let server = startup::server(&mut replication, &identity).await?;
     synchronous(config, &catalog, findings).await?;
@@ -121,8 +119,8 @@ async fn connect(config: &Config, findings: &mut Vec<Finding>) -> Result<Catalog
         && error.sqlstate() == Some("42501")
     {
         findings.push(
-            Finding::new(
-                Severity::Error,
+            Finding::error(
+                Code::SourceRight,
                 format!("role {}", config.source.connect.user),
                 "may not connect to the database",
             )
@@ -135,8 +133,7 @@ async fn connect(config: &Config, findings: &mut Vec<Finding>) -> Result<Catalog
 
 fn describe(identity: &Identity, findings: &mut Vec<Finding>) {
     let version = identity.server_version;
-    findings.push(Finding::new(
-        Severity::Ok,
+    findings.push(Finding::ok(
         "postgresql",
         format!(
             "version {}.{}, system identifier {}, timeline {}",
@@ -151,10 +148,10 @@ fn describe(identity: &Identity, findings: &mut Vec<Finding>) {
 async fn wal_level(catalog: &Catalog, findings: &mut Vec<Finding>) -> Result<(), Error> {
     let level = catalog.wal_level().await?;
     findings.push(if level == "logical" {
-        Finding::new(Severity::Ok, "wal_level", "logical")
+        Finding::ok("wal_level", "logical")
     } else {
-        Finding::new(
-            Severity::Error,
+        Finding::error(
+            Code::WalLevel,
             "wal_level",
             format!("{level}; logical decoding needs \"logical\""),
         )
@@ -170,7 +167,7 @@ async fn encoding(catalog: &Catalog, findings: &mut Vec<Finding>) -> Result<(), 
         let message = "the database's encoding is SQL_ASCII, so that it may hold text that is not UTF-8: such a value follows its \
              table's policy (errors)";
         findings.push(
-            Finding::new(Severity::Warning, "server_encoding", message)
+            Finding::warning(Code::ValueRefused, "server_encoding", message)
                 .remedy("set errors = \"dead-letter\" or \"park\" where that can happen, or move to a database with an encoding"),
         );
     }
@@ -187,18 +184,16 @@ async fn role(
     let ident = quote_ident(&role.name);
     if !role.superuser && !role.replication {
         findings.push(
-            Finding::new(Severity::Error, &subject, "may not use replication")
+            Finding::error(Code::ReplicationRight, &subject, "may not use replication")
                 .remedy("give it the REPLICATION attribute")
                 .sql(format!("ALTER ROLE {ident} REPLICATION;")),
         );
     } else {
-        findings.push(Finding::new(Severity::Ok, &subject, "may use replication"));
+        findings.push(Finding::ok(&subject, "may use replication"));
     }
     if role.superuser {
         findings.push(
-            Finding::new(
-                Severity::Warning,
-                &subject,
+            Finding::warning(Code::RolePower, &subject,
                 "is a superuser: whoever can change this configuration or holds admin.token acts with its rights",
             )
             .remedy("follow the database with a role of its own that has REPLICATION and SELECT alone: CREATE ROLE walferry LOGIN REPLICATION; GRANT SELECT ON …"),
@@ -208,8 +203,8 @@ async fn role(
     if publication.is_none() && config.source.create && !role.can_create_publication {
         let database = quote_ident(&config.source.connect.database);
         findings.push(
-            Finding::new(
-                Severity::Error,
+            Finding::error(
+                Code::SourceRight,
                 &subject,
                 "may not create a publication in this database",
             )
@@ -234,7 +229,7 @@ async fn limits(catalog: &Catalog, slot: &Slot, findings: &mut Vec<Finding>) -> 
     ] {
         let message = format!("{used} of {max} in use");
         findings.push(if needed && used >= max {
-            Finding::new(Severity::Error, subject, message)
+            Finding::error(Code::SlotsFull, subject, message)
                 .remedy(format!(
                     "raise {subject} and restart the server, or drop a slot that nobody reads"
                 ))
@@ -243,7 +238,7 @@ async fn limits(catalog: &Catalog, slot: &Slot, findings: &mut Vec<Finding>) -> 
                     max + 4
                 ))
         } else {
-            Finding::new(Severity::Ok, subject, message)
+            Finding::ok(subject, message)
         });
     }
     Ok(())
@@ -260,9 +255,7 @@ async fn synchronous(
     let ours = &config.source.connect.application_name;
     if counts(&names, ours) {
         findings.push(
-            Finding::new(
-                Severity::Warning,
-                subject,
+            Finding::warning(Code::CommitsWait, subject,
                 format!(
                     "{names:?} counts the connector's session ({ours}) as a standby: commits on the server wait until Kafka has \
                      what they wrote, and hang while Kafka is away"

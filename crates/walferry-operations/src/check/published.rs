@@ -2,10 +2,11 @@
 //!
 //! Owns these findings. Never: decides what a start does about them; `published` does.
 
+use walferry_event::Code;
 use walferry_kafka::Checkpoint;
 use walferry_postgres::Catalog;
 
-use crate::check::finding::{Finding, Severity};
+use crate::check::finding::Finding;
 use walferry_pipeline::{config::Config, connector::published::act};
 
 /// What the checkpoint knows to be missing, and what a start finds changed.
@@ -19,24 +20,32 @@ pub(super) async fn published(
         Ok(foreseen) => foreseen,
         Err(error) => {
             let text = error.to_string();
-            findings.push(Finding::new(Severity::Warning, "what is published", text));
+            findings.push(Finding::warning(
+                Code::ChangesMissing,
+                "what is published",
+                text,
+            ));
             return;
         }
     };
     for table in &foreseen.foreign {
         let message = "a partition of it is a foreign table: its rows are read by snapshots, and its changes are never streamed";
-        findings.push(Finding::new(Severity::Warning, subject(table), message));
+        findings.push(Finding::warning(Code::TableKind, subject(table), message));
     }
     for table in &foreseen.unlogged {
         let message = "a partition of it is unlogged: its rows are read by snapshots, its changes are not in the WAL and never streamed";
         let remedy = "ALTER TABLE … SET LOGGED the partition";
-        findings.push(Finding::new(Severity::Warning, subject(table), message).remedy(remedy));
+        findings.push(Finding::warning(Code::TableKind, subject(table), message).remedy(remedy));
     }
     for (table, reason) in &foreseen.lacks {
-        findings.push(Finding::new(Severity::Warning, subject(table), reason));
+        findings.push(Finding::warning(
+            Code::ChangesMissing,
+            subject(table),
+            reason,
+        ));
     }
     for (table, message) in &foreseen.changes {
-        findings.push(Finding::new(Severity::Plan, subject(table), message));
+        findings.push(Finding::plan(subject(table), message));
     }
 }
 

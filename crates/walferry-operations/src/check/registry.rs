@@ -4,12 +4,10 @@
 
 use std::sync::Arc;
 
+use walferry_event::Code;
 use walferry_registry::Registry;
 
-use crate::{
-    check::finding::{Finding, Severity},
-    schema,
-};
+use crate::{check::finding::Finding, schema};
 use walferry_pipeline::config::Config;
 
 const SUBJECT: &str = "registry";
@@ -23,19 +21,21 @@ pub(super) async fn examine(config: &Config, findings: &mut Vec<Finding>) -> Opt
     let registry = match asked.await {
         Ok(registry) => registry,
         Err(error) => {
-            findings.push(Finding::new(Severity::Error, SUBJECT, error.to_string()));
+            findings.push(Finding::error(
+                Code::RegistryUnreachable,
+                SUBJECT,
+                error.to_string(),
+            ));
             return None;
         }
     };
-    findings.push(Finding::new(Severity::Ok, SUBJECT, "answers"));
+    findings.push(Finding::ok(SUBJECT, "answers"));
     // A registry without modes takes schemas; what else is wrong comes to light with the first schema.
     if let Ok(Some(mode)) = registry.mode().await
         && mode != "READWRITE"
     {
         findings.push(
-            Finding::new(
-                Severity::Error,
-                SUBJECT,
+            Finding::error(Code::RegistryUnreachable, SUBJECT,
                 format!("is in mode {mode}, so that it takes no new schema"),
             )
             .remedy("set it back to READWRITE (PUT /mode), or point registry.url at the registry that takes schemas"),
@@ -45,8 +45,8 @@ pub(super) async fn examine(config: &Config, findings: &mut Vec<Finding>) -> Opt
         && (config.registry.password.is_some() || config.registry.token.is_some())
     {
         findings.push(
-            Finding::new(
-                Severity::Warning,
+            Finding::warning(
+                Code::ClearText,
                 SUBJECT,
                 "its password or token goes over the network in clear text (http)",
             )

@@ -4,6 +4,7 @@
 //! Owns these findings. Never: asks what a start has to know; these are for people.
 //! Start reading at `before` and `after`.
 
+use walferry_event::Code;
 use walferry_postgres::{Catalog, PublicationInfo, RelationName, TableInfo, quote_ident};
 
 use crate::check::finding::{Finding, Severity};
@@ -52,7 +53,7 @@ pub(super) async fn after(
             );
             let subject = format!("slot {}", config.source.slot);
             findings.push(
-                Finding::new(Severity::Warning, subject, message)
+                Finding::warning(Code::StartWaits, subject, message)
                     .remedy(format!("let it end, or end it: {}", holder.sql)),
             );
         }
@@ -75,10 +76,8 @@ pub(super) async fn after(
                 "how many rows these have is not known, because they were never analysed, and they are not in the estimate: {}",
                 listed(&names)
             );
-            findings.push(
-                Finding::new(Severity::Plan, "snapshot", message)
-                    .remedy("ANALYZE them for an estimate"),
-            );
+            findings
+                .push(Finding::plan("snapshot", message).remedy("ANALYZE them for an estimate"));
         }
     }
     if publication.is_none() && config.source.create {
@@ -86,7 +85,7 @@ pub(super) async fn after(
             let subject = format!("publication {}", config.source.publication);
             let message = format!("its creation waits for a lock: {}", holder.who);
             findings.push(
-                Finding::new(Severity::Warning, subject, message)
+                Finding::warning(Code::StartWaits, subject, message)
                     .remedy(format!("let it end, or end it: {}", holder.sql)),
             );
         }
@@ -103,7 +102,7 @@ fn chosen(config: &Config, relations: &[RelationName], findings: &mut Vec<Findin
             config.source.connect.database
         );
         findings.push(
-            Finding::new(Severity::Warning, "source.tables", message)
+            Finding::warning(Code::TableNotFollowed, "source.tables", message)
                 .remedy("correct it, or take it out; a table that is created later is followed from then on"),
         );
     }
@@ -111,8 +110,8 @@ fn chosen(config: &Config, relations: &[RelationName], findings: &mut Vec<Findin
     for it in relations.iter().filter(included).filter(|it| it.unlogged) {
         let subject = format!("table {}", it.qualified);
         findings.push(
-            Finding::new(
-                Severity::Warning,
+            Finding::warning(
+                Code::TableKind,
                 subject,
                 "is left out: it is unlogged, so its changes are not in the WAL",
             )
@@ -132,7 +131,7 @@ fn chosen(config: &Config, relations: &[RelationName], findings: &mut Vec<Findin
             "views, materialized views and foreign tables have no changes of their own and are left out: {}",
             listed(&other)
         );
-        findings.push(Finding::new(Severity::Ok, "source.tables", message));
+        findings.push(Finding::ok("source.tables", message));
     }
 }
 
@@ -174,7 +173,7 @@ async fn connections(
             it.open - 1,
             it.limit
         );
-        let finding = Finding::new(severity, "connections", message)
+        let finding = Finding::of(severity, Code::ConnectionsFull, "connections", message)
             .remedy("raise it, end sessions that nobody needs, or set snapshot.readers lower");
         findings.push(match it.limit_of.split_once(" of role ") {
             Some((_, role)) => finding.sql(format!(
@@ -202,7 +201,7 @@ async fn kept(catalog: &Catalog, findings: &mut Vec<Finding>) -> Result<(), Erro
             _ => continue,
         };
         findings.push(
-            Finding::new(Severity::Warning, name.as_str(), message)
+            Finding::warning(Code::SlotGivenUp, name.as_str(), message)
                 .remedy("set it to what the longest outage of the connector or of Kafka needs; a lost slot needs walferry resync")
                 .sql(match name.as_str() {
                     "max_slot_wal_keep_size" => "ALTER SYSTEM SET max_slot_wal_keep_size = '50GB'; SELECT pg_reload_conf();",
@@ -228,8 +227,7 @@ async fn follower(
         "is followed by {who}: if that is a connector of the name {:?}, run takes over and that one ends with 4",
         config.name
     );
-    findings.push(Finding::new(
-        Severity::Plan,
+    findings.push(Finding::plan(
         format!("slot {}", config.source.slot),
         message,
     ));

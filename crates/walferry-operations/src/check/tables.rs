@@ -2,7 +2,7 @@
 //!
 //! Owns these findings. They depend on the start: one that goes on adds tables to the publication and reads none again.
 
-use walferry_event::{ReplicaIdentity, Table};
+use walferry_event::{Code, ReplicaIdentity, Table};
 use walferry_postgres::{TableInfo, quote_ident, quote_table};
 
 use crate::check::{
@@ -41,8 +41,8 @@ pub(super) fn publication(
     ] {
         if !published {
             findings.push(
-                Finding::new(
-                    Severity::Warning,
+                Finding::warning(
+                    Code::PublicationLacks,
                     &subject,
                     format!("does not publish {kind}"),
                 )
@@ -69,12 +69,12 @@ pub(super) fn publication(
             continue;
         }
         findings.push(
-            Finding::new(Severity::Error, &subject, it.what)
+            Finding::error(Code::PublicationLacks, &subject, it.what)
                 .remedy(it.remedy)
                 .sql(it.sql),
         );
     }
-    findings.push(Finding::new(Severity::Ok, subject, "exists"));
+    findings.push(Finding::ok(subject, "exists"));
 }
 
 /// One that does not exist: `run` creates it, if it may.
@@ -88,21 +88,21 @@ fn missing(config: &Config, source: &Examined, subject: String) -> Finding {
     );
     if !config.source.create {
         let message = "does not exist, and source.create is false";
-        return Finding::new(Severity::Error, subject, message)
+        return Finding::error(Code::PublicationMissing, subject, message)
             .remedy("create it")
             .sql(create);
     }
     let foreign = source.tables.iter().filter(|it| !it.owned);
     let foreign: Vec<String> = foreign.map(TableInfo::qualified_name).collect();
     if foreign.is_empty() {
-        return Finding::new(Severity::Plan, subject, "is created by run");
+        return Finding::plan(subject, "is created by run");
     }
     let message = format!(
         "does not exist, and role {} may not create it, because it does not own {}",
         config.source.connect.user,
         foreign.join(", ")
     );
-    Finding::new(Severity::Error, subject, message)
+    Finding::error(Code::PublicationMissing, subject, message)
         .remedy("let the owner of the tables or a superuser create it")
         .sql(create)
 }
@@ -112,7 +112,7 @@ fn added(subject: &str, owned: bool, table: &TableInfo, it: Unpublished) -> Find
     let name = table.qualified_name();
     if owned && table.owned {
         let message = format!("table {name} is added by run, with a snapshot of its rows");
-        return Finding::new(Severity::Plan, subject, message);
+        return Finding::plan(subject, message);
     }
     let what = if owned {
         "the table"
@@ -122,7 +122,7 @@ fn added(subject: &str, owned: bool, table: &TableInfo, it: Unpublished) -> Find
     let message = format!(
         "does not hold table {name}, and only the owner of {what} may add it: it is left out until it is there"
     );
-    Finding::new(Severity::Warning, subject, message)
+    Finding::warning(Code::PublicationLacks, subject, message)
         .remedy("let the owner of both or a superuser add it; then it is followed with the rows that it has")
         .sql(it.sql)
 }
@@ -130,7 +130,7 @@ fn added(subject: &str, owned: bool, table: &TableInfo, it: Unpublished) -> Find
 /// A table that a start leaves out because it may not be added.
 fn unpublished_yet(subject: &str, it: Unpublished) -> Finding {
     let message = format!("{}: it is left out until it is there", it.what);
-    Finding::new(Severity::Warning, subject, message)
+    Finding::warning(Code::PublicationLacks, subject, message)
         .remedy(it.remedy)
         .sql(it.sql)
 }
@@ -140,7 +140,7 @@ pub(super) fn left_out(source: &Examined, findings: &mut Vec<Finding>) {
     for it in &source.left_out {
         let subject = format!("table {}", it.table.qualified_name());
         let message = format!("is left out by run: {}", it.what);
-        let finding = Finding::new(Severity::Error, subject, message).remedy(&it.remedy);
+        let finding = Finding::error(Code::TableLeftOut, subject, message).remedy(&it.remedy);
         findings.push(match &it.sql {
             Some(sql) => finding.sql(sql),
             None => finding,
@@ -172,7 +172,7 @@ pub(super) async fn table(
             ),
         };
         findings.push(
-            Finding::new(severity, &subject, message)
+            Finding::of(severity, Code::TableUnreadable, &subject, message)
                 .remedy("grant both")
                 .sql(format!(
                     "GRANT USAGE ON SCHEMA {} TO {};\n{};",
@@ -189,9 +189,7 @@ pub(super) async fn table(
         };
         let role = quote_ident(&config.source.connect.user);
         findings.push(
-            Finding::new(
-                severity,
-                &subject,
+            Finding::of(severity, Code::RowSecurity, &subject,
                 "row level security hides rows of it from the role, so that PostgreSQL refuses to let a snapshot, a resync \
                  or an audit read it",
             )
@@ -205,7 +203,7 @@ pub(super) async fn table(
     };
     findings.extend(leaves(&version, &subject));
     for words in compile::merged_keys(config, &version) {
-        findings.push(Finding::new(Severity::Warning, &subject, words));
+        findings.push(Finding::warning(Code::KeyRefused, &subject, words));
     }
     let names = version
         .key
@@ -224,8 +222,7 @@ pub(super) async fn table(
         }
         ReplicaIdentity::Default | ReplicaIdentity::Index => "old rows hold the key",
     };
-    findings.push(Finding::new(
-        Severity::Ok,
+    findings.push(Finding::ok(
         subject,
         format!(
             "{key}, replica identity {}: {identity}",
@@ -246,14 +243,15 @@ fn broken(config: &Config, source: &Examined, table: &TableInfo, subject: &str) 
             ),
             false => (Severity::Error, refused.what()),
         };
-        let finding = Finding::new(severity, subject, message).remedy(refused.remedy());
+        let finding =
+            Finding::of(severity, Code::TableIdentity, subject, message).remedy(refused.remedy());
         return Some(match &refused.sql {
             Some(sql) => finding.sql(sql),
             None => finding,
         });
     }
     choice::later_leaves(table)
-        .then(|| Finding::new(Severity::Warning, subject, choice::LATER_LEAVES))
+        .then(|| Finding::warning(Code::TableIdentity, subject, choice::LATER_LEAVES))
 }
 
 /// Leaves whose old rows are not those of their partitioned table.
@@ -280,7 +278,7 @@ fn leaves(version: &Table, subject: &str) -> Option<Finding> {
             leaf.name
         );
         return Some(
-            Finding::new(Severity::Error, subject, message)
+            Finding::error(Code::TableIdentity, subject, message)
                 .remedy("give the partition the replica identity of its partitioned table")
                 .sql(sql.join(" ")),
         );
@@ -292,7 +290,7 @@ fn leaves(version: &Table, subject: &str) -> Option<Finding> {
         leaf.name
     );
     Some(
-        Finding::new(Severity::Warning, subject, message)
+        Finding::warning(Code::TableIdentity, subject, message)
             .remedy("give the partition the replica identity of its partitioned table")
             .sql(sql.join(" ")),
     )

@@ -60,6 +60,28 @@ impl KafkaProgram {
         }
         Ok(())
     }
+
+    /// Runs lines of Kafka's tools as a shell does that has them, up to the first that fails.
+    pub(super) fn shell(&self, lines: &str) -> Result<()> {
+        let mut script = String::from("set -e\n");
+        for (tool, class) in TOOLS {
+            script.push_str(&format!(
+                "{tool}() {{ \"$JAVA\" -XX:TieredStopAtLevel=1 -Xmx256m -cp \"$CLASSES\" {class} \"$@\"; }}\n"
+            ));
+        }
+        script.push_str(lines);
+        let output = Command::new("bash")
+            .args(["-c", &script])
+            .env("JAVA", &self.java)
+            .env("CLASSES", self.class_path())
+            .output()
+            .context("bash did not start")?;
+        if !output.status.success() {
+            let said = [output.stdout, output.stderr].concat();
+            bail!("{lines}failed: {}", String::from_utf8_lossy(&said).trim());
+        }
+        Ok(())
+    }
 }
 
 /// A line of meta.properties, with new letters for the ids of cluster and folder.
@@ -109,6 +131,12 @@ pub(crate) fn format_template(home: &Path) -> Result<()> {
 
 /// `kafka-acls`.
 pub(super) const ACL_TOOL: &str = "org.apache.kafka.tools.AclCommand";
+/// Kafka's tools, by the names of their scripts.
+const TOOLS: [(&str, &str); 3] = [
+    ("kafka-topics", "org.apache.kafka.tools.TopicCommand"),
+    ("kafka-configs", "kafka.admin.ConfigCommand"),
+    ("kafka-acls", ACL_TOOL),
+];
 
 #[cfg(test)]
 mod tests {

@@ -86,6 +86,10 @@ pub(super) const EXAMPLES: &[Examples] = &[
                 "mends the source; again until nothing is printed",
             ),
             (
+                "walferry check -c shop.toml --fix-kafka | sh",
+                "mends topics and rights, where kafka-topics, kafka-configs and kafka-acls are to be had",
+            ),
+            (
                 "walferry check -c shop.toml --json | jq '.findings[] | select(.severity == \"error\")'",
                 "for programs",
             ),
