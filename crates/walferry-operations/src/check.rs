@@ -11,6 +11,7 @@ mod plan;
 mod postgres;
 mod published;
 mod registry;
+mod service;
 mod surroundings;
 mod tables;
 

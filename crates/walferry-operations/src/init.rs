@@ -98,7 +98,7 @@ pub async fn survey(config: &Config, role: &str) -> Result<Survey, Error> {
             .collect(),
         role: catalog.role_named(role).await?,
         publication_exists: publication.is_some(),
-        wal_level: catalog.wal_level().await?,
+        wal_level: catalog.wal_level().await?.set,
     };
     let mut left_out: Vec<LeftOut> = choice
         .left_out

@@ -14,6 +14,7 @@ mod facts;
 mod identity;
 mod key;
 mod known;
+mod provider;
 mod publications;
 mod published;
 mod slots;
@@ -45,6 +46,7 @@ use crate::{
 pub use facts::{NamedRole, TableFacts};
 pub use identity::{IdentityColumn, RelationIdentity, Shows};
 pub use key::KeyRules;
+pub use provider::{Provider, WalLevel};
 pub use publications::{PublicationInfo, Publish, PublishedTable, change_sql};
 pub use published::{Leaf, Member, PublicationVersion};
 pub use slots::SlotInfo;
@@ -67,10 +69,12 @@ pub struct RoleInfo {
     pub name: String,
     /// Whether it may do everything.
     pub superuser: bool,
-    /// Whether it may use replication (as a superuser may).
+    /// Whether it may use replication (as a superuser may, and on Amazon's servers a member of `rds_replication`).
     pub replication: bool,
     /// Whether it may create a publication in this database.
     pub can_create_publication: bool,
+    /// In how many days its password ends, where it does.
+    pub ends_in_days: Option<i64>,
 }
 
 /// How long one answer may take before the connection counts as lost.
@@ -202,11 +206,6 @@ impl Catalog {
         self.server_version
     }
 
-    /// The setting `wal_level`; logical decoding needs `logical`.
-    pub async fn wal_level(&self) -> Result<String, Error> {
-        self.setting("wal_level").await
-    }
-
     /// Any setting, as `SHOW` shows it.
     pub async fn setting(&self, name: &str) -> Result<String, Error> {
         let doing = format!("asking for the setting {name}");
@@ -219,8 +218,13 @@ impl Catalog {
     /// Who we are.
     pub async fn role(&self) -> Result<RoleInfo, Error> {
         const QUESTION: &str = "\
-            SELECT rolname::text, rolsuper, rolreplication OR rolsuper,
-                   pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE')
+            SELECT rolname::text, rolsuper,
+                   rolreplication OR rolsuper OR (pg_catalog.current_setting('rds.extensions', true) IS NOT NULL
+                       AND EXISTS (SELECT 1 FROM pg_catalog.pg_roles it WHERE it.rolname = 'rds_replication'
+                                   AND pg_catalog.pg_has_role(it.oid, 'USAGE'))),
+                   pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'),
+                   CASE WHEN pg_catalog.isfinite(rolvaliduntil)
+                        THEN floor(extract(epoch FROM rolvaliduntil - pg_catalog.now()) / 86400)::bigint END
             FROM pg_catalog.pg_roles WHERE rolname = current_user";
         let doing = "asking for the role's privileges";
         let row = self.one(doing, QUESTION, &[]).await?;
@@ -229,6 +233,7 @@ impl Catalog {
             superuser: value(doing, &row, 1)?,
             replication: value(doing, &row, 2)?,
             can_create_publication: value(doing, &row, 3)?,
+            ends_in_days: value(doing, &row, 4)?,
         })
     }
 

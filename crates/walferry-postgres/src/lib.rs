@@ -33,9 +33,10 @@ mod tls;
 mod tls_refusal;
 
 pub use catalog::{
-    Catalog, Connections, Holder, IdentityColumn, KeyRules, Leaf, Member, NamedRole,
+    Catalog, Connections, Holder, IdentityColumn, KeyRules, Leaf, Member, NamedRole, Provider,
     PublicationInfo, PublicationVersion, Publish, PublishedTable, RelationIdentity, RelationKind,
-    RelationName, RoleInfo, Shows, SlotInfo, TableFacts, TableInfo, TableName, Trial, change_sql,
+    RelationName, RoleInfo, Shows, SlotInfo, TableFacts, TableInfo, TableName, Trial, WalLevel,
+    change_sql,
 };
 pub use connect::{ConnectConfig, TlsConfig, TlsMode};
 pub use copy_row::parse_copy_row;

@@ -136,6 +136,15 @@ codes! {
     119 CommitsWait "Commits on the server wait for the connector",
         "synchronous_standby_names counts the connector's session as a standby.",
         "Name the standbys alone in synchronous_standby_names, and not `*`.";
+    120 RoleEnds "The role's password ends soon",
+        "VALID UNTIL of the role is near; from then on PostgreSQL refuses its log-in.",
+        "ALTER ROLE … VALID UNTIL, and renew the password before that day.";
+    121 Clocks "Two machines have different times",
+        "The clock of the server and that of this machine differ by more than a second.",
+        "Let both follow the same time servers; until then freshness and the alerts on it are wrong by as much.";
+    122 Pooler "source.url leads to a connection pooler",
+        "Its host or port is one at which a pooler listens, and a pooler does not pass on what logical replication needs.",
+        "Let source.url name the server itself.";
     201 SlotForeign "The slot is not one of this connector",
         "A slot of that name exists with another output plugin, as a physical one, or in another database.",
         "Choose another source.slot, or drop that slot if nobody needs it.";

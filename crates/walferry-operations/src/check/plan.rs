@@ -113,7 +113,13 @@ impl About<'_> {
         found.extend(self.keyless(&version, compacted));
         for schema in subject::of_version(self.config, &version)? {
             let subject = &schema.subject;
-            found.push(match registry.verdict(subject, &schema.text).await? {
+            let verdict = registry.verdict(subject, &schema.text).await?;
+            let is_new = matches!(verdict, Verdict::New | Verdict::Compatible);
+            if is_new && let Some(finding) = self.closed(registry, subject).await {
+                found.push(finding);
+                continue;
+            }
+            found.push(match verdict {
                 Verdict::Registered(id) => {
                     let message = format!("subject {subject} holds the schema, id {id}");
                     Finding::ok(self.subject, message)
@@ -131,6 +137,21 @@ impl About<'_> {
             });
         }
         Ok(found)
+    }
+
+    /// A subject that takes no new schema, though the registry does.
+    async fn closed(&self, registry: &Registry, subject: &str) -> Option<Finding> {
+        // A registry without modes takes schemas.
+        let mode = registry.mode_of(subject).await.ok().flatten()?;
+        if mode == "READWRITE" {
+            return None;
+        }
+        let message =
+            format!("subject {subject} is in mode {mode}, so that it takes no new schema");
+        Some(
+            Finding::error(Code::RegistryUnreachable, self.subject, message)
+                .remedy(format!("set it back to READWRITE (PUT /mode/{subject})")),
+        )
     }
 
     /// Records without a key that a compacted topic does not take.

@@ -3,10 +3,10 @@
 
 use walferry_event::Code;
 use walferry_postgres::{
-    Catalog, Identity, PublicationInfo, Publish, Replication, TableInfo, quote_ident,
+    Catalog, Identity, Provider, PublicationInfo, Publish, Replication, TableInfo, quote_ident,
 };
 
-use crate::check::{finding::Finding, options, surroundings};
+use crate::check::{finding::Finding, options, service, surroundings};
 use walferry_pipeline::{
     config::Config,
     connector::{
@@ -17,6 +17,11 @@ use walferry_pipeline::{
     position::recovery::{Server, Slot},
     tables::{followed, writers::Refused},
 };
+
+/// What clocks may differ by before it is told.
+const SKEW_MS_MAX: i64 = 1_000;
+/// How soon a password ends to be told.
+const DAYS_LEFT_MIN: i64 = 30;
 
 /// What the later checks need of the source.
 pub(super) struct Examined {
@@ -62,13 +67,16 @@ fn unreachable(error: &Error) -> Finding {
 }
 
 async fn look(config: &Config, findings: &mut Vec<Finding>) -> Result<Examined, Error> {
+    findings.extend(service::pooler(config));
     let catalog = connect(config, findings).await?;
-    wal_level(&catalog, findings).await?;
+    let provider = catalog.provider().await?;
+    wal_level(&catalog, provider, findings).await?;
     encoding(&catalog, findings).await?;
-    role(config, &catalog, findings).await?;
-    surroundings::before(config, &catalog, findings).await?;
+    clock(&catalog, findings).await?;
+    role(config, &catalog, provider, findings).await?;
+    surroundings::before(config, &catalog, provider, findings).await?;
     let slot = startup::slot(config, &catalog).await?;
-    limits(&catalog, &slot, findings).await?;
+    limits(&catalog, provider, &slot, findings).await?;
     let mut replication = Replication::connect(&config.source.connect).await?;
     if let Err(error) = replication.expect_primary().await {
         findings.push(Finding::error(
@@ -78,7 +86,7 @@ async fn look(config: &Config, findings: &mut Vec<Finding>) -> Result<Examined, 
         ));
     }
     let identity = replication.identify().await?;
-    describe(&identity, findings);
+    describe(&identity, provider, findings);
     if let Some(reason) = followed::origin_unknown(&config.source, identity.server_version) {
         findings.push(Finding::error(Code::OriginFilter, "source.origin", reason));
     }
@@ -131,34 +139,63 @@ async fn connect(config: &Config, findings: &mut Vec<Finding>) -> Result<Catalog
     Ok(connected?)
 }
 
-fn describe(identity: &Identity, findings: &mut Vec<Finding>) {
+fn describe(identity: &Identity, provider: Provider, findings: &mut Vec<Finding>) {
     let version = identity.server_version;
     findings.push(Finding::ok(
         "postgresql",
         format!(
-            "version {}.{}, system identifier {}, timeline {}",
+            "version {}.{}, {}, system identifier {}, timeline {}",
             version / 10_000,
             version % 10_000,
+            provider.name(),
             identity.system_id,
             identity.timeline
         ),
     ));
 }
 
-async fn wal_level(catalog: &Catalog, findings: &mut Vec<Finding>) -> Result<(), Error> {
+async fn wal_level(
+    catalog: &Catalog,
+    provider: Provider,
+    findings: &mut Vec<Finding>,
+) -> Result<(), Error> {
+    const SUBJECT: &str = "wal_level";
     let level = catalog.wal_level().await?;
-    findings.push(if level == "logical" {
-        Finding::ok("wal_level", "logical")
-    } else {
-        Finding::error(
-            Code::WalLevel,
-            "wal_level",
-            format!("{level}; logical decoding needs \"logical\""),
-        )
-        .remedy("set wal_level = logical, then restart the server: a reload is not enough")
-        .sql("ALTER SYSTEM SET wal_level = 'logical'; -- then restart the server")
+    findings.push(match (level.decodes(), &level.effective) {
+        (true, None) => Finding::ok(SUBJECT, level.set),
+        (true, Some(now)) => Finding::ok(
+            SUBJECT,
+            format!("{}, now {now}: the first logical slot raises it", level.set),
+        ),
+        (false, _) => {
+            let message = format!("{}; logical decoding needs \"logical\"", level.set);
+            service::logical(Finding::error(Code::WalLevel, SUBJECT, message), provider)
+        }
     });
     Ok(())
+}
+
+/// Times in records are the server's, those of freshness are compared with ours.
+async fn clock(catalog: &Catalog, findings: &mut Vec<Finding>) -> Result<(), Error> {
+    let (ahead, unsure) = catalog.clock_ahead_ms().await?;
+    findings.extend(skewed(ahead, unsure));
+    Ok(())
+}
+
+/// What is told of a clock that is ahead by so many milliseconds, give or take.
+fn skewed(ahead: i64, unsure: i64) -> Option<Finding> {
+    if ahead.abs() <= SKEW_MS_MAX + unsure {
+        return None;
+    }
+    let where_it_is = if ahead > 0 { "ahead of" } else { "behind" };
+    let message = format!(
+        "the server's clock is {} ms {where_it_is} this machine's (give or take {unsure}): freshness, and the alerts on it, are \
+         wrong by as much",
+        ahead.abs()
+    );
+    Some(Finding::warning(Code::Clocks, "clock", message).remedy(
+        "let both machines follow the same time servers (chronyd, ntpd, systemd-timesyncd)",
+    ))
 }
 
 /// A database without an encoding may hold what Avro's text cannot.
@@ -177,17 +214,15 @@ async fn encoding(catalog: &Catalog, findings: &mut Vec<Finding>) -> Result<(), 
 async fn role(
     config: &Config,
     catalog: &Catalog,
+    provider: Provider,
     findings: &mut Vec<Finding>,
 ) -> Result<(), Error> {
     let role = catalog.role().await?;
     let subject = format!("role {}", role.name);
     let ident = quote_ident(&role.name);
     if !role.superuser && !role.replication {
-        findings.push(
-            Finding::error(Code::ReplicationRight, &subject, "may not use replication")
-                .remedy("give it the REPLICATION attribute")
-                .sql(format!("ALTER ROLE {ident} REPLICATION;")),
-        );
+        let finding = Finding::error(Code::ReplicationRight, &subject, "may not use replication");
+        findings.push(service::replicate(finding, provider, &role.name));
     } else {
         findings.push(Finding::ok(&subject, "may use replication"));
     }
@@ -197,6 +232,19 @@ async fn role(
                 "is a superuser: whoever can change this configuration or holds admin.token acts with its rights",
             )
             .remedy("follow the database with a role of its own that has REPLICATION and SELECT alone: CREATE ROLE walferry LOGIN REPLICATION; GRANT SELECT ON …"),
+        );
+    }
+    if let Some(days) = role.ends_in_days.filter(|days| *days < DAYS_LEFT_MIN) {
+        let message = match days {
+            ..0 => "its password ends: it ended, and whoever logs in with it is refused".to_owned(),
+            days => format!(
+                "its password ends in {days} days (VALID UNTIL): the next connection after that is refused"
+            ),
+        };
+        findings.push(
+            Finding::warning(Code::RoleEnds, &subject, message)
+                .remedy("renew it, or let it not end")
+                .sql(format!("ALTER ROLE {ident} VALID UNTIL 'infinity';")),
         );
     }
     let publication = catalog.publication(&config.source.publication).await?;
@@ -215,7 +263,12 @@ async fn role(
     Ok(())
 }
 
-async fn limits(catalog: &Catalog, slot: &Slot, findings: &mut Vec<Finding>) -> Result<(), Error> {
+async fn limits(
+    catalog: &Catalog,
+    provider: Provider,
+    slot: &Slot,
+    findings: &mut Vec<Finding>,
+) -> Result<(), Error> {
     let (slots, slots_max) = catalog.slots_free().await?;
     let (senders, senders_max) = catalog.walsenders_free().await?;
     for (subject, used, max, needed) in [
@@ -229,14 +282,9 @@ async fn limits(catalog: &Catalog, slot: &Slot, findings: &mut Vec<Finding>) -> 
     ] {
         let message = format!("{used} of {max} in use");
         findings.push(if needed && used >= max {
-            Finding::error(Code::SlotsFull, subject, message)
-                .remedy(format!(
-                    "raise {subject} and restart the server, or drop a slot that nobody reads"
-                ))
-                .sql(format!(
-                    "ALTER SYSTEM SET {subject} = {}; -- then restart the server",
-                    max + 4
-                ))
+            let message = format!("{message}; a slot that nobody reads may be dropped");
+            let finding = Finding::error(Code::SlotsFull, subject, message);
+            service::set(finding, provider, subject, &(max + 4).to_string(), true)
         } else {
             Finding::ok(subject, message)
         });
@@ -278,6 +326,16 @@ fn counts(names: &str, ours: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_is_told_only_when_it_is_surely_wrong() {
+        for (ahead, unsure) in [(0, 1), (1_000, 1), (-1_000, 1), (2_500, 2_000)] {
+            assert_eq!(skewed(ahead, unsure), None);
+        }
+        let told = skewed(-5_000, 40).unwrap();
+        assert!(told.message.contains("5000 ms behind"), "{told:?}");
+        assert_eq!(told.code, Some(Code::Clocks));
+    }
 
     #[test]
     fn a_list_of_standbys_counts_who_is_in_it() {

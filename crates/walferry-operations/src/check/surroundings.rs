@@ -5,9 +5,12 @@
 //! Start reading at `before` and `after`.
 
 use walferry_event::Code;
-use walferry_postgres::{Catalog, PublicationInfo, RelationName, TableInfo, quote_ident};
+use walferry_postgres::{Catalog, Provider, PublicationInfo, RelationName, TableInfo, quote_ident};
 
-use crate::check::finding::{Finding, Severity};
+use crate::check::{
+    finding::{Finding, Severity},
+    service,
+};
 use walferry_pipeline::{
     config::{Config, SnapshotMode, selection::Selection},
     error::Error,
@@ -27,12 +30,13 @@ const LISTED_MAX: usize = 10;
 pub(super) async fn before(
     config: &Config,
     catalog: &Catalog,
+    provider: Provider,
     findings: &mut Vec<Finding>,
 ) -> Result<(), Error> {
     let relations = catalog.relations().await?;
     chosen(config, &relations, findings);
     connections(config, catalog, findings).await?;
-    kept(catalog, findings).await
+    kept(catalog, provider, findings).await
 }
 
 /// What can be said when the tables, the slot and the publication are known.
@@ -187,7 +191,11 @@ async fn connections(
 }
 
 /// Settings under which the server gives the slot up.
-async fn kept(catalog: &Catalog, findings: &mut Vec<Finding>) -> Result<(), Error> {
+async fn kept(
+    catalog: &Catalog,
+    provider: Provider,
+    findings: &mut Vec<Finding>,
+) -> Result<(), Error> {
     const NAMES: [&str; 2] = ["max_slot_wal_keep_size", "idle_replication_slot_timeout"];
     for (name, value) in catalog.settings(&NAMES).await? {
         let value: i64 = value.parse().unwrap_or(-1);
@@ -200,14 +208,13 @@ async fn kept(catalog: &Catalog, findings: &mut Vec<Finding>) -> Result<(), Erro
             ),
             _ => continue,
         };
-        findings.push(
-            Finding::warning(Code::SlotGivenUp, name.as_str(), message)
-                .remedy("set it to what the longest outage of the connector or of Kafka needs; a lost slot needs walferry resync")
-                .sql(match name.as_str() {
-                    "max_slot_wal_keep_size" => "ALTER SYSTEM SET max_slot_wal_keep_size = '50GB'; SELECT pg_reload_conf();",
-                    _ => "ALTER SYSTEM SET idle_replication_slot_timeout = 0; SELECT pg_reload_conf();",
-                }),
-        );
+        let message = format!("{message}; a lost slot needs walferry resync");
+        let finding = Finding::warning(Code::SlotGivenUp, name.as_str(), message);
+        let value = match name.as_str() {
+            "max_slot_wal_keep_size" => "'50GB'",
+            _ => "0",
+        };
+        findings.push(service::set(finding, provider, &name, value, false));
     }
     Ok(())
 }

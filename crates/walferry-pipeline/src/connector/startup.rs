@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::{sync::watch, time};
 use walferry_event::{Code, Lsn};
-use walferry_postgres::{Catalog, Identity, Replication, TableInfo};
+use walferry_postgres::{Catalog, Identity, Provider, Replication, TableInfo};
 
 use crate::{
     config::Config,
@@ -25,12 +25,13 @@ pub(crate) struct Survey {
 /// Checks what has to be right before anything is created, and lists the tables.
 pub(crate) async fn survey(config: &Config, catalog: &Catalog) -> Result<Survey, Error> {
     let wal_level = catalog.wal_level().await?;
-    if wal_level != "logical" {
+    if !wal_level.decodes() {
         return Err(Error::invalid(
             Code::WalLevel,
             format!(
-                "wal_level is {wal_level:?}, but logical decoding needs \"logical\": ALTER SYSTEM SET wal_level = 'logical', \
-             then restart the server"
+                "wal_level is {:?}, but logical decoding needs \"logical\": ALTER SYSTEM SET wal_level = 'logical', \
+             then restart the server; `walferry check` has the way of a managed service",
+                wal_level.set
             ),
         ));
     }
@@ -39,9 +40,9 @@ pub(crate) async fn survey(config: &Config, catalog: &Catalog) -> Result<Survey,
         return Err(Error::invalid(
             Code::ReplicationRight,
             format!(
-                "role {:?} may not use replication: ALTER ROLE {} REPLICATION",
+                "role {:?} may not use replication: {}",
                 role.name,
-                walferry_postgres::quote_ident(&role.name)
+                let_replicate(catalog, &role.name).await?
             ),
         ));
     }
@@ -51,6 +52,15 @@ pub(crate) async fn survey(config: &Config, catalog: &Catalog) -> Result<Survey,
     Ok(Survey {
         server_version: catalog.server_version(),
         choice: choose(config, catalog).await?,
+    })
+}
+
+/// The SQL that lets a role replicate, where this server runs.
+async fn let_replicate(catalog: &Catalog, role: &str) -> Result<String, Error> {
+    let ident = walferry_postgres::quote_ident(role);
+    Ok(match catalog.provider().await? {
+        Provider::Rds | Provider::Aurora => format!("GRANT rds_replication TO {ident}"),
+        _ => format!("ALTER ROLE {ident} REPLICATION"),
     })
 }
 
