@@ -53,6 +53,8 @@
 //! | `migrate` | a Debezium configuration becomes a file that goes on where its slot stands |
 //! | `check_findings` | what `check` says before anything is created, with reason and remedy |
 //! | `fix_kafka` | what `check` says of topics, rights and brokers, and that the lines it prints mend them |
+//! | `broken` | broken set-ups, each for real: `check` names every one, and what it prints as SQL leads to a start |
+//! | `broken_files` | files that cannot be used: one message with code and key, of `check` and of `run` |
 //! | `codes` | the code of each failure, and what `explain` says of it |
 //! | `init` | a first file from the catalog, and the SQL of a role that may no more than follow it |
 //! | `estimate` | a forecast counts what a connector publishes of the same load, and leaves nothing |
@@ -65,6 +67,8 @@
 #![allow(clippy::unwrap_used, reason = "what cannot be had fails the test")]
 
 mod audit;
+mod broken;
+mod broken_files;
 mod broker_tls;
 mod canaries;
 mod changes;

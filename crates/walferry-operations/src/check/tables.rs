@@ -201,7 +201,7 @@ pub(super) async fn table(
     let Ok(version) = compile::described(config, &source.catalog, table).await else {
         return;
     };
-    findings.extend(leaves(&version, &subject));
+    findings.extend(leaves(table, &version, &subject));
     for words in compile::merged_keys(config, &version) {
         findings.push(Finding::warning(Code::KeyRefused, &subject, words));
     }
@@ -255,22 +255,25 @@ fn broken(config: &Config, source: &Examined, table: &TableInfo, subject: &str) 
 }
 
 /// Leaves whose old rows are not those of their partitioned table.
-fn leaves(version: &Table, subject: &str) -> Option<Finding> {
-    let full = version.relation.replica_identity == ReplicaIdentity::Full;
+fn leaves(table: &TableInfo, version: &Table, subject: &str) -> Option<Finding> {
+    let root_full = version.relation.replica_identity == ReplicaIdentity::Full;
+    // Without a key a row is named by all of it, or not at all.
+    let full = root_full || version.key.is_empty();
     let to = if full { "FULL" } else { "DEFAULT" };
+    let alter = |schema: &str, name: &str| {
+        let table = quote_table(schema, name);
+        format!("ALTER TABLE {table} REPLICA IDENTITY {to};")
+    };
     let differ = version.old_rows.leaves.iter().filter(|it| match full {
         true => !it.full,
         false => it.full || !version.key.iter().all(|at| it.columns.contains(at)),
     });
-    let sql: Vec<String> = differ
-        .map(|it| {
-            let (schema, name) = it.name.split_once('.').unwrap_or(("public", &it.name));
-            format!(
-                "ALTER TABLE {} REPLICA IDENTITY {to};",
-                quote_table(schema, name)
-            )
-        })
-        .collect();
+    let differ = differ.map(|it| {
+        let (schema, name) = it.name.split_once('.').unwrap_or(("public", &it.name));
+        alter(schema, name)
+    });
+    let root = (full && !root_full).then(|| alter(&table.schema, &table.name));
+    let sql: Vec<String> = root.into_iter().chain(differ).collect();
     if let Some(leaf) = version.leaf_without_key() {
         let message = format!(
             "old rows of its partition {} carry neither the whole key nor the whole row, so that it cannot be told which row \
@@ -279,7 +282,7 @@ fn leaves(version: &Table, subject: &str) -> Option<Finding> {
         );
         return Some(
             Finding::error(Code::TableIdentity, subject, message)
-                .remedy("give the partition the replica identity of its partitioned table")
+                .remedy("let the partitioned table and its partitions have one replica identity")
                 .sql(sql.join(" ")),
         );
     }
@@ -291,7 +294,7 @@ fn leaves(version: &Table, subject: &str) -> Option<Finding> {
     );
     Some(
         Finding::warning(Code::TableIdentity, subject, message)
-            .remedy("give the partition the replica identity of its partitioned table")
+            .remedy("let the partitioned table and its partitions have one replica identity")
             .sql(sql.join(" ")),
     )
 }
