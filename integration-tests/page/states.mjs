@@ -14,11 +14,23 @@ const lag = (changed = {}) => ({
   source_bytes: 1000, slot_retained_bytes: 56 * 2 ** 20, slot_retained_bytes_max: 50 * GIB, freshness_ms: 30, server_lsn: "16/B374D948", ...changed,
 });
 
+const STAGES = { source: 4, network: 0.3, queue: 0.2, catalog: 0, registry: 0, encode: 1.2, batch: 0, send: 9, commit: 14.3 };
+const latency = {
+  window_seconds: 60, transactions: 4711, end_to_end: { p50_ms: 29, p99_ms: 55.125, mean_ms: 29 },
+  stages: Object.entries(STAGES).map(([stage, ms]) => ({ stage, p50_ms: ms, p99_ms: 2 * ms, mean_ms: ms, share: ms / 29 })), bottleneck: "broker",
+  sentence: "The bottleneck is the broker: 23 ms of the 29 ms from commit to Kafka (80 %, on average over 4711 transactions of the last minute); Kafka acknowledges records and commits the transaction.",
+  clock_skew_ms: -0.021, clock_skew_error_ms: 0.15,
+};
+const silence = {
+  window_seconds: 60, transactions: 0, end_to_end: null, stages: [], bottleneck: null, sentence: "Nothing was published in the last minute.",
+  clock_skew_ms: null, clock_skew_error_ms: null,
+};
+
 const connector = (name, changed = {}) => ({
   name, state: "streaming", reason: null, code: null,
   source: { system_id: "7412345678901234567", timeline: 1, server_version: "17.6", slot: `walferry_${name}`, publication: `walferry_${name}` },
   positions: { received: "16/B374D848", published: "16/B374D800", checkpointed: "16/B374D700", confirmed: "16/B374D700" },
-  lag: lag(), snapshot: [], tables: [table("public.orders"), table("public.customers")], errors: 0, dead_letters: 0, ...changed,
+  lag: lag(), latency, snapshot: [], tables: [table("public.orders"), table("public.customers")], errors: 0, dead_letters: 0, ...changed,
 });
 
 const snapshot = (name, changed) => ({
@@ -36,7 +48,7 @@ const MISSING = { state: "incomplete", reason: "it was replaced while nobody rea
 /** Each state: what the connectors say, and the words that the page must have in its verdict. */
 export const states = {
   healthy: { verdict: "All is well", connectors: () => [connector("shop")] },
-  starting: { verdict: "starting", connectors: () => [connector("shop", { state: "starting", reason: "waits for transaction 812, open for 3 min", tables: [], lag: lag({ freshness_ms: null, source_bytes: null, slot_retained_bytes: null, server_lsn: null }) })] },
+  starting: { verdict: "starting", connectors: () => [connector("shop", { state: "starting", reason: "waits for transaction 812, open for 3 min", tables: [], latency: silence, lag: lag({ freshness_ms: null, source_bytes: null, slot_retained_bytes: null, server_lsn: null }) })] },
   snapshotting: { verdict: "snapshotting", connectors: () => [connector("shop", { state: "snapshotting", snapshot: [
     snapshot("public.orders", { state: "running", rows: 123456, rows_estimated: 400000, rows_per_second: 52000, seconds_left: 6 }), snapshot("public.customers")] })] },
   paused: { verdict: "paused", connectors: () => [connector("shop", { state: "paused" })] },

@@ -60,6 +60,7 @@
 //! | `estimate` | a forecast counts what a connector publishes of the same load, and leaves nothing |
 //! | `deployment` | compose file, manifests, image and unit of `deploy` |
 //! | `monitoring` | alerts, dashboard and receivers of `deploy`, with a real Prometheus and Alertmanager |
+//! | `latency` | where the time goes between commit and commit, and what takes most of it |
 //! | `commands` | check, tail, status, checkpoint |
 //!
 //! Each test has its own database, slot and topics; one that harms a server has its own servers.
@@ -92,6 +93,7 @@ mod instances;
 mod kafka;
 mod keyless;
 mod keys;
+mod latency;
 mod memory;
 mod messages;
 mod migrate;
@@ -126,4 +128,5 @@ mod terminal;
 mod transactions;
 mod values;
 mod visibility;
+mod ways;
 mod writers;

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use walferry_stack::{Coordinates, PostgresServer, Stack};
 use walferry_testkit::checker::Session;
-use walferry_testkit::process::{Settings, Walferry};
-use walferry_testkit::proxy::{Mode, Proxy};
+use walferry_testkit::process::Walferry;
+use walferry_testkit::proxy::Mode;
 
 use crate::place::{Place, READY, own_postgres};
+use crate::ways::Ways;
 
 /// How soon `/readyz` says why: five seconds, and more on a machine that runs other tests.
 const SAID: Duration = Duration::from_secs(8);
@@ -19,43 +20,6 @@ const RESUMED: Duration = Duration::from_secs(10);
 const ALLOWED: Duration = Duration::from_secs(4);
 /// `shutdown_ms`, and the process's own end on a machine that runs other tests.
 const STOPPED: Duration = Duration::from_secs(14);
-
-fn host(url: &str) -> String {
-    let rest = url.split("//").nth(1).unwrap();
-    let rest = rest.rsplit('@').next().unwrap();
-    rest.split('/').next().unwrap().to_owned()
-}
-
-/// The three ways out, each with a proxy in it.
-struct Ways {
-    postgres: Proxy,
-    kafka: Proxy,
-    registry: Proxy,
-}
-
-impl Ways {
-    fn of(place: &Place, settings: &mut Settings) -> Ways {
-        let ways = Ways {
-            postgres: Proxy::start(&host(&place.url)).unwrap(),
-            kafka: Proxy::kafka(&place.brokers).unwrap(),
-            registry: Proxy::start(&host(&place.registry)).unwrap(),
-        };
-        let url = |url: &str, proxy: &Proxy| url.replace(&host(url), &proxy.address());
-        settings
-            .set_text("source.url", &url(&place.url, &ways.postgres))
-            .set_text("kafka.brokers", &ways.kafka.address())
-            .set_text("registry.url", &url(&place.registry, &ways.registry));
-        ways
-    }
-
-    fn all(&self) -> [(&Proxy, &'static str); 3] {
-        [
-            (&self.postgres, "postgresql"),
-            (&self.kafka, "kafka"),
-            (&self.registry, "registry"),
-        ]
-    }
-}
 
 fn is_live(walferry: &Walferry) {
     let answer = walferry.get("/livez").unwrap();

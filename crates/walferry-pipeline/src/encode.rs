@@ -19,6 +19,7 @@ mod observed;
 pub(crate) mod observer;
 mod oversize;
 mod parked;
+pub(crate) mod passage;
 mod policy;
 pub(crate) mod recent_transactions;
 pub mod record_writer;
@@ -38,7 +39,6 @@ use walferry_event::{Code, Lsn, Position};
 use walferry_pgoutput::{Frame, Message};
 
 use crate::{
-    clock::Moment,
     config::Config,
     encode::{
         block_builder::{Builder, PublisherGone},
@@ -46,6 +46,7 @@ use crate::{
         closing::Closing,
         keys::Left,
         observer::Observer,
+        passage::Arrival,
         recent_transactions::Recent,
         record_writer::{Put, RecordWriter},
         relations::{Entry, Relations, urgency::Urgency},
@@ -83,8 +84,6 @@ pub(crate) struct Encoder {
     refused: Vec<Refused>,
     /// The message that is looked at was too long to be kept: what came of it, in bytes.
     cut: Option<u64>,
-    /// When the block that is looked at was taken up, in Unix microseconds.
-    now_us: i64,
     /// Bytes of the stream that came off the session.
     received_bytes: Counter,
 }
@@ -97,7 +96,6 @@ impl Encoder {
         mut builder: Builder,
     ) -> Encoder {
         Encoder {
-            now_us: 0,
             parked: builder.course().is_split(),
             closing: Closing::default(),
             renewal: false,
@@ -138,24 +136,24 @@ impl Encoder {
         &mut self.writer.relations
     }
 
-    /// Encodes one block of whole frames, taken up `now`, and tells the observer what passes. `pause`: nothing more waits
+    /// Encodes one block of whole frames, and tells the observer what passes. `pause`: nothing more waits
     /// behind it.
     pub(crate) fn block(
         &mut self,
         bytes: &[u8],
         pause: bool,
-        now: Moment,
+        arrival: Arrival,
         observer: &mut impl Observer<Encoder>,
     ) -> Result<(), Error> {
         self.received_bytes.increment(bytes.len() as u64);
-        self.now_us = now.us;
+        self.builder.clock.begins(arrival);
         let mut rows = Rows::default();
         for frame in walferry_pgoutput::frames(bytes) {
             match frame.map_err(|error| self.malformed(Lsn::ZERO, &error))? {
                 Frame::Keepalive(keepalive) => {
                     self.status.ledger.receive(keepalive.wal_end);
                     if keepalive.reply_requested {
-                        self.closing.asked(now.monotonic);
+                        self.closing.asked(arrival.taken.monotonic);
                     }
                     if self.transaction.is_none() {
                         let urgent = keepalive.reply_requested || self.is_waited_for();
@@ -165,6 +163,7 @@ impl Encoder {
                 }
                 Frame::XLogData(data) => {
                     self.closing = Closing::default();
+                    self.builder.clock.sent_us = data.sent_us;
                     let message = walferry_pgoutput::parse(data.body, false)
                         .map_err(|error| self.malformed(data.start, &error))?;
                     self.message(message, data.start, &mut rows, observer)?;
@@ -183,7 +182,9 @@ impl Encoder {
                 }
             }
         }
-        self.hand_over(pause, observer)
+        self.hand_over(pause, observer)?;
+        self.builder.clock.ends();
+        Ok(())
     }
 
     /// Whether somebody's commit waits for what we confirm, also of a transaction that nothing is published of.
@@ -212,6 +213,7 @@ impl Encoder {
         }
         self.caught_up();
         self.writer.count_changes();
+        self.builder.clock.waited(self.writer.relations.waited());
         // While publishing is held, a position alone can wait for what comes next: each would take a place of the queue.
         if self.builder.is_idle() && self.status.pausing.is_held() {
             return Ok(());
@@ -330,7 +332,7 @@ impl Encoder {
         self.transaction = Some(Transaction {
             commit_lsn,
             commit_us,
-            encoded_us: self.now_us,
+            encoded_us: self.builder.clock.now_us,
             xid,
             ordinal: 0,
             origin: None,

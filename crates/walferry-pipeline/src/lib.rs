@@ -44,6 +44,10 @@ pub use position::{
 pub use snapshot::mailbox::{Handle, Refused};
 pub use status::{
     Status,
+    latency::{
+        report::{LatencyStatus, Quantiles, StageLatency},
+        totals::{SECONDS, StageTotals, Totals},
+    },
     report::{ConnectorStatus, Lag, SnapshotStatus, SourceStatus, TableActivity, TableStatus},
     state::State,
 };

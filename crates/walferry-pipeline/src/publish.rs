@@ -7,6 +7,7 @@
 
 pub(crate) mod batch;
 pub(crate) mod durable;
+mod passages;
 
 use std::{
     collections::HashMap,
@@ -22,12 +23,16 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use walferry_kafka::Publisher;
 
 use crate::{
-    clock::now_us,
+    clock::Moment,
     config::Config,
     encode::block::{EncodedBlock, Mark},
     error::Error,
     position::{checkpoint_writer::CheckpointWriter, committed::Committed, table_positions::Held},
-    publish::{batch::Batch, durable::Durable},
+    publish::{
+        batch::Batch,
+        durable::Durable,
+        passages::{End, Passages},
+    },
     status::Status,
 };
 
@@ -57,6 +62,7 @@ struct Open {
     /// The memory of its blocks.
     permits: Vec<OwnedSemaphorePermit>,
     commit_times_us: Vec<i64>,
+    passages: Passages,
 }
 
 /// The position that a stream without anything for us has come to: it is committed from time to time.
@@ -205,6 +211,8 @@ impl Publishing {
 
     fn take(&mut self, mut block: EncodedBlock) -> Result<(), Error> {
         self.open.permits.extend(block.permit.take());
+        let mut sending = Instant::now();
+        self.open.passages.begins(block.passage, sending);
         let mut records_done = 0;
         let mut bytes_done = 0;
         for mark in &block.marks {
@@ -214,11 +222,16 @@ impl Publishing {
             appended.map_err(|error| self.failed(error))?;
             let bytes = mark.bytes_end - bytes_done;
             (records_done, bytes_done) = (mark.records_end, mark.bytes_end);
-            if self.marked(mark, bytes) {
-                self.commit()?;
+            if self.marked(mark, bytes) || self.status.pausing.is_wanted() {
+                self.open.passages.sent(sending.elapsed());
+                if self.batch.due(Instant::now()) {
+                    self.commit()?;
+                }
+                self.hold_while_paused()?;
+                sending = Instant::now();
             }
-            self.hold_while_paused()?;
         }
+        self.open.passages.sent(sending.elapsed());
         if let Some(idle) = block.idle {
             self.status.ledger.publish(idle.position.end_lsn);
             self.idle.held = Some(idle);
@@ -261,7 +274,10 @@ impl Publishing {
     fn marked(&mut self, mark: &Mark, bytes: u64) -> bool {
         let at = mark.held.position;
         self.status.ledger.publish(at.end_lsn);
-        self.open.commit_times_us.extend(mark.commit_us);
+        if let Some(times) = mark.times {
+            self.open.commit_times_us.push(times.commit_us);
+            self.open.passages.add(times);
+        }
         self.reached.held = mark.held.clone();
         // What was idle before is older than this mark.
         self.idle.held = None;
@@ -295,7 +311,7 @@ impl Publishing {
         match self.idle.held.take() {
             Some(idle) if idle != self.durable.held() => {
                 self.reached.held = idle;
-                self.checkpoint()
+                self.checkpoint().map(drop)
             }
             _ => Ok(()),
         }
@@ -306,26 +322,34 @@ impl Publishing {
         if self.batch.cut().is_none() {
             return Ok(());
         }
-        self.checkpoint()?;
+        let begun = Instant::now();
+        let flush = self.checkpoint()?;
         self.meters.batch_bytes.record(self.batch.bytes() as f64);
         self.batch.clear();
         self.open.permits.clear();
-        let readable_us = now_us();
+        let readable = Moment::now();
+        let ahead_us = self.status.latency.server_ahead_us();
+        let end = End {
+            begun,
+            flush,
+            readable: readable.monotonic,
+            ahead_us,
+        };
+        self.open.passages.settle(&end, &self.status.latency);
         self.meters
             .transactions
             .increment(self.open.commit_times_us.len() as u64);
         for commit_us in self.open.commit_times_us.drain(..) {
-            self.meters
-                .freshness
-                .record((readable_us - commit_us).max(0) as f64 / 1e6);
-            self.status
-                .set_freshness_ms((readable_us - commit_us) / 1000);
+            let age_us = (readable.us + ahead_us - commit_us).max(0);
+            self.meters.freshness.record(age_us as f64 / 1e6);
+            self.status.latency.set_freshness_ms(age_us / 1000);
         }
         Ok(())
     }
 
-    /// Commits a checkpoint with whatever is open, and lets PostgreSQL forget what it covers.
-    fn checkpoint(&mut self) -> Result<(), Error> {
+    /// Commits a checkpoint with whatever is open, and lets PostgreSQL forget what it covers. How long it took until the last record was
+    /// acknowledged.
+    fn checkpoint(&mut self) -> Result<Duration, Error> {
         let started = Instant::now();
         let checkpoint = self.stamp.next(&self.reached);
         let committed = self.publisher.commit(checkpoint);
@@ -337,7 +361,7 @@ impl Publishing {
         self.durable.apply(self.reached.clone());
         // It is told once that a snapshot is finished.
         self.reached.snapshot.take_if(|it| it.finished());
-        Ok(())
+        Ok(Duration::from_micros(report.flush_us))
     }
 
     /// What Kafka does not take for a table's topic is its table's matter: the ring begins again at the checkpoint, and the

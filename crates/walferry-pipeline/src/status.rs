@@ -6,6 +6,7 @@
 
 pub(crate) mod findings;
 pub(crate) mod known;
+pub mod latency;
 pub(crate) mod parked_tables;
 pub(crate) mod pause_switch;
 pub(crate) mod report;
@@ -22,7 +23,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -34,6 +35,7 @@ use crate::{
     position::{ledger::Ledger, published_record::Lack, snapshot_progress::Progress},
     status::{
         findings::Findings,
+        latency::{Latency, totals::Totals},
         parked_tables::ParkedTables,
         pause_switch::PauseSwitch,
         report::{ConnectorStatus, Lag, SourceStatus, TableActivity, TableStatus},
@@ -62,7 +64,8 @@ pub struct Status {
     /// Whether commits on the server wait for what we confirm.
     pub(crate) synchronous: AtomicBool,
     inner: Mutex<Inner>,
-    freshness_ms: AtomicI64,
+    /// How long changes take, and where.
+    pub(crate) latency: Latency,
     dead_letters: AtomicU64,
     errors: AtomicU64,
 }
@@ -110,7 +113,7 @@ impl Status {
                 tables: BTreeMap::new(),
                 pulses: BTreeMap::new(),
             }),
-            freshness_ms: AtomicI64::new(-1),
+            latency: Latency::default(),
             dead_letters: AtomicU64::new(0),
             errors: AtomicU64::new(0),
         }
@@ -191,7 +194,6 @@ impl Status {
             let obstacles = self.obstacles(&inner);
             (!obstacles.is_empty()).then(|| obstacles.join("; "))
         });
-        let freshness = self.freshness_ms.load(Ordering::Relaxed);
         ConnectorStatus {
             name: self.name.clone(),
             state,
@@ -200,14 +202,20 @@ impl Status {
             source: inner.source.clone(),
             positions: self.ledger.positions(),
             lag: Lag {
-                freshness_ms: (freshness >= 0).then_some(freshness),
+                freshness_ms: self.latency.freshness_ms(),
                 ..inner.lag.clone()
             },
+            latency: self.latency.report(Instant::now()),
             snapshot: inner.snapshots(),
             tables: self.tables(&inner),
             errors: self.errors.load(Ordering::Relaxed),
             dead_letters: self.dead_letters.load(Ordering::Relaxed),
         }
+    }
+
+    /// How long transactions were in each stage since the start.
+    pub fn stage_totals(&self) -> Totals {
+        self.latency.totals()
     }
 
     /// Whether a server does not answer.
@@ -393,11 +401,6 @@ impl Status {
         if let Some(table) = self.inner().tables.get_mut(table) {
             table.changes += changes;
         }
-    }
-
-    pub(crate) fn set_freshness_ms(&self, freshness_ms: i64) {
-        self.freshness_ms
-            .store(freshness_ms.max(0), Ordering::Relaxed);
     }
 
     pub(crate) fn count_dead_letter(&self) {

@@ -247,6 +247,25 @@ impl Catalog {
         lsn(doing, value(doing, &row, 0)?)
     }
 
+    /// The same, and what the server's clock said then, in microseconds since 1970. It is one round trip, so that the clock is read between
+    /// the question and the answer.
+    pub async fn wal_and_clock(&self) -> Result<(Lsn, i64), Error> {
+        const QUESTION: &str = "\
+            SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
+                        ELSE pg_catalog.pg_current_wal_lsn() END::text,
+                   (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) * 1000000)::bigint";
+        let doing = "asking where the WAL ends";
+        let answer = in_time(doing, self.client.simple_query(QUESTION)).await?;
+        let row = answer.iter().find_map(|it| match it {
+            SimpleQueryMessage::Row(row) => {
+                Some((row.get(0)?.to_owned(), row.get(1)?.parse().ok()?))
+            }
+            _ => None,
+        });
+        let (at, clock_us) = row.ok_or_else(|| unexpected(doing, "no row"))?;
+        Ok((lsn(doing, at)?, clock_us))
+    }
+
     /// A transaction id that no transaction so far has, in 64 bits.
     pub async fn next_xid(&self) -> Result<u64, Error> {
         const QUESTION: &str =

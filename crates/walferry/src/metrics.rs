@@ -3,28 +3,33 @@
 //! Owns the one table from which `docs/METRICS.md` is written, the exporter, and the two metrics of the process itself.
 //! Invariant: its names are a contract with dashboards.
 
+mod stages;
+
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use walferry_pipeline::Handle;
+use walferry_pipeline::{Handle, SECONDS};
 
 /// Gives the metrics as text.
 #[derive(Clone)]
-pub(crate) struct Exporter(PrometheusHandle);
+pub(crate) struct Exporter {
+    recorded: PrometheusHandle,
+    connectors: Arc<[Arc<Handle>]>,
+}
 
 impl Exporter {
     /// Prometheus's text format.
     pub(crate) fn text(&self) -> String {
-        self.0.render()
+        let mut text = self.recorded.render();
+        let help = METRICS.iter().find(|it| it.name == STAGE_SECONDS);
+        let help = help.map_or("", |it| it.help);
+        stages::write(&mut text, STAGE_SECONDS, help, &self.connectors);
+        text
     }
 }
 
 /// Upper ends of the histograms' buckets.
-const SECONDS: &[f64] = &[
-    0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 5.0,
-    10.0, 30.0, 60.0,
-];
 const BYTES: &[f64] = &[1e3, 1e4, 1e5, 1e6, 2e6, 4e6, 8e6, 16e6, 32e6, 64e6];
 /// How often histograms are drained and the process's memory is looked at.
 const UPKEEP: Duration = Duration::from_secs(1);
@@ -39,7 +44,7 @@ pub(crate) fn install(connectors: &[Arc<Handle>]) -> Result<Exporter> {
         let ends = if metric.name.ends_with("_bytes") {
             BYTES
         } else {
-            SECONDS
+            &SECONDS
         };
         builder = buckets(builder, metric.name, ends).context("metrics")?;
     }
@@ -69,7 +74,10 @@ pub(crate) fn install(connectors: &[Arc<Handle>]) -> Result<Exporter> {
             tokio::time::sleep(UPKEEP).await;
         }
     });
-    Ok(Exporter(handle))
+    Ok(Exporter {
+        recorded: handle,
+        connectors: connectors.into(),
+    })
 }
 
 /// Resident memory of the process. Source: proc(5), `/proc/self/status`.
@@ -81,6 +89,9 @@ fn resident_bytes() -> Option<u64> {
     let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
     Some(kibibytes * 1024)
 }
+
+/// How long transactions are in each stage. Owned by the pipeline's own account, which costs the same for a batch of any size.
+const STAGE_SECONDS: &str = "walferry_stage_seconds";
 
 /// One metric. Every one has the label `connector`.
 pub(crate) struct Metric {
@@ -113,6 +124,7 @@ pub(crate) const METRICS: &[Metric] = &[
     metric("walferry_slot_retained_bytes", "gauge", "", "WAL that the server keeps for the slot"),
     metric("walferry_slot_retained_bytes_max", "gauge", "", "WAL that it may keep: source.slot_retained_bytes_max; absent where that is 0"),
     metric("walferry_freshness_seconds", "histogram", "", "from the commit in PostgreSQL to the commit in Kafka"),
+    metric(STAGE_SECONDS, "histogram", "stage", "from the commit in PostgreSQL to the commit in Kafka by stage: source (until the server has decoded and sent it), network, queue (waits for the encoder), catalog, registry, encode (decoded and encoded, in one pass), batch (waits for the others of its Kafka transaction), send (until Kafka has acknowledged it), commit; each transaction counts once in each, so that the sums of all stages are that of walferry_freshness_seconds"),
     metric("walferry_changes_total", "counter", "table, op", "changes published"),
     metric("walferry_records_total", "counter", "topic", "records committed to Kafka, without checkpoints"),
     metric("walferry_bytes_total", "counter", "stage", "bytes that passed a stage: session (off the wire), encode (of records), publish (of records, committed)"),

@@ -16,11 +16,12 @@ use walferry_postgres::{Catalog, StreamHandle};
 use walferry_registry::Registry;
 
 use crate::{
+    clock::Moment,
     config::{Config, InForce},
     connector::parked_retry,
     encode::block::Memory,
     kept::taken_or_opened,
-    status::{Status, report::Lag, state::Peer},
+    status::{Status, latency::server_clock::Comparison, report::Lag, state::Peer},
 };
 
 /// How often each question is asked, and how long its answer may take.
@@ -259,7 +260,10 @@ async fn ask_lag(
 ) -> Result<(Lsn, Option<u64>), walferry_postgres::Error> {
     let connect = Catalog::connect(&config.source.connect);
     let open = taken_or_opened(catalog, connect).await?;
-    let lsn = open.current_wal().await?;
+    let asked = Moment::now();
+    let (lsn, server_us) = open.wal_and_clock().await?;
+    let compared = Comparison::new(asked, asked.monotonic.elapsed(), server_us);
+    status.latency.compare(compared);
     let slot = open.slot(&config.source.slot).await?;
     let synchronous = open.is_synchronous(&config.source.slot).await?;
     if synchronous && !status.synchronous.load(Ordering::Relaxed) {

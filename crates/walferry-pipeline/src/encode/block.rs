@@ -9,7 +9,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use walferry_event::Position;
 use walferry_kafka::RecordBlock;
 
-use crate::position::{snapshot_progress::Progress, table_positions::Held};
+use crate::{
+    encode::passage::Passage,
+    position::{snapshot_progress::Progress, table_positions::Held},
+};
 
 /// Records of about this many bytes make a block.
 pub(crate) const BLOCK_BYTES: usize = 256 * 1024;
@@ -32,12 +35,21 @@ pub(crate) struct Mark {
     pub(crate) held: Held,
     /// Whether a PostgreSQL transaction ends here.
     pub(crate) whole: bool,
-    /// Commit time of the transaction that ends here, in Unix microseconds; none inside a transaction or a snapshot.
-    pub(crate) commit_us: Option<i64>,
+    /// Of the transaction that ends here; none inside a transaction or a snapshot.
+    pub(crate) times: Option<Times>,
     /// Transaction id, for the log.
     pub(crate) xid: u32,
     /// How far a snapshot has come, while one runs.
     pub(crate) snapshot: Option<Arc<Progress>>,
+}
+
+/// What the server's clock said of a transaction, in Unix microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Times {
+    /// When it committed.
+    pub(crate) commit_us: i64,
+    /// When the server sent its end.
+    pub(crate) sent_us: i64,
 }
 
 impl Mark {
@@ -64,6 +76,8 @@ pub(crate) struct EncodedBlock {
     pub(crate) pause: bool,
     /// The memory that it holds.
     pub(crate) permit: Option<OwnedSemaphorePermit>,
+    /// How it came here; none of what does not come off the stream.
+    pub(crate) passage: Option<Passage>,
 }
 
 /// The budget of encoded bytes.

@@ -3,18 +3,27 @@
 //! Owns the block under construction and the position of what was handed over. Never parses and never publishes.
 //! Invariant: each record of a handed-over block stands before a mark, so a batch can end behind every block.
 
-use std::sync::{Arc, mpsc};
+use std::{
+    sync::{Arc, mpsc},
+    time::Instant,
+};
 
 use metrics::Counter;
 use walferry_event::{Lsn, Position};
 use walferry_kafka::{BlockPool, RecordBlock};
 
 use crate::{
-    encode::block::{BLOCK_BYTES, BLOCK_ROOM_BYTES, EncodedBlock, Mark, Memory, SPARE_BLOCKS_MAX},
+    encode::{
+        block::{
+            BLOCK_BYTES, BLOCK_ROOM_BYTES, EncodedBlock, Mark, Memory, SPARE_BLOCKS_MAX, Times,
+        },
+        passage::Clock,
+    },
     position::{
         snapshot_progress::Progress,
         table_positions::{Events, Held, TablePositions},
     },
+    status::latency::work::Work,
 };
 
 /// The block under construction, and where it goes.
@@ -34,6 +43,8 @@ pub(crate) struct Builder {
     output: mpsc::SyncSender<EncodedBlock>,
     /// Bytes of records that were handed over.
     passed_bytes: Counter,
+    /// How long what is encoded has been on its way.
+    pub(super) clock: Clock,
 }
 
 /// The publisher has gone; it says itself why.
@@ -61,6 +72,7 @@ impl Builder {
             runtime,
             output,
             passed_bytes,
+            clock: Clock::default(),
         }
     }
 
@@ -103,14 +115,17 @@ impl Builder {
             return;
         }
         // One that only tables that catch up have not seen was counted when it came first.
-        let commit_us = (self.course.position() != before).then_some(commit_us);
+        let times = (self.course.position() != before).then_some(Times {
+            commit_us,
+            sent_us: self.clock.sent_us,
+        });
         let marked = self.marks.last().map_or(0, |mark| mark.records_end);
         if !self.unfinished && marked == self.records.len() && self.carried.is_none() {
             // A transaction without records of ours: it moves the position, but opens no Kafka transaction.
             self.idle = Some(self.course.held());
             return;
         }
-        self.mark(true, commit_us, xid);
+        self.mark(true, times, xid);
     }
 
     /// Inside a transaction, `ordinal` of whose changes stand in the block, with so many `events`.
@@ -151,7 +166,7 @@ impl Builder {
         self.urgent = true;
     }
 
-    fn mark(&mut self, whole: bool, commit_us: Option<i64>, xid: u32) {
+    fn mark(&mut self, whole: bool, times: Option<Times>, xid: u32) {
         self.idle = None;
         self.unfinished = !whole;
         self.marks.push(Mark {
@@ -159,7 +174,7 @@ impl Builder {
             bytes_end: self.records.bytes() as u64,
             held: self.course.held(),
             whole,
-            commit_us,
+            times,
             xid,
             snapshot: self.carried.take(),
         });
@@ -172,6 +187,8 @@ impl Builder {
         }
         let records = self.records.take();
         self.passed_bytes.increment(records.bytes() as u64);
+        let encoded = Instant::now();
+        let passage = self.clock.encoded(encoded);
         let permit =
             (!records.is_empty()).then(|| self.memory.take(records.memory_bytes(), &self.runtime));
         let block = EncodedBlock {
@@ -181,8 +198,14 @@ impl Builder {
             urgent: std::mem::take(&mut self.urgent),
             pause,
             permit,
+            passage,
         };
-        self.output.send(block).map_err(|_| PublisherGone)
+        let sent = self.output.send(block);
+        self.clock.waited(Work {
+            kafka: encoded.elapsed(),
+            ..Work::default()
+        });
+        sent.map_err(|_| PublisherGone)
     }
 }
 
@@ -256,7 +279,8 @@ mod tests {
         let block = bench.output.recv().unwrap();
         assert!(complete(&mut batch, &block));
         assert_eq!(block.marks[0].held.position, end(20));
-        assert_eq!(block.marks[0].commit_us, Some(5), "it is counted");
+        let commit_us = block.marks[0].times.map(|it| it.commit_us);
+        assert_eq!(commit_us, Some(5), "it is counted");
         drop(bench.runtime);
     }
 

@@ -40,7 +40,7 @@ impl Encoder {
             if wanted {
                 self.write_message(message, None, None)?;
             }
-            self.builder.commit(position, self.now_us, 0);
+            self.builder.commit(position, self.builder.clock.now_us, 0);
         }
         // What comes next came after it, as after a commit.
         self.last_commit_lsn = Some(position.end_lsn);
@@ -74,7 +74,7 @@ impl Encoder {
         } else {
             let position = position_of(message.lsn);
             self.status.ledger.receive(position.end_lsn);
-            self.builder.commit(position, self.now_us, 0);
+            self.builder.commit(position, self.builder.clock.now_us, 0);
         }
         Ok(())
     }
@@ -93,7 +93,7 @@ impl Encoder {
             None => self.message_plan(message.lsn)?,
         };
         let Messages { topic, plan, .. } = &messages;
-        let now = self.now_us;
+        let now = self.builder.clock.now_us;
         let origin = match (&self.transaction, at) {
             (Some(tx), Some(at)) => Origin {
                 block: told.as_ref().map(|told| told.next(transactions::MESSAGES)),

@@ -56,7 +56,7 @@ impl Encoder {
         let parked = Parked {
             table: table.to_owned(),
             position: self.builder.course().position(),
-            since: walferry_kafka::rfc3339(self.now_us),
+            since: walferry_kafka::rfc3339(self.builder.clock.now_us),
             reason: obstacle.reason.chars().take(REASON_CHARS_MAX).collect(),
         };
         let since = self.builder.course().park(parked, commit_lsn, ordinal);

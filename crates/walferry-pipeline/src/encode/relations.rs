@@ -38,7 +38,7 @@ use crate::{
     },
     error::Error,
     position::published_record::Lack,
-    status::{Status, report::TableStatus},
+    status::{Status, latency::work::Work, report::TableStatus},
     tables::{
         compile,
         plan::{Offer, Plan, SchemaIds, offers},
@@ -170,6 +170,11 @@ impl Relations {
     /// to be published by it: versions that only changes of before have are not registered again.
     pub fn learn(&mut self, relation: Relation) {
         self.described.insert(relation.oid, relation);
+    }
+
+    /// How long servers were waited for since this was asked last.
+    pub(crate) fn waited(&mut self) -> Work {
+        self.servers.waited()
     }
 
     /// Whether a table with a key that may pass from row to row has been met.

@@ -5,7 +5,7 @@ use walferry_event::Lsn;
 
 use crate::{
     position::{ledger::Positions, snapshot_progress::TableProgress},
-    status::state::State,
+    status::{latency::report::LatencyStatus, state::State},
     tables::plan::{Plan, SchemaIds},
 };
 
@@ -26,6 +26,8 @@ pub struct ConnectorStatus {
     pub positions: Positions,
     /// How far behind it is.
     pub lag: Lag,
+    /// How long changes take, and where.
+    pub latency: LatencyStatus,
     /// Per table, how far the snapshot has come; empty when none ran in this process.
     pub snapshot: Vec<SnapshotStatus>,
     /// The tables that it has met.

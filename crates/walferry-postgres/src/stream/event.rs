@@ -2,6 +2,8 @@
 //!
 //! Owns: [`StreamEvent`] and [`Block`], which gives its room back when it is dropped.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -23,6 +25,10 @@ pub struct Block {
     pub bytes: Bytes,
     /// Whether more was on its way when the block was cut. The last block before a pause says no.
     pub more_follows: bool,
+    /// When the last byte came that had come when it was cut.
+    pub received: Instant,
+    /// How long it was held back behind that, for want of room; nothing was read meanwhile.
+    pub held_back: Duration,
     /// None when there are no bytes.
     pub(super) _permit: Option<OwnedSemaphorePermit>,
 }

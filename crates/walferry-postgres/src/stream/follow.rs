@@ -274,7 +274,8 @@ impl Follower {
 
     /// Sends a block when the sink has room for it; `false` when it was asked to stop first.
     async fn send(&mut self, bytes: Bytes, mut more: bool) -> Result<bool, Error> {
-        let mut permit = None;
+        let (mut permit, received) = (None, self.heard);
+        let mut held_back = Duration::ZERO;
         if !bytes.is_empty() {
             // A message longer than all the room there is goes alone.
             let wanted = u32::try_from(bytes.len())
@@ -282,7 +283,9 @@ impl Follower {
                 .min(self.shown.room_bytes);
             permit = self.shown.room.clone().try_acquire_many_owned(wanted).ok();
             if permit.is_none() {
+                let full = Instant::now();
                 permit = self.wait_for_sink(wanted).await?;
+                held_back = full.elapsed();
                 if permit.is_none() {
                     return Ok(false);
                 }
@@ -294,6 +297,8 @@ impl Follower {
         let block = Block {
             bytes,
             more_follows: more,
+            received,
+            held_back,
             _permit: permit,
         };
         // A receiver that is gone counts as a stop.

@@ -130,6 +130,7 @@ fn connector(it: &Json) -> String {
         let said = or_dash(said);
         text.push_str(&format!("  {label:<13} {said}\n"));
     }
+    text.push_str(&latency(&it["latency"]));
     let list = |key: &str| it[key].as_array().cloned().unwrap_or_default();
     for table in list("snapshot") {
         text.push_str(&format!(
@@ -151,6 +152,45 @@ fn connector(it: &Json) -> String {
         let read = snapshot.iter().find(|read| read["name"] == it["name"]);
         let rows = read.and_then(|it| it["rows"].as_u64());
         text.push_str(&table(&it, rows));
+    }
+    text
+}
+
+/// Where the time goes: one sentence, and the stages with their quantiles.
+fn latency(it: &Json) -> String {
+    let mut text = String::new();
+    if let Some(sentence) = it["sentence"].as_str() {
+        text.push_str(&format!("  {sentence}\n"));
+    }
+    let quantiles = |it: &Json| {
+        let figure = |key: &str| it[key].as_f64().unwrap_or_default();
+        format!(
+            "p50 {:.1} ms, p99 {:.1} ms",
+            figure("p50_ms"),
+            figure("p99_ms")
+        )
+    };
+    if it["end_to_end"].is_object() {
+        text.push_str(&format!(
+            "  latency       {}\n",
+            quantiles(&it["end_to_end"])
+        ));
+    }
+    for stage in it["stages"].as_array().into_iter().flatten() {
+        let share = stage["share"].as_f64().unwrap_or_default() * 100.0;
+        let name = word(&stage["stage"]);
+        text.push_str(&format!(
+            "    {name:<11} {}, {share:.0} %\n",
+            quantiles(stage)
+        ));
+    }
+    if let (Some(skew), Some(error)) = (
+        it["clock_skew_ms"].as_f64(),
+        it["clock_skew_error_ms"].as_f64(),
+    ) {
+        text.push_str(&format!(
+            "  clock skew    PostgreSQL's clock is {skew:.1} ms ahead of this one, give or take {error:.1} ms; it is taken out\n"
+        ));
     }
     text
 }
@@ -209,6 +249,11 @@ mod tests {
         let status = json!({ "connectors": [{
             "name": "shop", "state": "streaming", "reason": null,
             "source": { "server_version": "17.6", "timeline": 2, "slot": "walferry_shop", "publication": "p" },
+            "latency": {
+                "sentence": "The bottleneck is the network.", "clock_skew_ms": -1.25, "clock_skew_error_ms": 0.5,
+                "end_to_end": { "p50_ms": 20.0, "p99_ms": 30.125, "mean_ms": 21.0 },
+                "stages": [{ "stage": "network", "p50_ms": 15.0, "p99_ms": 20.0, "mean_ms": 15.0, "share": 0.714 }],
+            },
             "tables": [
                 { "name": "public.a", "topic": "t.a", "changes": 3, "state": "streaming" },
                 { "name": "public.b", "topic": "t.b", "changes": 1, "state": "parked",
@@ -220,6 +265,8 @@ mod tests {
         let text = shown(&status, false, false);
         for part in [
             "PostgreSQL 17.6, timeline 2, slot walferry_shop",
+            "  The bottleneck is the network.\n  latency       p50 20.0 ms, p99 30.1 ms\n    network     p50 15.0 ms, p99 20.0 ms, 71 %\n",
+            "PostgreSQL's clock is -1.2 ms ahead",
             "public.a → t.a: 3 changes\n",
             "public.b → t.b: 1 changes, parked since 2026-11-26T00:00:00Z: the registry refused it\n",
             "  table public.c: 0 changes, left-out: it has no key\n",

@@ -19,6 +19,7 @@ use crate::{
     clock::Moment,
     encode::{
         Encoder,
+        passage::Arrival,
         stage::{STAGE, STUCK},
     },
     error::Error,
@@ -148,7 +149,12 @@ impl EncodeThread {
                 Some(Input::Snapshot(event)) => engine.event(encoder, event)?,
                 Some(Input::Stream(StreamEvent::Block(block))) => {
                     let pause = !block.more_follows && stream.is_empty();
-                    if let Err(error) = encoder.block(&block.bytes, pause, Moment::now(), engine) {
+                    let arrival = Arrival {
+                        received: block.received,
+                        held_back: block.held_back,
+                        taken: Moment::now(),
+                    };
+                    if let Err(error) = encoder.block(&block.bytes, pause, arrival, engine) {
                         if error.is_away() {
                             // What is encoded is handed over with its mark, so that it is not encoded again.
                             encoder.hand_over(true, engine)?;

@@ -25,7 +25,7 @@ use crate::{
     error::{Error, Passing},
     position::published_record::MessageKey,
     retry::{self, Retry, hedged},
-    status::{Status, state::Peer},
+    status::{Status, latency::work::Work, state::Peer},
     tables::{
         compile,
         options::names::{Meant, Names},
@@ -53,6 +53,8 @@ pub(super) struct LiveServers {
     names: Names,
     /// Topics that exist, each with what it takes.
     known_topics: Vec<(Arc<str>, TopicTakes)>,
+    /// How long each server was waited for since that was asked last.
+    waited: Work,
 }
 
 impl LiveServers {
@@ -72,6 +74,7 @@ impl LiveServers {
             catalog: None,
             names: Names::default(),
             known_topics: Vec::new(),
+            waited: Work::default(),
         }
     }
 
@@ -101,9 +104,10 @@ impl LiveServers {
         &mut self,
         mut question: impl AsyncFnMut(&Catalog, &mut Names) -> Result<T, walferry_postgres::Error>,
     ) -> Result<T, Error> {
+        let asked = Instant::now();
         let connect = &self.config.source.connect;
         let (catalog, names) = (&mut self.catalog, &mut self.names);
-        let asked = self.runtime.block_on(async {
+        let answer = self.runtime.block_on(async {
             if let Some(open) = catalog {
                 match question(open, names).await {
                     Err(error) if error.may_pass() => {}
@@ -113,7 +117,8 @@ impl LiveServers {
             let open = catalog.insert(Catalog::connect(connect).await?);
             question(open, names).await
         });
-        asked.map_err(|error| {
+        self.waited.catalog += asked.elapsed();
+        answer.map_err(|error| {
             self.catalog = None;
             // Whoever shuts us out now let us in before.
             match error.is_shut_out() {
@@ -212,6 +217,7 @@ impl Servers for LiveServers {
     }
 
     fn topic(&mut self, topic: &Arc<str>) -> Result<TopicTakes, Error> {
+        let begun = Instant::now();
         if let Some((_, takes)) = self.known_topics.iter().find(|(known, _)| known == topic) {
             return Ok(*takes);
         }
@@ -234,6 +240,7 @@ impl Servers for LiveServers {
             }
         };
         self.status.waits_no_more(STAGE);
+        self.waited.kafka += begun.elapsed();
         self.known_topics.push((topic.clone(), takes));
         Ok(takes)
     }
@@ -247,6 +254,7 @@ impl Servers for LiveServers {
             let asked = hedged(|| registry.register_all(&pairs));
             let error = match self.ask(asked).map_err(Refusal::Error)? {
                 Ok(ids) => {
+                    self.waited.registry += begun.elapsed();
                     self.status.waits_no_more(STAGE);
                     return Ok(ids);
                 }
@@ -275,6 +283,7 @@ impl Servers for LiveServers {
         topics.retain(|topic| !self.known_topics.iter().any(|(known, _)| known == topic));
         topics.sort();
         topics.dedup();
+        let begun = Instant::now();
         let made = blocking("making topics", {
             let (kafka, topics) = (self.config.kafka.clone(), topics.clone());
             move || {
@@ -287,8 +296,13 @@ impl Servers for LiveServers {
         let (made, ()) = self
             .runtime
             .block_on(async { tokio::join!(made, registered) });
+        self.waited.registry += begun.elapsed();
         self.known_topics.extend(topics.into_iter().zip(made?));
         Ok(())
+    }
+
+    fn waited(&mut self) -> Work {
+        std::mem::take(&mut self.waited)
     }
 
     fn generation(&self) -> u64 {

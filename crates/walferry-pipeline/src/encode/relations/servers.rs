@@ -13,6 +13,7 @@ use crate::{
     encode::relations::{refusal::Refusal, urgency::Urgency},
     error::Error,
     position::published_record::MessageKey,
+    status::latency::work::Work,
     tables::{options::names::Meant, plan::Offer},
 };
 
@@ -50,6 +51,11 @@ pub(crate) trait Servers: Send {
 
     /// Makes topics, and registers the schemas of table versions, all at once and as far as it goes.
     fn make_ahead(&mut self, topics: Vec<Arc<str>>, versions: &[Vec<Offer>]) -> Result<(), Error>;
+
+    /// How long servers were waited for since this was asked last.
+    fn waited(&mut self) -> Work {
+        Work::default()
+    }
 
     /// Grows when all ids are to be asked for again before the next record that uses them.
     fn generation(&self) -> u64;

@@ -6,7 +6,7 @@ use std::{
     fmt::Write,
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use metrics::Counter;
@@ -19,6 +19,7 @@ use crate::{
         Encoder,
         block::{EncodedBlock, Memory},
         block_builder::Builder,
+        passage::Arrival,
         relations::{Relations, message_keys::MessageKeys},
         tests::{
             answers::{Answers, Asked},
@@ -97,9 +98,12 @@ impl Bench {
     }
 
     pub(super) fn block(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let outcome = self
-            .encoder
-            .block(bytes, false, self.now, &mut self.witness);
+        let arrival = Arrival {
+            received: self.now.monotonic,
+            held_back: Duration::ZERO,
+            taken: self.now,
+        };
+        let outcome = self.encoder.block(bytes, false, arrival, &mut self.witness);
         self.witness.note_asked();
         outcome
     }

@@ -172,6 +172,31 @@ const chart = (name, words, scale) => {
   } };
 };
 
+// ---- where the time goes
+
+const WAYS = { source: "PostgreSQL decodes", network: "on the network", queue: "waits for the encoder", catalog: "asks the catalog", registry: "asks the registry",
+  encode: "decodes and encodes", batch: "waits for its batch", send: "is sent to Kafka", commit: "is committed in Kafka" };
+const fine = ms => ms < 10 ? `${ms.toFixed(1)} ms` : duration(ms);
+const latency = name => {
+  const words = node("p"), skew = node("p", { class: "faint" }), body = node("tbody");
+  const row = (tag, cells) => node("tr", {}, ...cells.map((text, at) =>
+    node(at ? tag : "th", { class: at ? "number" : "", ...(at && tag === "td" ? {} : { scope: tag === "th" ? "col" : "row" }) }, text)));
+  const scroll = node("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Stages of ${name}` },
+    node("table", {}, node("thead", {}, row("th", ["stage", "half within", "99 % within", "share"])), body));
+  return { parts: [node("h3", {}, "Latency"), words, scroll, skew], draw: it => {
+    say(words, it?.sentence ?? "");
+    const stages = it?.stages ?? [];
+    if (body.children.length !== stages.length) body.replaceChildren(...stages.map(() => row("td", ["", "", "", ""])));
+    stages.forEach((stage, at) => {
+      const cells = [WAYS[stage.stage] ?? stage.stage, fine(stage.p50_ms), fine(stage.p99_ms), `${Math.round(stage.share * 100)} %`];
+      cells.forEach((text, place) => say(body.children[at].children[place], text));
+    });
+    show(scroll, stages.length > 0);
+    const known = it?.clock_skew_ms ?? null;
+    say(skew, known === null ? "" : `PostgreSQL’s clock is ${Math.abs(known).toFixed(1)} ms ${known < 0 ? "behind" : "ahead of"} this one, give or take ${it.clock_skew_error_ms.toFixed(1)} ms; it is taken out.`);
+  } };
+};
+
 // ---- tables
 
 const HEADS = [["table"], ["topic"], ["key"], ["identity"], ["changes", "number"], ["per second", "number"], ["rows by snapshot", "number"], ["schema", "number"], ["state"]];
@@ -219,16 +244,16 @@ const card = (name, alone) => {
   const meter = node("meter", { min: 0, max: 1, high: 0.8, low: 0.8, optimum: 0, "aria-label": "part of the slot's budget that is used" });
   figures.slot.after(meter);
   const charts = [chart("Freshness", duration, 100), chart("Not yet in the topics", bytes, MIB), chart("Changes per second", it => count(Math.round(it)), 1)];
-  const snapshots = node("div"), tables = table(`Tables of ${name}`), heading = node("h3", {}, "Tables");
+  const stages = latency(name), snapshots = node("div"), tables = table(`Tables of ${name}`), heading = node("h3", {}, "Tables");
   const search = node("input", { type: "search", placeholder: "name or topic", "aria-label": `Filter the tables of ${name}` });
   search.addEventListener("input", () => last && update(last));
   const inside = node("div", { class: "inside" }, list,
     node("div", { class: "overview" }, circle.svg, node("div", {}, terms, node("div", { class: "charts" }, ...charts.map(it => it.figure)))),
-    snapshots, node("div", { class: "tools" }, heading, search), tables.scroll);
+    ...stages.parts, snapshots, node("div", { class: "tools" }, heading, search), tables.scroll);
   const details = node("details", { class: "connector" }, node("summary", {}, node("h2", {}, name), pill, short), inside);
   details.open = alone;
   details.addEventListener("toggle", () => last && update(last));
-  return { name, details, pill, short, list, circle, figures, meter, charts, snapshots, tables, heading, search, before: null, touched: false };
+  return { name, details, pill, short, list, circle, figures, meter, charts, stages, snapshots, tables, heading, search, before: null, touched: false };
 };
 const samples = (name, pick) => (history.get(name) ?? []).map((it, at, all) => ({ at: it.at, value: pick(it, all[at - 1]) }));
 const drawSnapshots = (place, it) => {
@@ -274,6 +299,7 @@ const drawCard = (it, card, found, still) => {
     card.charts[0].draw(samples(it.name, one => one.freshness_ms));
     card.charts[1].draw(samples(it.name, one => one.source_bytes));
     card.charts[2].draw(samples(it.name, (one, old) => old && one.changes >= old.changes ? (one.changes - old.changes) / Math.max(1, one.at - old.at) : null));
+    card.stages.draw(it.latency);
     drawSnapshots(card.snapshots, it);
     say(card.heading, `Tables (${it.tables.length})`);
     show(card.search, it.tables.length > 8);
