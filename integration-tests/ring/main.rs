@@ -61,6 +61,7 @@
 //! | `deployment` | compose file, manifests, image and unit of `deploy` |
 //! | `monitoring` | alerts, dashboard and receivers of `deploy`, with a real Prometheus and Alertmanager |
 //! | `latency` | where the time goes between commit and commit, and what takes most of it |
+//! | `trace` | transactions are found where a consumer sees them |
 //! | `commands` | check, tail, status, checkpoint |
 //!
 //! Each test has its own database, slot and topics; one that harms a server has its own servers.
@@ -125,6 +126,7 @@ mod snapshots;
 mod stays;
 mod tenants;
 mod terminal;
+mod trace;
 mod transactions;
 mod values;
 mod visibility;

@@ -26,6 +26,10 @@ pub struct Envelope {
     pub xid: Option<u32>,
     /// End of the transaction before this one: the first half of `source.sequence`.
     pub last_commit_lsn: Option<u64>,
+    /// `source.ts_us`: when its transaction committed.
+    pub commit_us: Option<i64>,
+    /// `ts_us`: when it was encoded.
+    pub encoded_us: Option<i64>,
     /// Whether there is a row after the change.
     pub has_row: bool,
     /// [`table_digest`] of `source.schema` and `source.table`.
@@ -122,6 +126,7 @@ impl EnvelopeReader {
                     envelope.operation = text.first().copied().unwrap_or_default();
                 }
                 "source" => self.source(field.node, bytes, &mut envelope)?,
+                "ts_us" => envelope.encoded_us = self.number(field.node, bytes)?,
                 _ => self.schema.skip(field.node, bytes)?,
             }
         }
@@ -167,6 +172,7 @@ impl EnvelopeReader {
                     let xid = self.number(field.node, bytes)?;
                     envelope.xid = xid.and_then(|it| u32::try_from(it).ok());
                 }
+                "ts_us" => envelope.commit_us = self.number(field.node, bytes)?,
                 "sequence" => {
                     let text = self.string(field.node, bytes)?;
                     envelope.last_commit_lsn = text.and_then(first_of_sequence);

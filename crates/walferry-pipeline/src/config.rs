@@ -297,7 +297,7 @@ impl Config {
     }
 
     /// Where logical decoding messages go.
-    pub(crate) fn message_topic(&self) -> String {
+    pub fn message_topic(&self) -> String {
         format!("{}.message", self.topic_prefix)
     }
 

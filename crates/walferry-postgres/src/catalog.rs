@@ -277,6 +277,29 @@ impl Catalog {
             .map_err(|_| unexpected(doing, "what is no transaction id"))
     }
 
+    /// What became of a transaction, by the 32 bits that the stream has of its id: `in progress`, `committed` or `aborted`; none when it is so
+    /// old that the server has forgotten it, or has not begun.
+    pub async fn transaction_outcome(&self, xid: u32) -> Result<Option<String>, Error> {
+        let next = self.next_xid().await?;
+        let whole = (next & !u64::from(u32::MAX)) | u64::from(xid);
+        // One that runs may be behind the newest that has ended.
+        let begun = match whole < next + (1 << 31) {
+            true => Some(whole),
+            false => whole.checked_sub(1 << 32),
+        };
+        let Some(begun) = begun else {
+            return Ok(None);
+        };
+        const QUESTION: &str = "SELECT pg_catalog.pg_xact_status($1::text::pg_catalog.xid8)";
+        let doing = "asking what became of a transaction";
+        match self.one(doing, QUESTION, &[&begun.to_string()]).await {
+            Ok(row) => value(doing, &row, 0),
+            // It has not begun.
+            Err(error) if error.sqlstate() == Some("22023") => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whether a transaction, by the 32 bits that the stream has of its id, is still running or ending. What it has changed may be in
     /// the stream before anybody else sees it: its commit is in the WAL before it is over. One that waits for a synchronous
     /// standby does not count: that may be ourselves.

@@ -92,6 +92,11 @@ pub(crate) enum Command {
         #[command(flatten)]
         arguments: AuditArguments,
     },
+    /// Show where a transaction is: topics, partitions, offsets and times, or the stage that it waits in; fails when it is in no topic
+    Trace {
+        #[command(flatten)]
+        arguments: TraceArguments,
+    },
     /// Encode what the dead-letter topic holds again, and publish it, once; may run beside the connector
     Replay {
         #[command(flatten)]
@@ -395,6 +400,25 @@ pub(crate) struct AuditArguments {
         overrides_with = "patience"
     )]
     pub(crate) patience: u64,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What to look for.
+#[derive(Debug, Args)]
+pub(crate) struct TraceArguments {
+    /// LSN of a change or a commit, id of a transaction, or columns of a key as JSON, of which the newest changes are shown
+    #[arg(value_name = "LSN|XID|KEY")]
+    pub(crate) what: String,
+    #[command(flatten)]
+    pub(crate) file: ConfigFile,
+    /// Look in the topic of one table alone, as schema.table
+    #[arg(long, value_name = "TABLE")]
+    pub(crate) table: Option<String>,
+    /// Records to look at in a partition, around where it is likely; of a key, back from the end
+    #[arg(long, value_name = "RECORDS", default_value_t = 50_000)]
+    pub(crate) records: usize,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -23,6 +23,7 @@ pub(crate) mod snapshot;
 pub(crate) mod status;
 pub(crate) mod stopped;
 pub(crate) mod tail;
+pub(crate) mod trace;
 
 use input::{load, text_of};
 use interrupted::interrupted;

@@ -109,6 +109,7 @@ fn run(line: CommandLine) -> Result<(), Failure> {
             };
             commands::check::run(&file.path, form)
         }
+        Command::Trace { arguments } => commands::trace::run(arguments),
         Command::Audit { file, arguments } => commands::audit::run(&file.path, arguments),
         Command::Tail {
             config,

@@ -42,6 +42,8 @@ fn record(plan: &EncodePlan, row: &[&str]) -> Vec<u8> {
         xid: 77,
         lsn: Lsn(5000),
         last_commit_lsn: Some(Lsn(4900)),
+        commit_us: 1_000_007,
+        encoded_us: 2_000_009,
         ..Origin::default()
     };
     let mut out = Vec::new();
@@ -72,6 +74,8 @@ fn a_record_says_who_changed_it_and_has_a_hash_for_each_column() {
         lsn: Some(5000),
         xid: Some(77),
         last_commit_lsn: Some(4900),
+        commit_us: Some(1_000_007),
+        encoded_us: Some(2_000_009),
         has_row: true,
         table: walferry_avro::table_digest(b"inventory", b"orders"),
     };

@@ -96,6 +96,23 @@ pub(super) const EXAMPLES: &[Examples] = &[
         ],
     ),
     (
+        "trace",
+        &[
+            (
+                "walferry trace 16/B374D848 -c shop.toml",
+                "by source.lsn of a record or of a log line",
+            ),
+            (
+                "walferry trace 4711 -c shop.toml",
+                "by pg_current_xact_id() or source.txId",
+            ),
+            (
+                "walferry trace '{\"id\":42}' -c shop.toml --table public.orders --json",
+                "the newest changes of a key",
+            ),
+        ],
+    ),
+    (
         "audit",
         &[
             (
