@@ -1,7 +1,8 @@
 //! Who runs the server, and what that decides: how logical decoding is switched on, and what lets a role replicate.
 //!
 //! Owns the marks by which a managed service is known. Never: what an operator does about it.
-//! Source: the services' own manuals, 2026-11; PostgreSQL documentation, `wal_level` and, from 19 on, `effective_wal_level`.
+//! Source: "Configure logical replication and decoding" (Cloud SQL), "Logical replication in Neon", the setting names of supautils;
+//! PostgreSQL documentation, `wal_level` and, from 19 on, `effective_wal_level`. No mark was seen on a service itself.
 
 use super::{Catalog, value};
 use crate::Error;
