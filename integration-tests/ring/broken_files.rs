@@ -58,13 +58,13 @@ const ALL: &[Case] = &[
         |it| {
             it.set("source.password", "{ env = \"WALFERRY_NOT_SET\" }");
         },
-        &["WALFERRY_NOT_SET", "source.password", "WF000"],
+        &["WALFERRY_NOT_SET", "source.password", "WF0004"],
     ),
     (
         |it| {
             it.set("source.password", "{ file = \"/nowhere/at/all\" }");
         },
-        &["/nowhere/at/all", "source.password", "WF000"],
+        &["/nowhere/at/all", "source.password", "WF0004"],
     ),
     (
         |it| text(it, "snapshot.mode", "sometimes"),

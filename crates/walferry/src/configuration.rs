@@ -24,6 +24,7 @@ use explain::explain;
 use file::File;
 pub(crate) use file::LogFormat;
 pub(crate) use loaded::{Choices, Loaded};
+pub(crate) use rules::Unreadable;
 
 /// Loads one file, or every `*.toml` of a folder.
 pub(crate) fn load_all(path: &Path, choices: &Choices) -> Result<Vec<Loaded>> {

@@ -4,6 +4,8 @@
 
 use walferry_event::Code;
 
+use crate::configuration::Unreadable;
+
 /// Why a command ended without success, with the exit status that says so.
 pub(crate) struct Failure {
     pub(crate) status: u8,
@@ -24,9 +26,13 @@ impl Failure {
         Failure::coded(2, Code::CommandLine, &format!("{error:#}"))
     }
 
-    /// The configuration is wrong.
+    /// The configuration is wrong, or a secret that it names is not there.
     pub(crate) fn configuration(error: &anyhow::Error) -> Failure {
-        Failure::coded(2, Code::Configuration, &format!("{error:#}"))
+        let code = match error.downcast_ref::<Unreadable>() {
+            Some(_) => Code::Secret,
+            None => Code::Configuration,
+        };
+        Failure::coded(2, code, &format!("{error:#}"))
     }
 
     /// The output has been written already, and tells the failure.

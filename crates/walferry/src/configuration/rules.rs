@@ -8,6 +8,21 @@ use walferry_pipeline::config::Policy;
 
 use super::file;
 
+/// A secret that cannot be read.
+#[derive(Debug)]
+pub(crate) struct Unreadable {
+    key: String,
+    reason: String,
+}
+
+impl std::fmt::Display for Unreadable {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{}: {}", self.key, self.reason)
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
 /// The value of a key without a default.
 pub(super) fn required<T>(key: &str, value: Option<T>) -> Result<T> {
     value.with_context(|| format!("{key} is missing: it has no default"))
@@ -35,6 +50,9 @@ pub(super) fn policy(policy: file::Policy) -> Policy {
 pub(super) fn readable(key: &str, secret: &Secret) -> Result<()> {
     match secret.read() {
         Ok(_) => Ok(()),
-        Err(reason) => bail!("{key}: {reason}"),
+        Err(reason) => bail!(Unreadable {
+            key: key.to_owned(),
+            reason,
+        }),
     }
 }
